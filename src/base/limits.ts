@@ -1,0 +1,27 @@
+/** Every bound on input in one place. Exceeding one is an error before memory is taken. */
+export const limits = {
+  /** Longest SQL text, in UTF-8 bytes. */
+  statementBytesMax: 1 << 20,
+  /** Deepest nesting of expressions and subqueries. */
+  statementDepthMax: 200,
+  /** Most parameters of a statement ($1 … $n). */
+  parametersMax: 65_535,
+  /** Largest single value, encoded. */
+  valueBytesMax: 1 << 20,
+  /** Largest encoded row key. */
+  keyBytesMax: 8 << 10,
+  /** Largest encoded command (all its events together). */
+  commandBytesMax: 16 << 20,
+  /** Most events of one command. */
+  commandEventsMax: 200_000,
+  columnsMax: 1_000,
+  tablesPerTenantMax: 10_000,
+  /** Names of tenants, tables, columns, streams: UTF-8 bytes. */
+  nameBytesMax: 255,
+  actorBytesMax: 1_024,
+  reasonBytesMax: 4_096,
+  requestIdBytesMax: 4_096,
+  /** Commands waiting for a flush; further callers wait. */
+  queuedCommandsMax: 65_536,
+  queuedBytesMax: 64 << 20,
+} as const;

@@ -1,0 +1,82 @@
+import { existsSync, rmSync } from 'node:fs';
+import { VerityError } from '../../base/index.ts';
+import { keys, Verity } from '../../database/index.ts';
+import { type ExitCode, usageError } from '../failure.ts';
+import { type Invocation, listing } from '../invocation.ts';
+import { keySourceOf, masterKeyOf } from '../master-key.ts';
+import { jsonDocument } from '../output/json.ts';
+
+/** `verity init DIR`: creates a database, a key file if no key was given, and a recovery code. */
+export async function runInit(invocation: Invocation): Promise<ExitCode> {
+  const { directory, options, terminal } = invocation;
+  assertNothingThere(directory);
+  const source = keySourceOf(directory, options, terminal);
+  if (source.kind === 'recovery' || source.kind === 'recoveryFile') {
+    throw usageError('A new database needs a master key; its recovery code is made by `verity init`.');
+  }
+  const keyFile = source.kind === 'file' ? source.path : undefined;
+  const makesKey = keyFile !== undefined && !existsSync(keyFile);
+  if (makesKey) await keys.generateFile(keyFile);
+  try {
+    await using database = await Verity.open(directory, {
+      masterKey: await masterKeyOf(source, terminal),
+      create: true,
+    });
+    const recoveryCode = await database.addRecoveryCode();
+    const { logId } = database.status();
+    await report(invocation, { logId, recoveryCode, keyFile, makesKey });
+  } catch (error) {
+    // The key we made opens nothing if the database did not come to be.
+    if (makesKey && isAbsentOrEmpty(directory)) rmSync(keyFile, { force: true });
+    throw error;
+  }
+  return 0;
+}
+
+interface Created {
+  readonly logId: string;
+  readonly recoveryCode: string;
+  readonly keyFile: string | undefined;
+  readonly makesKey: boolean;
+}
+
+async function report(invocation: Invocation, created: Created): Promise<void> {
+  const { directory, options, output, terminal } = invocation;
+  const { logId, recoveryCode, keyFile, makesKey } = created;
+  if (options.json === true) {
+    const document = { path: directory, logId, keyFile: keyFile ?? null, keyFileCreated: makesKey, recoveryCode };
+    await output.write(jsonDocument(document));
+  } else {
+    await output.line(`Created the database ${directory} (log ${logId}).`);
+    if (keyFile !== undefined) {
+      await output.line(`Master key: ${keyFile}${makesKey ? ' (new; readable by you alone)' : ''}`);
+    }
+    await output.line(`Recovery code: ${recoveryCode}`);
+    await output.line(
+      'Write the recovery code down now and keep it elsewhere: it is shown this once, and opens the\n' +
+        'database if the master key is lost. Without either, nobody can read the data.',
+    );
+  }
+  if (makesKey) {
+    terminal.stderr.write(
+      `warning: the key file lies beside the data. Whoever copies both can read everything: move ${keyFile}\n` +
+        'to another place before this database holds real data, and name it with --key-file.\n',
+    );
+  }
+}
+
+function assertNothingThere(directory: string): void {
+  if (directory === ':memory:') throw usageError('DIR must be a directory; :memory: is for programs only.');
+  if (!existsSync(directory)) return;
+  const names = listing(directory);
+  if (names.includes('verity.json')) {
+    throw new VerityError('DATABASE_EXISTS', `There is already a database in ${directory}. Choose another directory.`);
+  }
+  if (names.length > 0) {
+    throw new VerityError('NOT_A_DATABASE', `${directory} holds other files. Choose an empty or new directory.`);
+  }
+}
+
+function isAbsentOrEmpty(directory: string): boolean {
+  return !existsSync(directory) || listing(directory).length === 0;
+}

@@ -1,0 +1,45 @@
+import type { Status } from '../../database/index.ts';
+import type { ExitCode } from '../failure.ts';
+import { type Invocation, openDatabase } from '../invocation.ts';
+import { jsonDocument } from '../output/json.ts';
+import { printable } from '../output/value-text.ts';
+import { byteCount, count } from '../progress.ts';
+
+const tenantsShownMax = 20;
+
+/** `verity status DIR`: what the database is and how far its log has got. Does not wait for a running owner. */
+export async function runStatus(invocation: Invocation): Promise<ExitCode> {
+  await using database = await openDatabase(invocation, 'readOnly');
+  const status = database.status();
+  const { json } = invocation.options;
+  await invocation.output.write(json === true ? jsonDocument(status) : statusText(status));
+  return 0;
+}
+
+function statusText(status: Status): string {
+  const slots = status.keySlots.map((slot) => `${slot.id} ${slot.kind}`).join(', ');
+  const lines: readonly (readonly [string, string])[] = [
+    ['path', status.path],
+    ['format', `revision ${status.formatRevision}`],
+    ['log', status.logId],
+    ['encryption', status.encryption],
+    ['key slots', slots],
+    ['position', count(Number(status.position))],
+    ['frames', count(status.frames)],
+    ['events', count(status.events)],
+    ['chain head', status.chainHash],
+    ['log size', `${byteCount(status.logBytes)} in ${count(status.segments)} ${status.segments === 1 ? 'segment' : 'segments'}`],
+    ['tenants', tenantsText(status.tenants)],
+    ['last close', status.recovery.cleanShutdown ? 'clean' : 'not clean, or still open elsewhere'],
+    ...status.recovery.cut.map((cut) => ['torn tail', `${cut.file} at byte ${cut.offset}: ${cut.message}`] as const),
+  ];
+  const width = Math.max(...lines.map(([name]) => name.length));
+  return lines.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`).join('');
+}
+
+function tenantsText(tenants: readonly string[]): string {
+  if (tenants.length === 0) return 'none';
+  const shown = tenants.slice(0, tenantsShownMax).join(', ');
+  const more = tenants.length - tenantsShownMax;
+  return more > 0 ? `${shown} and ${count(more)} more` : shown;
+}

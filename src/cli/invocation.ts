@@ -1,0 +1,90 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { VerityError } from '../base/index.ts';
+import { type CommandOptions, Verity } from '../database/index.ts';
+import { usageError } from './failure.ts';
+import { type KeyOptions, keySourceOf, masterKeyOf } from './master-key.ts';
+import { type ProgressLine, startProgress } from './progress.ts';
+import type { Output, Terminal } from './terminal.ts';
+
+/** The options that every verb takes. */
+export interface CommonOptions extends KeyOptions {
+  readonly json?: boolean;
+  readonly actor?: string;
+  readonly reason?: string;
+}
+
+/** One run of one verb. */
+export interface Invocation {
+  readonly terminal: Terminal;
+  readonly output: Output;
+  /** DIR as it was given. */
+  readonly directory: string;
+  readonly options: CommonOptions;
+}
+
+/** Opens the database, which must exist. Times are read as microseconds, so that none is rounded. */
+export async function openDatabase(
+  invocation: Invocation, mode: 'write' | 'readOnly',
+): Promise<Verity> {
+  const { directory, options, terminal } = invocation;
+  // Looked at first: with a wrong path, a missing key file would be the lesser part of the truth.
+  assertDatabaseDirectory(directory);
+  const source = keySourceOf(directory, options, terminal);
+  return Verity.open(directory, {
+    masterKey: await masterKeyOf(source, terminal),
+    create: false,
+    readOnly: mode === 'readOnly',
+    timestamps: 'microseconds',
+  });
+}
+
+/** Throws NO_DATABASE unless there is a directory with something in it. */
+export function assertDatabaseDirectory(directory: string): void {
+  if (directory === ':memory:') throw usageError('DIR must be a directory; :memory: is for programs only.');
+  if (existsSync(directory) && listing(directory).length > 0) return;
+  throw new VerityError(
+    'NO_DATABASE',
+    `There is no database in ${directory}. Check the path, or create one with \`verity init ${directory}\`.`,
+    { details: { path: directory } },
+  );
+}
+
+/** The names in a directory. Throws NOT_A_DATABASE for a file, IO_ERROR otherwise. */
+export function listing(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    if (reason === 'ENOTDIR') {
+      throw new VerityError('NOT_A_DATABASE', `${directory} is a file, not a database directory. Check the path.`);
+    }
+    throw new VerityError('IO_ERROR', `Cannot read the directory ${directory}: ${reason}.`, {
+      cause: error,
+      details: { path: directory, reason },
+    });
+  }
+}
+
+/** Who and why, for commands that write. */
+export function commandOptions(options: CommonOptions, reason?: string): CommandOptions {
+  const why = options.reason ?? reason;
+  return {
+    ...(options.actor === undefined ? {} : { actor: options.actor }),
+    ...(why === undefined ? {} : { reason: why }),
+  };
+}
+
+/** Progress of a step whose total is known only when it reports. Nothing with --json. */
+export function progressReporter(
+  invocation: Invocation, label: string, unit: string,
+): { onProgress: (progress: { done: number; total: number }) => void; end: () => void } {
+  const quiet = invocation.options.json === true || invocation.terminal.stderr.isTTY !== true;
+  let line: ProgressLine | undefined;
+  return {
+    onProgress: ({ done, total }) => {
+      line ??= startProgress({ terminal: invocation.terminal, label, total, unit, quiet });
+      line.update(done);
+    },
+    end: () => line?.end(),
+  };
+}

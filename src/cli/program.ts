@@ -1,0 +1,175 @@
+import { readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { runHistory } from './commands/history.ts';
+import { runImport } from './commands/import.ts';
+import { runInit } from './commands/init.ts';
+import { runSql } from './commands/sql.ts';
+import { runStatus } from './commands/status.ts';
+import { runVerify } from './commands/verify.ts';
+import type { ExitCode } from './failure.ts';
+import type { CommonOptions, Invocation } from './invocation.ts';
+import { type SqlFormat, sqlFormats } from './sql/result-output.ts';
+import type { Output, Terminal } from './terminal.ts';
+
+export interface ProgramContext {
+  readonly terminal: Terminal;
+  readonly output: Output;
+  /** Receives the exit code of the verb that ran. */
+  readonly exit: (code: ExitCode) => void;
+}
+
+const keyHelp = `
+The master key is the first of these that is given: --key-file, --recovery-code-file,
+VERITY_MASTER_KEY (64 hex digits; also from .env), VERITY_PASSPHRASE, VERITY_RECOVERY_CODE, the file DIR.key.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 integrity failure.`;
+
+/** The command line: verbs, options and help. Parsing throws CommanderError instead of exiting. */
+export function buildProgram(context: ProgramContext): Command {
+  const program = new Command('verity')
+    .description('A system of record you can prove: an append-only, encrypted, hash-chained SQL database.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [verb]', 'show the help of a verb')
+    .showHelpAfterError('Try `verity --help`.')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.terminal.stdout.write(text),
+      writeErr: () => undefined, // The caller prints errors, in the form that was asked for.
+    });
+  addInit(program, context);
+  addImport(program, context);
+  addSql(program, context);
+  addHistory(program, context);
+  addVerify(program, context);
+  addStatus(program, context);
+  program.addHelpText('after', `${keyHelp}\n\nStart here:\n  $ verity init ./data\n  $ verity import ./data --tenant clinic patients.csv`);
+  return program;
+}
+
+function packageVersion(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+interface Verb {
+  readonly name: string;
+  readonly summary: string;
+  readonly example: string;
+}
+
+/** A verb with DIR and the options that all verbs share. */
+function addVerb(program: Command, verb: Verb): Command {
+  return program
+    .command(verb.name)
+    .description(verb.summary)
+    .argument('<DIR>', 'directory of the database')
+    .addHelpText('after', `${keyHelp}\n\nExample:\n${verb.example}`);
+}
+
+function addCommonOptions(command: Command): Command {
+  return command
+    .option('--json', 'print one JSON document; errors as JSON on standard error')
+    .option('--key-file <FILE>', 'file with the master key (default: DIR.key)')
+    .option('--recovery-code-file <FILE>', 'open with the recovery code in this file; - asks for it')
+    .option('--actor <NAME>', 'who does this; recorded with every change')
+    .option('--reason <TEXT>', 'why; recorded with every change');
+}
+
+function invocationOf(context: ProgramContext, directory: string, options: CommonOptions): Invocation {
+  return { terminal: context.terminal, output: context.output, directory, options };
+}
+
+function addInit(program: Command, context: ProgramContext): void {
+  const command = addVerb(program, {
+    name: 'init',
+    summary: 'Create an encrypted database, its master key and a recovery code.',
+    example: '  $ verity init ./data\n  $ VERITY_PASSPHRASE="correct horse battery staple" verity init ./data',
+  });
+  addCommonOptions(command).action(async (directory: string, options: CommonOptions) => {
+    context.exit(await runInit(invocationOf(context, directory, options)));
+  });
+}
+
+function addImport(program: Command, context: ProgramContext): void {
+  const command = addVerb(program, {
+    name: 'import',
+    summary:
+      'Load CSV files into tables, which it creates. The types come from the whole file, and a file with a ' +
+      'bad row is refused as a whole. Header names become column names in lower case. An empty field is NULL.',
+    example:
+      '  $ verity import ./data --tenant clinic --actor "dr. jones" patients.csv encounters.csv\n' +
+      '  $ verity import ./data --tenant clinic --table visits --primary-key id encounters.csv',
+  })
+    .argument('<FILE...>', 'CSV files with a header line, in UTF-8')
+    .requiredOption('--tenant <NAME>', 'tenant that owns the tables; created if there is none of this name')
+    .option('--table <NAME>', 'table to load into (default: the name of the file)')
+    .option('--primary-key <COLUMN>', 'primary key of a new table (default: a column named id, if unique and never empty)');
+  interface Options extends CommonOptions { tenant: string; table?: string; primaryKey?: string }
+  addCommonOptions(command).action(async (directory: string, files: string[], options: Options) => {
+    const { tenant, table, primaryKey } = options;
+    context.exit(await runImport(invocationOf(context, directory, options), { tenant, files, table, primaryKey }));
+  });
+}
+
+function addSql(program: Command, context: ProgramContext): void {
+  const command = addVerb(program, {
+    name: 'sql',
+    summary:
+      'Run SQL: from -c, from standard input when it is piped, else from a prompt. Opens read-only until a ' +
+      'statement writes, also beside a running owner.',
+    example:
+      '  $ verity sql ./data --tenant clinic -c "SELECT count(*) FROM patients"\n' +
+      '  $ verity sql ./data --tenant clinic --at 2024-05-31T12:00:00Z --format csv -c "SELECT * FROM patients"\n' +
+      '  $ verity sql ./data --tenant clinic --actor "dr. jones" --reason "typing error" < fix.sql',
+  })
+    .requiredOption('--tenant <NAME>', 'tenant to work on; created by the first statement that writes')
+    .option('-c, --command <SQL>', 'statements to run, separated by semicolons')
+    .option('--at <POSITION|TIME>', 'read as of a log position, or a time in ISO 8601 (UTC unless it has a zone)')
+    .addOption(new Option('--format <FORMAT>', 'form of the results (default: table)').choices(sqlFormats));
+  interface Options extends CommonOptions { tenant: string; command?: string; at?: string; format?: SqlFormat }
+  addCommonOptions(command).action(async (directory: string, options: Options) => {
+    const { tenant, command: text, at, format } = options;
+    context.exit(await runSql(invocationOf(context, directory, options), { tenant, command: text, at, format }));
+  });
+}
+
+function addHistory(program: Command, context: ProgramContext): void {
+  const command = addVerb(program, {
+    name: 'history',
+    summary: 'Show every change of one row: position, time, who, why and what.',
+    example: '  $ verity history ./data --tenant clinic patients 3edac2e3-d223-6fae-d515-daf96ef6bc76',
+  })
+    .argument('<TABLE>', 'table of the row')
+    .argument('<KEY...>', 'values of its primary key, in key order')
+    .requiredOption('--tenant <NAME>', 'tenant that owns the table');
+  interface Options extends CommonOptions { tenant: string }
+  addCommonOptions(command).action(
+    async (directory: string, table: string, key: string[], options: Options) => {
+      const request = { tenant: options.tenant, table, key };
+      context.exit(await runHistory(invocationOf(context, directory, options), request));
+    },
+  );
+}
+
+function addVerify(program: Command, context: ProgramContext): void {
+  const command = addVerb(program, {
+    name: 'verify',
+    summary: 'Read every byte of the database and check it; exit code 3 if anything is not as it was written.',
+    example: '  $ verity verify ./data && echo intact',
+  });
+  addCommonOptions(command).action(async (directory: string, options: CommonOptions) => {
+    context.exit(await runVerify(invocationOf(context, directory, options)));
+  });
+}
+
+function addStatus(program: Command, context: ProgramContext): void {
+  const command = addVerb(program, {
+    name: 'status',
+    summary: 'Show what the database is and how far its log has got.',
+    example: '  $ verity status ./data --json',
+  });
+  addCommonOptions(command).action(async (directory: string, options: CommonOptions) => {
+    context.exit(await runStatus(invocationOf(context, directory, options)));
+  });
+}

@@ -1,0 +1,105 @@
+import { VerityError } from '../../base/index.ts';
+import {
+  type ExecuteResult, inspectStatement, type QueryResult, type TenantHandle, type Verity,
+} from '../../database/index.ts';
+import { usageError } from '../failure.ts';
+import { commandOptions, type Invocation, openDatabase } from '../invocation.ts';
+import { placeInInput, type Statement } from './statement-splitter.ts';
+
+export interface StatementResult {
+  /** 'select', 'insert', 'update', 'delete' or 'createTable'. */
+  readonly kind: string;
+  readonly result: QueryResult | ExecuteResult;
+  /** Rows written; undefined for a query. */
+  readonly rowsWritten: number | undefined;
+}
+
+/**
+ * Runs statements one after the other. The database is opened read-only, beside an owner that may be
+ * running, until the first statement that writes; from then on it is open for writing.
+ */
+export class SqlSession {
+  readonly #invocation: Invocation;
+  readonly #tenantName: string;
+  readonly #at: bigint | Date | undefined;
+  #database: Verity | undefined;
+  #writes = false;
+
+  constructor(invocation: Invocation, tenantName: string, at: bigint | Date | undefined) {
+    this.#invocation = invocation;
+    this.#tenantName = tenantName;
+    this.#at = at;
+  }
+
+  /** Runs one statement, whole or not at all. SQL errors carry the place in the whole input. */
+  async run(statement: Statement): Promise<StatementResult> {
+    try {
+      const { kind } = inspectStatement(statement.text);
+      if (kind === 'select') return await this.#query(statement.text);
+      if (this.#at !== undefined) throw usageError('--at reads the past; only SELECT can be run with it.');
+      return await this.#write(statement.text, kind);
+    } catch (error) {
+      throw withPlace(error, statement);
+    }
+  }
+
+  /** Opens the database for reading if it is not open. */
+  async open(): Promise<Verity> {
+    this.#database ??= await openDatabase(this.#invocation, 'readOnly');
+    return this.#database;
+  }
+
+  /** The tenant for reading. Throws UNKNOWN_TENANT. */
+  async reader(): Promise<TenantHandle> {
+    return (await this.open()).tenant(this.#tenantName);
+  }
+
+  async close(): Promise<void> {
+    const database = this.#database;
+    this.#database = undefined;
+    this.#writes = false;
+    await database?.close();
+  }
+
+  async #query(sql: string): Promise<StatementResult> {
+    const tenant = await this.reader();
+    const at = this.#at;
+    const result = at === undefined ? await tenant.query(sql) : await tenant.queryAt(sql, [], at);
+    return { kind: 'select', result, rowsWritten: undefined };
+  }
+
+  async #write(sql: string, kind: string): Promise<StatementResult> {
+    const tenant = await this.#writer();
+    const result = await tenant.execute(sql, [], commandOptions(this.#invocation.options));
+    return { kind, result, rowsWritten: result.rowCount };
+  }
+
+  async #writer(): Promise<TenantHandle> {
+    if (!this.#writes) {
+      await this.close();
+      this.#database = await openDatabase(this.#invocation, 'write');
+      this.#writes = true;
+    }
+    return openTenant(this.#database as Verity, this.#tenantName);
+  }
+}
+
+/** The tenant, created if there is none of the name. */
+export async function openTenant(database: Verity, name: string): Promise<TenantHandle> {
+  try {
+    return database.tenant(name);
+  } catch (error) {
+    if (error instanceof VerityError && error.code === 'UNKNOWN_TENANT') return database.createTenant(name);
+    throw error;
+  }
+}
+
+function withPlace(error: unknown, statement: Statement): unknown {
+  if (!(error instanceof VerityError)) return error;
+  const { offset } = error.details;
+  if (typeof offset !== 'number') return error;
+  return new VerityError(error.code, error.message, {
+    cause: error,
+    details: { ...error.details, ...placeInInput(statement, offset) },
+  });
+}

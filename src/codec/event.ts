@@ -1,0 +1,277 @@
+import type { LeafIndex, ObjectId, Position, StoreKey, TenantId, TimestampMicros } from '../base/index.ts';
+import { DecodeError, Reader } from './reader.ts';
+import { Writer } from './writer.ts';
+
+/**
+ * Events, format revision 1 (docs/format/log.md). An event is its type, position and tenant, then
+ * fields of (tag, length, bytes) in ascending order of tag. Readers skip tags they do not know: those
+ * bytes are still part of the event and of its commitment.
+ */
+export type LogEvent = EventPlace &
+  (
+    | { readonly type: 'tenantCreated'; readonly created: TenantId; readonly name: string }
+    | { readonly type: 'tableDefined'; readonly object: ObjectId; /** The TableSchema as JSON, UTF-8. */ readonly schema: Uint8Array }
+    | RowEvent
+    | { readonly type: 'streamAppended'; readonly name: string; /** From 1. */ readonly version: number; /** JSON text, UTF-8. */ readonly data: Uint8Array }
+    | { readonly type: 'keyringChanged'; readonly generation: number; readonly digest: Uint8Array }
+  );
+
+export interface EventPlace {
+  readonly position: Position;
+  readonly tenant: TenantId;
+  /** On the first event of each command, and only there. */
+  readonly command?: CommandMetadata;
+}
+
+export interface RowEvent extends EventPlace {
+  readonly type: 'rowInserted' | 'rowUpdated' | 'rowDeleted';
+  readonly object: ObjectId;
+  readonly schemaVersion: number;
+  readonly key: StoreKey;
+  /** The encoded row (row.ts); absent when deleted. */
+  readonly row?: Uint8Array;
+  /** The leaf of the event that wrote or deleted this key before; absent the first time. */
+  readonly previousLeaf?: LeafIndex;
+}
+
+/** Who, when, why and by what statement. Never a literal or a parameter. */
+export interface CommandMetadata {
+  readonly time: TimestampMicros;
+  /** How many events the command has. */
+  readonly eventCount: number;
+  readonly actor?: string;
+  readonly reason?: string;
+  /** Keyed fingerprint of the request id: 16 bytes. */
+  readonly request?: Uint8Array;
+  /** The normalised statement. */
+  readonly statement?: string;
+}
+
+const typeCodes = {
+  tenantCreated: 1,
+  tableDefined: 2,
+  rowInserted: 3,
+  rowUpdated: 4,
+  rowDeleted: 5,
+  streamAppended: 6,
+  keyringChanged: 7,
+} as const;
+const typesByCode = new Map(
+  Object.entries(typeCodes).map(([type, code]) => [code, type as LogEvent['type']]),
+);
+
+const tag = {
+  command: 1,
+  object: 2,
+  schemaVersion: 3,
+  key: 4,
+  row: 5,
+  previousLeaf: 6,
+  name: 7,
+  schema: 8,
+  version: 9,
+  data: 10,
+  generation: 11,
+  digest: 12,
+  created: 13,
+} as const;
+
+const present = { actor: 1, reason: 2, request: 4, statement: 8 } as const;
+const commandWriter = new Writer();
+
+/** Appends the encoded event to `writer`. */
+export function encodeEvent(writer: Writer, event: LogEvent): void {
+  writer.u8(typeCodes[event.type]);
+  writer.varint(event.position);
+  writer.varint(event.tenant);
+  if (event.command !== undefined) {
+    writer.u8(tag.command);
+    encodeCommand(commandWriter, event.command);
+    writer.bytes(commandWriter.view());
+  }
+  switch (event.type) {
+    case 'rowInserted':
+    case 'rowUpdated':
+    case 'rowDeleted':
+      encodeRowFields(writer, event);
+      break;
+    case 'tenantCreated':
+      writer.u8(tag.name);
+      writer.text(event.name);
+      numberField(writer, tag.created, event.created);
+      break;
+    case 'tableDefined':
+      numberField(writer, tag.object, event.object);
+      writer.u8(tag.schema);
+      writer.bytes(event.schema);
+      break;
+    case 'streamAppended':
+      writer.u8(tag.name);
+      writer.text(event.name);
+      numberField(writer, tag.version, event.version);
+      writer.u8(tag.data);
+      writer.bytes(event.data);
+      break;
+    case 'keyringChanged':
+      numberField(writer, tag.generation, event.generation);
+      writer.u8(tag.digest);
+      writer.bytes(event.digest);
+      break;
+  }
+}
+
+function encodeRowFields(writer: Writer, event: RowEvent): void {
+  numberField(writer, tag.object, event.object);
+  numberField(writer, tag.schemaVersion, event.schemaVersion);
+  writer.u8(tag.key);
+  writer.binary(event.key);
+  if (event.row !== undefined) {
+    writer.u8(tag.row);
+    writer.bytes(event.row);
+  }
+  if (event.previousLeaf !== undefined) numberField(writer, tag.previousLeaf, event.previousLeaf);
+}
+
+function numberField(writer: Writer, fieldTag: number, value: number): void {
+  writer.u8(fieldTag);
+  let length = 1;
+  for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 0x80)) length += 1;
+  writer.u8(length);
+  writer.varint(value);
+}
+
+function encodeCommand(writer: Writer, command: CommandMetadata): void {
+  writer.reset();
+  writer.varint(command.time);
+  writer.varint(command.eventCount);
+  const { actor, reason, request, statement } = command;
+  writer.u8(
+    (actor === undefined ? 0 : present.actor) |
+      (reason === undefined ? 0 : present.reason) |
+      (request === undefined ? 0 : present.request) |
+      (statement === undefined ? 0 : present.statement),
+  );
+  if (actor !== undefined) writer.text(actor);
+  if (reason !== undefined) writer.text(reason);
+  if (request !== undefined) writer.bytes(request);
+  if (statement !== undefined) writer.text(statement);
+}
+
+function decodeCommand(bytes: Uint8Array): CommandMetadata {
+  const reader = new Reader(bytes);
+  const time = reader.varint() as TimestampMicros;
+  const eventCount = reader.varint();
+  const flags = reader.u8();
+  return {
+    time,
+    eventCount,
+    ...((flags & present.actor) !== 0 && { actor: reader.text() }),
+    ...((flags & present.reason) !== 0 && { reason: reader.text() }),
+    ...((flags & present.request) !== 0 && { request: reader.bytes() }),
+    ...((flags & present.statement) !== 0 && { statement: reader.text() }),
+  };
+}
+
+interface Fields {
+  command?: CommandMetadata;
+  object?: number;
+  schemaVersion?: number;
+  key?: StoreKey;
+  row?: Uint8Array;
+  previousLeaf?: number;
+  name?: string;
+  schema?: Uint8Array;
+  version?: number;
+  data?: Uint8Array;
+  generation?: number;
+  digest?: Uint8Array;
+  created?: number;
+}
+
+/** Decodes one event; byte fields are views into `bytes`. Throws DecodeError. */
+export function decodeEvent(bytes: Uint8Array): LogEvent {
+  const reader = new Reader(bytes);
+  const type = typesByCode.get(reader.u8() as 1);
+  if (type === undefined) throw new DecodeError('an event has an unknown type', 0);
+  const position = reader.varint() as Position;
+  const tenant = reader.varint() as TenantId;
+  const fields = decodeFields(reader);
+  const place: EventPlace =
+    fields.command === undefined ? { position, tenant } : { position, tenant, command: fields.command };
+  return eventOf(type, place, fields);
+}
+
+function decodeFields(reader: Reader): Fields {
+  const fields: Fields = {};
+  let last = 0;
+  while (reader.remaining > 0) {
+    const at = reader.offset;
+    const fieldTag = reader.u8();
+    if (fieldTag <= last) throw new DecodeError('event fields are out of order', at);
+    last = fieldTag;
+    decodeField(fields, fieldTag, reader);
+  }
+  return fields;
+}
+
+function decodeField(fields: Fields, fieldTag: number, reader: Reader): void {
+  switch (fieldTag) {
+    case tag.command: fields.command = decodeCommand(reader.bytes()); break;
+    case tag.object: fields.object = decodeNumber(reader); break;
+    case tag.schemaVersion: fields.schemaVersion = decodeNumber(reader); break;
+    case tag.key: fields.key = reader.binary() as StoreKey; break;
+    case tag.row: fields.row = reader.bytes(); break;
+    case tag.previousLeaf: fields.previousLeaf = decodeNumber(reader); break;
+    case tag.name: fields.name = reader.text(); break;
+    case tag.schema: fields.schema = reader.bytes(); break;
+    case tag.version: fields.version = decodeNumber(reader); break;
+    case tag.data: fields.data = reader.bytes(); break;
+    case tag.generation: fields.generation = decodeNumber(reader); break;
+    case tag.digest: fields.digest = reader.bytes(); break;
+    case tag.created: fields.created = decodeNumber(reader); break;
+    default: reader.bytes();
+  }
+}
+
+function decodeNumber(reader: Reader): number {
+  const inner = new Reader(reader.bytes());
+  const value = inner.varint();
+  inner.end();
+  return value;
+}
+
+function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): LogEvent {
+  switch (type) {
+    case 'rowInserted':
+    case 'rowUpdated':
+    case 'rowDeleted':
+      return {
+        ...place,
+        type,
+        object: required(fields.object, 'object') as ObjectId,
+        schemaVersion: required(fields.schemaVersion, 'schema version'),
+        key: required(fields.key, 'key'),
+        ...(type !== 'rowDeleted' && { row: required(fields.row, 'row') }),
+        ...(fields.previousLeaf !== undefined && { previousLeaf: fields.previousLeaf as LeafIndex }),
+      };
+    case 'tenantCreated':
+      return { ...place, type, created: required(fields.created, 'tenant') as TenantId, name: required(fields.name, 'name') };
+    case 'tableDefined':
+      return { ...place, type, object: required(fields.object, 'object') as ObjectId, schema: required(fields.schema, 'schema') };
+    case 'streamAppended':
+      return {
+        ...place,
+        type,
+        name: required(fields.name, 'name'),
+        version: required(fields.version, 'version'),
+        data: required(fields.data, 'data'),
+      };
+    case 'keyringChanged':
+      return { ...place, type, generation: required(fields.generation, 'generation'), digest: required(fields.digest, 'digest') };
+  }
+}
+
+function required<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new DecodeError(`an event lacks its ${what}`, 0);
+  return value;
+}

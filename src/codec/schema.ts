@@ -1,0 +1,72 @@
+import { type ColumnType, fromHex, type ObjectId, toHex, type Value } from '../base/index.ts';
+
+/**
+ * A table as the catalog holds it and the log's schema events carry it (JSON, revision 1).
+ * Columns keep their place in `columns` for ever; rows are encoded in that order under `version`.
+ */
+export interface TableSchema {
+  readonly id: ObjectId;
+  readonly name: string;
+  /** Counts the definitions of this table, from 1. Rows name the version they were written under. */
+  readonly version: number;
+  readonly columns: readonly Column[];
+  /** Ordinals of the primary key's columns in key order; empty: rows have a hidden row id as key. */
+  readonly primaryKey: readonly number[];
+  readonly indexes: readonly Index[];
+  readonly checks: readonly Check[];
+}
+
+export interface Column {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly notNull: boolean;
+  readonly default?: Expression;
+}
+
+export interface Index {
+  readonly id: ObjectId;
+  readonly name: string;
+  readonly unique: boolean;
+  /** Column ordinals in key order. */
+  readonly columns: readonly number[];
+}
+
+export interface Check {
+  readonly name: string;
+  readonly expression: Expression;
+}
+
+/**
+ * A bound expression: plain data, independent of the SQL parser, so that stored DEFAULT and CHECK
+ * expressions outlive every parser and planner. `type` is the result type (undefined: the type of NULL).
+ */
+export type Expression =
+  | { readonly kind: 'literal'; readonly type?: ColumnType; readonly value: LiteralValue }
+  | { readonly kind: 'column'; readonly type: ColumnType; readonly ordinal: number }
+  | { readonly kind: 'parameter'; readonly type: ColumnType; /** From 1. */ readonly number: number }
+  | { readonly kind: 'call'; readonly type: ColumnType; /** Operator or function, e.g. '=', '+', 'lower'. */ readonly name: string; readonly args: readonly Expression[] }
+  | { readonly kind: 'cast'; readonly type: ColumnType; readonly arg: Expression; readonly explicit: boolean }
+  | { readonly kind: 'and' | 'or'; readonly type: ColumnType; readonly args: readonly Expression[] }
+  | { readonly kind: 'not'; readonly type: ColumnType; readonly arg: Expression }
+  | { readonly kind: 'isNull'; readonly type: ColumnType; readonly arg: Expression; readonly negated: boolean }
+  | { readonly kind: 'in'; readonly type: ColumnType; readonly arg: Expression; readonly list: readonly Expression[]; readonly negated: boolean }
+  | { readonly kind: 'case'; readonly type: ColumnType; readonly whens: readonly { readonly when: Expression; readonly then: Expression }[]; readonly otherwise: Expression };
+
+/** A literal in JSON: bigint and bytea values are wrapped because JSON has neither. */
+export type LiteralValue = null | boolean | number | string | { readonly bigint: string } | { readonly bytes: string } | { readonly number: 'NaN' | 'Infinity' | '-Infinity' };
+
+export function literalOf(value: Value): LiteralValue {
+  if (typeof value === 'bigint') return { bigint: value.toString() };
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    return { number: Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity' };
+  }
+  if (value instanceof Uint8Array) return { bytes: toHex(value) };
+  return value;
+}
+
+export function valueOfLiteral(literal: LiteralValue): Value {
+  if (literal === null || typeof literal !== 'object') return literal;
+  if ('bigint' in literal) return BigInt(literal.bigint);
+  if ('number' in literal) return Number(literal.number);
+  return fromHex(literal.bytes) ?? new Uint8Array();
+}

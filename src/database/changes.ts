@@ -1,0 +1,147 @@
+import { parsePosition, type Position, type StoreKey, type TenantId, treeOf, type Value } from '../base/index.ts';
+import { type CommandMetadata, decodeKey, type LogEvent, type RowEvent, rowIdOfKey, type TableSchema } from '../codec/index.ts';
+import type { Engine, LoggedCommand } from '../engine/index.ts';
+import { schemaOf, tableById } from '../kernel/index.ts';
+import { jsConverter, tableRowCodec } from '../sql/index.ts';
+import type { TimestampForm } from './results.ts';
+import type { Change, Row } from './types.ts';
+
+interface FeedScope {
+  readonly engine: Engine;
+  readonly tenant: TenantId;
+  readonly timestamps: TimestampForm;
+}
+
+const kinds = { rowInserted: 'insert', rowUpdated: 'update', rowDeleted: 'delete' } as const;
+const followPollMs = 100;
+
+/** The log as a feed of changes. */
+export class ChangeFeed {
+  readonly #scope: FeedScope;
+
+  constructor(scope: FeedScope) {
+    this.#scope = scope;
+  }
+
+  /** All changes from a position on; with `follow`, waits for more instead of ending. */
+  async *changes(
+    options: { readonly from?: bigint; readonly follow?: boolean; readonly signal?: AbortSignal },
+  ): AsyncGenerator<Change, undefined> {
+    const { engine, tenant } = this.#scope;
+    let next = options.from === undefined ? (0 as Position) : parsePosition(options.from);
+    for (;;) {
+      engine.checkOpen();
+      engine.catchUp();
+      for (const command of engine.reader.commands(tenant, next)) {
+        if (options.signal?.aborted === true) return undefined;
+        yield* this.#changesOf(command);
+        next = (command.position + 1) as Position;
+      }
+      if (options.follow !== true || options.signal?.aborted === true) return undefined;
+      await this.#nextCommit(next, options.signal);
+    }
+  }
+
+  /** The changes of one row, oldest first. */
+  history(table: TableSchema, key: StoreKey): Change[] {
+    const { engine, tenant } = this.#scope;
+    const versions = engine.state.store.versions(treeOf(tenant, table.id), key).toReversed();
+    const changes: Change[] = [];
+    for (const { from } of versions) {
+      const command = engine.reader.commands(tenant, from).next().value;
+      if (command === undefined || command.position !== from) continue;
+      for (const change of this.#changesOf(command, (event) => event.key === key && event.object === table.id)) {
+        changes.push(change);
+      }
+    }
+    return changes;
+  }
+
+  *#changesOf(command: LoggedCommand, wanted?: (event: RowEvent) => boolean): Generator<Change> {
+    const metadata = command.events[0]?.event.command;
+    if (metadata === undefined) return;
+    for (const { event } of command.events) {
+      if (isRowEvent(event)) {
+        if (wanted === undefined || wanted(event)) yield this.#rowChange(event, metadata);
+      } else if (wanted === undefined) {
+        const change = this.#otherChange(event, metadata);
+        if (change !== undefined) yield change;
+      }
+    }
+  }
+
+  #rowChange(event: RowEvent, metadata: CommandMetadata): Change {
+    const { engine, tenant } = this.#scope;
+    const { store } = engine.state;
+    const table = tableById(store.viewAt(event.position), tenant, event.object) as TableSchema;
+    const before = store.getAt(treeOf(tenant, table.id), event.key, (event.position - 1) as Position);
+    return {
+      ...common(event.position, metadata),
+      kind: kinds[event.type],
+      table: table.name,
+      key: this.#keyOf(table, event.key),
+      before: before === undefined ? undefined : this.#row(table, before.row),
+      after: event.row === undefined ? undefined : this.#row(table, event.row),
+    };
+  }
+
+  #otherChange(event: LogEvent, metadata: CommandMetadata): Change | undefined {
+    if (event.type === 'tableDefined') {
+      const name = schemaOf(event.schema).name;
+      return { ...common(event.position, metadata), kind: 'createTable', table: name, key: {}, before: undefined, after: undefined };
+    }
+    if (event.type === 'streamAppended') {
+      const data = JSON.parse(new TextDecoder().decode(event.data)) as unknown;
+      return {
+        ...common(event.position, metadata), kind: 'append', table: event.name,
+        key: { version: BigInt(event.version) }, before: undefined, after: { data },
+      };
+    }
+    return undefined;
+  }
+
+  #keyOf(table: TableSchema, key: StoreKey): Row {
+    if (table.primaryKey.length === 0) return { rowid: BigInt(rowIdOfKey(key)) };
+    const columns = table.primaryKey.map((ordinal) => table.columns[ordinal] as TableSchema['columns'][number]);
+    const values = decodeKey(columns.map((column) => column.type), key);
+    return this.#object(columns, values);
+  }
+
+  #row(table: TableSchema, bytes: Uint8Array): Row {
+    return this.#object(table.columns, tableRowCodec(table).decode(bytes));
+  }
+
+  #object(columns: readonly TableSchema['columns'][number][], values: readonly Value[]): Row {
+    const { timestamps } = this.#scope;
+    return Object.fromEntries(columns.map((column, index) =>
+      [column.name, jsConverter(column.type, { timestamps })(values[index] as Value)]));
+  }
+
+  #nextCommit(from: Position, signal: AbortSignal | undefined): Promise<void> {
+    const { engine } = this.#scope;
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearInterval(poll);
+        stop();
+        signal?.removeEventListener('abort', finish);
+        resolve();
+      };
+      const check = (): void => {
+        if (engine.readOnly || engine.committedPosition >= from || engine.closed) finish();
+      };
+      // The interval keeps the process alive while someone follows, and serves handles that only read.
+      const poll = setInterval(check, followPollMs);
+      const stop = engine.onCommit(check);
+      signal?.addEventListener('abort', finish, { once: true });
+    });
+  }
+}
+
+function isRowEvent(event: LogEvent): event is RowEvent {
+  return event.type in kinds;
+}
+
+function common(position: Position, metadata: CommandMetadata): Pick<Change, 'position' | 'time' | 'actor' | 'reason' | 'statement'> {
+  const { time, actor, reason, statement } = metadata;
+  return { position: BigInt(position), time: new Date(time / 1000), actor, reason, statement };
+}

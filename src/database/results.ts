@@ -1,0 +1,36 @@
+import type { Value } from '../base/index.ts';
+import { jsConverter, type ResultColumn, typeName } from '../sql/index.ts';
+import type { ResultColumnInfo, Row } from './types.ts';
+
+export type TimestampForm = 'date' | 'microseconds';
+
+/** Turns rows of values into objects; made once for each prepared statement. */
+export interface RowBuilder {
+  readonly columns: ResultColumnInfo[];
+  build(values: readonly Value[]): Row;
+}
+
+const builders = { date: new WeakMap<readonly ResultColumn[], RowBuilder>(), microseconds: new WeakMap<readonly ResultColumn[], RowBuilder>() };
+
+/** The builder for these columns; `columns` must be the prepared statement's own array. */
+export function rowBuilder(columns: readonly ResultColumn[], timestamps: TimestampForm): RowBuilder {
+  const known = builders[timestamps].get(columns);
+  if (known !== undefined) return known;
+  const names = columns.map((column) => column.name);
+  const converters = columns.map((column) => jsConverter(column.type, { timestamps }));
+  const builder: RowBuilder = {
+    columns: columns.map((column) => ({ name: column.name, type: typeName(column.type) })),
+    build(values) {
+      const row: Row = {};
+      for (let index = 0; index < names.length; index++) {
+        const name = names[index] as string;
+        const value = (converters[index] as (value: Value) => unknown)(values[index] as Value);
+        if (name === '__proto__') Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true });
+        else row[name] = value;
+      }
+      return row;
+    },
+  };
+  builders[timestamps].set(columns, builder);
+  return builder;
+}

@@ -1,0 +1,76 @@
+import { type Disk, type LogId, systemTenant, VerityError } from '../base/index.ts';
+import { type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
+import { emptyLogHead, segmentHeaderBytes } from '../log/index.ts';
+import {
+  identityPath, keyringPath, logDirectory, readWhole, replaceFile, rootNames, segmentPaths, temporarySuffix,
+} from './files.ts';
+import type { EngineHost } from './host.ts';
+import { encodeIdentity, type Identity } from './identity.ts';
+import { Keyring } from './keyring.ts';
+import { startSegment } from './log-writer.ts';
+
+export type DirectoryState = 'absent' | 'empty' | 'unfinished' | 'database';
+
+/**
+ * What a directory holds. 'unfinished' is a creation that crashed: no verity.json and no record in the
+ * log. A log with records but no verity.json is damage, a directory with other files is not ours.
+ */
+export function inspectDirectory(disk: Disk): DirectoryState {
+  const names = disk.list('');
+  if (names === undefined) return 'absent';
+  if (names.includes(identityPath)) return 'database';
+  const foreign = names.find((name) => !rootNames.has(name));
+  const ours = names.some((name) => name === keyringPath || name === logDirectory);
+  if (foreign !== undefined && !ours) {
+    throw new VerityError('NOT_A_DATABASE', `${disk.root} holds other files (${foreign}), not a VerityDB database. Name an empty directory.`);
+  }
+  if (!ours) return 'empty';
+  if (logHasRecords(disk)) {
+    throw new VerityError('MISSING_DATA', `${identityPath} is missing from ${disk.root}, but its log is there. Restore ${identityPath} from a copy.`, {
+      details: { file: identityPath, offset: 0 },
+    });
+  }
+  return 'unfinished';
+}
+
+function logHasRecords(disk: Disk): boolean {
+  return segmentPaths(disk).some((path) => {
+    const bytes = readWhole(disk, path);
+    return bytes !== undefined && bytes.subarray(segmentHeaderBytes).some((byte) => byte !== 0);
+  });
+}
+
+/**
+ * Creates a database: keyring, empty first segment, then verity.json, which makes it one. A crash
+ * before that leaves an 'unfinished' directory, which the next creation clears.
+ */
+export async function createDatabase(host: EngineHost, provider: MasterKeyProvider): Promise<void> {
+  const { disk, entropy } = host;
+  disk.makeDirectory('');
+  clearUnfinished(disk);
+  const root = new SecretKey(entropy.bytes(32));
+  try {
+    const identity: Identity = {
+      logId: entropy.bytes(16) as LogId,
+      instanceId: entropy.bytes(16),
+      algorithm: 'aes-256-gcm',
+    };
+    const identityBytes = encodeIdentity(identity, root);
+    const keyring = new Keyring(identity.logId, identityBytes, 1);
+    keyring.addSlot(await provider.wrap(root));
+    keyring.addTenant(systemTenant, root, entropy);
+    replaceFile(disk, keyringPath, keyring.encode(root));
+    startSegment(disk, emptyLogHead(identity.logId));
+    disk.flushDirectory('');
+    replaceFile(disk, identityPath, identityBytes);
+  } finally {
+    root.wipe();
+  }
+}
+
+function clearUnfinished(disk: Disk): void {
+  for (const path of segmentPaths(disk)) disk.remove(path);
+  for (const path of [keyringPath, keyringPath + temporarySuffix, identityPath + temporarySuffix]) {
+    if (disk.exists(path)) disk.remove(path);
+  }
+}

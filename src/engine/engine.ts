@@ -1,0 +1,426 @@
+import {
+  assert, type LeafIndex, limits, type Op, type Position, type TenantId,
+  type TimestampMicros, unreachable, VerityError, type View,
+} from '../base/index.ts';
+import { encodeEvent, type LogEvent, Writer } from '../codec/index.ts';
+import { type Command, decide, type KernelState, type Outcome } from '../kernel/index.ts';
+import {
+  type BuiltFrame, digestsBytes, FrameBuilder, type FrameKind, leafBytes, logicalHeaderFixedBytes,
+  type LogHead, physicalHeaderBytes, sectionHeaderBytes, sectionOrderBytes,
+} from '../log/index.ts';
+import { tagBytes } from '../crypto/index.ts';
+import { type CommandResult, CommitQueue, type Waiting } from './commit-queue.ts';
+import { keyringPath, replaceFile } from './files.ts';
+import type { Follower } from './follower.ts';
+import type { EngineHost } from './host.ts';
+import { type KeyHierarchy, SealingEpoch } from './key-hierarchy.ts';
+import type { LogIndex } from './log-index.ts';
+import { LogReader } from './log-reader.ts';
+import { type LogWriter, startSegment } from './log-writer.ts';
+
+/** A frame is flushed early when it has gathered this much, so that memory stays bounded. */
+const frameBytesTarget = 4 << 20;
+/** After this long without a command a mark frame says that everything before it is durable. */
+const idleMarkMs = 50;
+const frameOverheadBytes = physicalHeaderBytes + logicalHeaderFixedBytes + digestsBytes + 16;
+const sectionOverheadBytes = sectionOrderBytes + sectionHeaderBytes + tagBytes;
+
+/** What opening found and did. */
+export interface Recovery {
+  readonly cleanShutdown: boolean;
+  readonly cut: readonly { readonly file: string; readonly offset: number; readonly length: number }[];
+}
+
+export interface EngineParts {
+  readonly host: EngineHost;
+  readonly hierarchy: KeyHierarchy;
+  readonly state: KernelState;
+  readonly index: LogIndex;
+  readonly head: LogHead;
+  readonly recovery: Recovery;
+  /** Absent: the engine follows another process's log and writes nothing. */
+  readonly writer: LogWriter | undefined;
+  readonly follower: Follower | undefined;
+}
+
+/**
+ * The commit loop. Commands are decided at once against the newest state; all that are decided within
+ * one turn share one frame and one flush; replies go out, in order, when the frame is durable.
+ *
+ * Invariants
+ * - No reply – result, rejection or no-op – goes out before the newest position it was decided on is durable.
+ * - After a failed write or flush nothing is written or acknowledged any more; committed state is read on.
+ * - Trees, index and head know durable frames only.
+ */
+export class Engine {
+  readonly state: KernelState;
+  readonly hierarchy: KeyHierarchy;
+  readonly reader: LogReader;
+  readonly recovery: Recovery;
+  readonly #host: EngineHost;
+  readonly #index: LogIndex;
+  readonly #writer: LogWriter | undefined;
+  readonly #follower: Follower | undefined;
+  readonly #builder = new FrameBuilder();
+  readonly #queue = new CommitQueue();
+  readonly #event = new Writer(4096);
+  #epoch: SealingEpoch | undefined;
+  #head: LogHead;
+  #scheduled = false;
+  #poison: VerityError | undefined;
+  #closed = false;
+  #cancelMark: (() => void) | undefined;
+  readonly #commitListeners = new Set<() => void>();
+
+  constructor(parts: EngineParts) {
+    this.state = parts.state;
+    this.hierarchy = parts.hierarchy;
+    this.recovery = parts.recovery;
+    this.#host = parts.host;
+    this.#index = parts.index;
+    this.#writer = parts.writer;
+    this.#follower = parts.follower;
+    this.#head = parts.head;
+    this.reader = new LogReader({
+      disk: parts.host.disk, hierarchy: parts.hierarchy, index: parts.index, head: () => this.#head.op,
+    });
+  }
+
+  get committedPosition(): Position {
+    return this.state.store.appliedPosition;
+  }
+  get head(): LogHead {
+    return this.#head;
+  }
+  get closed(): boolean {
+    return this.#closed;
+  }
+  get poisoned(): boolean {
+    return this.#poison !== undefined;
+  }
+  get readOnly(): boolean {
+    return this.#writer === undefined;
+  }
+  /** The time a command decided now would carry. */
+  get now(): TimestampMicros {
+    return this.state.timeAt(this.#host.clock.now());
+  }
+
+  /** Throws CLOSED, READ_ONLY or DATABASE_POISONED unless commands are accepted. */
+  checkWritable(): void {
+    this.checkOpen();
+    if (this.#poison !== undefined) throw poisonedError(this.#poison);
+    if (this.#writer === undefined) {
+      throw new VerityError('READ_ONLY', 'This handle only reads: another process has the database open for writing.');
+    }
+  }
+
+  checkOpen(): void {
+    if (this.#closed) throw new VerityError('CLOSED', 'The database is closed. Open it again.');
+  }
+
+  /** For a follower: applies what the owner has made durable since. */
+  catchUp(): void {
+    if (this.#follower === undefined || this.#closed) return;
+    this.#follower.catchUp();
+    this.#head = this.#follower.head;
+  }
+
+  /** Calls `listener` after each commit until the returned function is called. */
+  onCommit(listener: () => void): () => void {
+    this.#commitListeners.add(listener);
+    return () => this.#commitListeners.delete(listener);
+  }
+
+  /** Decides a command now and answers when everything the answer rests on is durable. */
+  submit(command: Command): Promise<CommandResult> {
+    return new Promise((resolve, reject: (error: VerityError) => void) => {
+      try {
+        this.checkWritable();
+        this.#decide(command, resolve, reject);
+      } catch (error) {
+        reject(error as VerityError);
+      }
+    });
+  }
+
+  #decide(command: Command, resolve: (result: CommandResult) => void, reject: (error: VerityError) => void): void {
+    const decision = decide(this.state, command, { time: this.now });
+    switch (decision.kind) {
+      case 'rejected':
+        return this.#afterDecided(() => reject(decision.error), reject);
+      case 'unchanged': {
+        const position = this.state.decidedPosition;
+        return this.#afterDecided(() => resolve({ position, outcome: decision.outcome }), reject);
+      }
+      case 'accepted':
+        return this.#accept(decision, resolve, reject);
+      default:
+        unreachable(decision);
+    }
+  }
+
+  #accept(
+    decision: { readonly position: Position; readonly events: readonly LogEvent[]; readonly outcome: Outcome },
+    resolve: (result: CommandResult) => void, reject: (error: VerityError) => void,
+  ): void {
+    const { position, events, outcome } = decision;
+    const changes = this.#gather(events);
+    this.#queue.add({ position, changes, succeed: () => resolve({ position, outcome }), fail: reject });
+    if (this.#builder.sizeBytes >= frameBytesTarget || this.#queue.size >= limits.queuedCommandsMax) this.#flush();
+    else this.#schedule();
+  }
+
+  /** Applies events to the overlay and puts them into the frame being gathered. */
+  #gather(events: readonly LogEvent[]): ReturnType<KernelState['evolve']> {
+    try {
+      const changes = this.state.evolve(events);
+      for (const event of events) {
+        this.#event.reset();
+        encodeEvent(this.#event, event);
+        this.#builder.add(event.tenant, this.#event.view());
+      }
+      return changes;
+    } catch (error) {
+      // The overlay may hold half a command: nothing that was decided may be acknowledged.
+      this.#fail(new VerityError('DATABASE_POISONED', 'A command could not be applied. Reopen the database.', { cause: error }));
+      throw error;
+    }
+  }
+
+  /** A reply without changes still waits for what it was decided on. */
+  #afterDecided(succeed: () => void, fail: (error: VerityError) => void): void {
+    if (this.state.decidedPosition <= this.committedPosition || this.#queue.size === 0) {
+      succeed();
+      return;
+    }
+    this.#queue.add({ position: this.state.decidedPosition, changes: undefined, succeed, fail });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // At the end of this turn's microtasks: everybody who was woken by the last frame has decided by then.
+    void Promise.resolve().then(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** Makes everything gathered durable in one frame and answers its callers. Never throws. */
+  #flush(): void {
+    if (this.#builder.eventCount === 0 || this.#writer === undefined || this.#poison !== undefined) return;
+    this.#cancelMark?.();
+    try {
+      this.#ensureKeys();
+      this.#writer.reserve(this.#frameBytesMax());
+    } catch (error) {
+      this.#refuse(error);
+      return;
+    }
+    try {
+      this.#writeFrame('data');
+      this.#commitQueued();
+      if (this.#writer.full) this.#roll();
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#cancelMark = this.#host.scheduler.delay(idleMarkMs, () => this.#mark());
+  }
+
+  #frameBytesMax(): number {
+    let sections = 0;
+    for (const _tenant of this.#builder.tenants) sections += 1;
+    return frameOverheadBytes + sections * sectionOverheadBytes + this.#builder.eventCount * leafBytes + this.#builder.sizeBytes;
+  }
+
+  /** Tenants that write for the first time get keys, durable in the keyring before the frame that uses them. */
+  #ensureKeys(): void {
+    const { keyring, root } = this.hierarchy;
+    let changed = false;
+    for (const tenant of this.#builder.tenants) {
+      if (keyring.has(tenant)) continue;
+      keyring.addTenant(tenant, root, this.#host.entropy);
+      changed = true;
+    }
+    if (changed) this.storeKeyring();
+  }
+
+  /** Replaces the keyring file under the next generation and logs generation and digest with the next frame. */
+  storeKeyring(): void {
+    const { keyring, root } = this.hierarchy;
+    keyring.generation += 1;
+    const bytes = keyring.encode(root);
+    replaceFile(this.#host.disk, keyringPath, bytes);
+    this.logKeyring(keyring.digest(bytes));
+  }
+
+  /** Gathers the record that names the keyring's generation and digest. */
+  logKeyring(digest: Uint8Array): void {
+    const command: Command = {
+      kind: 'keyringChanged', generation: this.hierarchy.keyring.generation, digest, origin: {},
+    };
+    const decision = decide(this.state, command, { time: this.now });
+    assert(decision.kind === 'accepted', 'a keyring record is always accepted');
+    const changes = this.#gather(decision.events);
+    const ignore = (): void => undefined;
+    this.#queue.add({ position: decision.position, changes, succeed: ignore, fail: ignore });
+    this.#schedule();
+  }
+
+  #writeFrame(kind: FrameKind): void {
+    assert(this.#writer !== undefined, 'only a writer writes frames');
+    const frame = this.#build(kind);
+    if (kind !== 'data') this.#writer.reserve(frame.bytes.length);
+    const offset = this.#writer.tail;
+    this.#writer.append(frame.bytes);
+    this.#advance(kind, frame, offset);
+  }
+
+  #build(kind: FrameKind): BuiltFrame {
+    const { entropy } = this.#host;
+    if (this.#epoch === undefined || this.#epoch.exhausted) {
+      this.#epoch?.wipe();
+      this.#epoch = new SealingEpoch(this.#head.sealingEpoch + 1, entropy, this.hierarchy);
+    }
+    const epoch = this.#epoch;
+    const last = kind === 'data' ? this.state.decidedPosition : this.#head.position;
+    return this.#builder.build(
+      {
+        kind,
+        op: (this.#head.op + 1) as Op,
+        firstPosition: (this.#head.position + 1) as Position,
+        lastPosition: last,
+        firstLeaf: this.#head.leafCount,
+        timestamp: this.state.timeAt(this.#head.timestamp),
+        parent: this.#head.chainHash,
+        durableHead: this.#head.op,
+      },
+      {
+        logId: this.#head.logId, view: 0 as View, sealingEpoch: epoch.number, epochSalt: epoch.salt, entropy,
+        keyFor: (tenant: TenantId) => epoch.keyFor(tenant),
+      },
+    );
+  }
+
+  #advance(kind: FrameKind, frame: BuiltFrame, offset: number): void {
+    assert(this.#epoch !== undefined && this.#writer !== undefined, 'a frame was written under an epoch');
+    const op = (this.#head.op + 1) as Op;
+    const timestamp = this.state.timeAt(this.#head.timestamp);
+    this.#index.add({ path: this.#writer.path, offset, position: (this.#head.position + 1) as Position, timestamp });
+    this.#head = {
+      logId: this.#head.logId,
+      op,
+      position: kind === 'data' ? this.state.decidedPosition : this.#head.position,
+      leafCount: this.state.leafCount,
+      timestamp,
+      chainHash: frame.chainHash,
+      sealingEpoch: this.#epoch.number,
+      durableHead: (op - 1) as Op,
+      lastKind: kind,
+    };
+  }
+
+  #commitQueued(): void {
+    const waiting = this.#queue.takeAll();
+    for (const { position, changes } of waiting) {
+      if (changes !== undefined) this.state.commit(position, changes);
+    }
+    assert(this.state.store.appliedPosition === this.#head.position, 'a durable frame is applied whole');
+    // A loop of microtasks alone would starve timers and sockets.
+    this.#host.scheduler.defer(() => {
+      for (const { succeed } of waiting) succeed();
+      for (const listener of this.#commitListeners) listener();
+    });
+  }
+
+  #roll(): void {
+    assert(this.#writer !== undefined, 'only a writer rolls segments');
+    const end = this.#build('end');
+    this.#writer.reserve(end.bytes.length);
+    const offset = this.#writer.tail;
+    const after: LogHead = { ...this.#head, op: (this.#head.op + 1) as Op, chainHash: end.chainHash };
+    // The next segment is durable before the end frame that promises it.
+    const path = startSegment(this.#host.disk, after);
+    this.#writer.append(end.bytes);
+    this.#advance('end', end, offset);
+    this.#writer.continueIn(path);
+  }
+
+  #mark(): void {
+    if (this.#closed || this.#poison !== undefined || this.#queue.size > 0 || this.#head.lastKind !== 'data') return;
+    try {
+      this.#writeFrame('mark');
+    } catch (error) {
+      if (!isDiskFull(error)) this.#fail(error);
+    }
+  }
+
+  /** Nothing of the frame was written: the batch is refused, the handle stays usable. */
+  #refuse(cause: unknown): void {
+    const error = cause instanceof VerityError ? cause : new VerityError('IO_ERROR', 'The log could not be extended.', { cause });
+    this.#dropAll(() => error);
+  }
+
+  /** Bytes may or may not be durable: nothing more is written or acknowledged. */
+  #fail(cause: unknown): void {
+    const poison = cause instanceof VerityError ? cause : new VerityError('IO_ERROR', 'The log could not be written.', { cause });
+    this.#poison ??= poison;
+    this.#dropAll(() => new VerityError(
+      'COMMIT_UNKNOWN',
+      'Writing the log failed while this command was on its way; it may or may not be durable. Reopen the database and look.',
+      { cause: poison },
+    ));
+  }
+
+  #dropAll(errorFor: (waiting: Waiting) => VerityError): void {
+    this.#builder.drop();
+    this.state.drop(this.#head.leafCount as LeafIndex);
+    const waiting = this.#queue.takeAll();
+    this.#host.scheduler.defer(() => {
+      for (const reply of waiting) reply.fail(errorFor(reply));
+    });
+  }
+
+  /** Flushes what is gathered, marks the clean end of the log and wipes the keys. */
+  close(): void {
+    if (this.#closed) return;
+    this.#flush();
+    this.#cancelMark?.();
+    this.#closed = true;
+    try {
+      if (this.#writer !== undefined && this.#poison === undefined) this.#closeLog(this.#writer);
+      else this.#writer?.abandon();
+    } finally {
+      this.#epoch?.wipe();
+      this.hierarchy.wipe();
+    }
+  }
+
+  #closeLog(writer: LogWriter): void {
+    if (this.#head.op > 0 && this.#head.lastKind !== 'close') {
+      try {
+        this.#writeFrame('close');
+      } catch (error) {
+        writer.abandon();
+        // On a full disk the next open takes this for a crash; nothing acknowledged is lost.
+        if (isDiskFull(error)) return;
+        throw error;
+      }
+    }
+    writer.close();
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof VerityError && error.code === 'DISK_FULL';
+}
+
+function poisonedError(cause: VerityError): VerityError {
+  return new VerityError(
+    'DATABASE_POISONED',
+    'An earlier write of the log failed, so this handle accepts no more commands; committed data can still be read. Reopen the database.',
+    { cause },
+  );
+}

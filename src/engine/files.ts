@@ -1,0 +1,70 @@
+/** The files of a database directory, and whole-file reads and atomic replacement. */
+import { CorruptionError, type Disk, type DiskFile, VerityError } from '../base/index.ts';
+import { isSegmentName } from '../log/index.ts';
+
+export const identityPath = 'verity.json';
+export const keyringPath = 'keyring';
+export const logDirectory = 'log';
+export const temporarySuffix = '.tmp';
+const smallFileBytesMax = 64 << 20;
+const segmentFileBytesMax = 256 << 20;
+
+/** Names at the root that belong to a database; anything else there is not ours. */
+export const rootNames: ReadonlySet<string> = new Set([
+  identityPath, keyringPath, logDirectory, 'LOCK', identityPath + temporarySuffix, keyringPath + temporarySuffix,
+]);
+
+/** Reads a whole file; undefined if it is not there. Refuses files that are larger than any we write. */
+export function readWhole(disk: Disk, path: string): Uint8Array | undefined {
+  if (!disk.exists(path)) return undefined;
+  const file = disk.open(path, 'read');
+  try {
+    return readFrom(file, 0, path.startsWith(`${logDirectory}/`) ? segmentFileBytesMax : smallFileBytesMax);
+  } finally {
+    file.close();
+  }
+}
+
+/** Reads a file from `offset` to its end. */
+export function readFrom(file: DiskFile, offset: number, bytesMax: number): Uint8Array {
+  const size = file.sizeBytes();
+  if (size > bytesMax) {
+    throw new CorruptionError('CHECKSUM_MISMATCH', file.path, bytesMax, 'More bytes than were ever written lie');
+  }
+  const bytes = new Uint8Array(Math.max(0, size - offset));
+  const read = file.read(bytes, offset);
+  return read === bytes.length ? bytes : bytes.subarray(0, read);
+}
+
+/** Replaces a file so that after a crash either the old or the new bytes are there. */
+export function replaceFile(disk: Disk, path: string, bytes: Uint8Array): void {
+  const temporary = path + temporarySuffix;
+  if (disk.exists(temporary)) disk.remove(temporary);
+  const file = disk.open(temporary, 'create');
+  try {
+    file.write(bytes, 0);
+    file.flush();
+  } finally {
+    file.close();
+  }
+  disk.rename(temporary, path);
+  disk.flushDirectory(directoryOf(path));
+}
+
+function directoryOf(path: string): string {
+  const slash = path.lastIndexOf('/');
+  return slash === -1 ? '' : path.slice(0, slash);
+}
+
+/** Paths of the log's segments in order. */
+export function segmentPaths(disk: Disk): string[] {
+  const names = disk.list(logDirectory) ?? [];
+  for (const name of names) {
+    if (!isSegmentName(name) && !name.endsWith(temporarySuffix)) {
+      throw new VerityError('FOREIGN_FILE', `log/${name} is not a segment of this log. Move it elsewhere and open again.`, {
+        details: { file: `${logDirectory}/${name}`, offset: 0 },
+      });
+    }
+  }
+  return names.filter(isSegmentName).map((name) => `${logDirectory}/${name}`);
+}

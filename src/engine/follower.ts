@@ -1,0 +1,73 @@
+import type { Op } from '../base/index.ts';
+import {
+  advance, type CheckedFrame, checkSegmentHeader, type LogHead, segmentHeaderBytes, walkSegment,
+} from '../log/index.ts';
+import { readWhole, segmentPaths } from './files.ts';
+import { applyFrame, corruption, type Replay } from './replay.ts';
+
+/**
+ * Follows the log of a running owner: applies the frames that a later frame says are durable, and
+ * leaves the rest for the next time. A frame that is only half there is one being written.
+ */
+export class Follower {
+  readonly #replay: Replay;
+  #applied: LogHead;
+  #path: string | undefined;
+  #offset = segmentHeaderBytes;
+
+  constructor(replay: Replay, start: LogHead) {
+    this.#replay = replay;
+    this.#applied = start;
+  }
+
+  /** The head of what is applied. */
+  get head(): LogHead {
+    return this.#applied;
+  }
+
+  /** Applies what has become durable since the last call. Throws CorruptionError on damage. */
+  catchUp(): void {
+    for (;;) {
+      const { disk } = this.#replay;
+      this.#path ??= segmentPaths(disk)[0];
+      if (this.#path === undefined) return;
+      const bytes = readWhole(disk, this.#path) ?? new Uint8Array();
+      if (this.#offset === segmentHeaderBytes) {
+        const problem = checkSegmentHeader(bytes, this.#applied);
+        if (problem !== undefined) throw corruption(this.#path, problem);
+      }
+      this.#applyDurable(this.#path, bytes);
+      const next = segmentPaths(disk).find((path) => path > (this.#path as string));
+      if (this.#applied.lastKind !== 'end' || next === undefined) return;
+      this.#path = next;
+      this.#offset = segmentHeaderBytes;
+    }
+  }
+
+  #applyDurable(path: string, bytes: Uint8Array): void {
+    const pending: { frame: CheckedFrame; offset: number }[] = [];
+    const walked = walkSegment(
+      { bytes, offset: this.#offset, head: this.#applied, last: true },
+      (frame, offset) => {
+        pending.push({ frame, offset });
+        return undefined;
+      },
+    );
+    if (walked.end.kind === 'damaged') throw corruption(path, walked.end.problem);
+    const closed = walked.head.lastKind === 'close' || walked.head.lastKind === 'end';
+    const durable = closed ? walked.head.op : walked.head.durableHead;
+    for (const { frame, offset } of pending) {
+      if (!this.#applyOne(path, frame, offset, durable)) return;
+    }
+  }
+
+  #applyOne(path: string, frame: CheckedFrame, offset: number, durable: Op): boolean {
+    if (frame.header.op > durable) return false;
+    const after = advance(this.#applied, frame);
+    const problem = applyFrame(this.#replay, frame, { path, offset, after });
+    if (problem !== undefined) throw corruption(path, { ...problem, offset: offset + problem.offset });
+    this.#applied = after;
+    this.#offset = offset + frame.header.frameLength;
+    return true;
+  }
+}

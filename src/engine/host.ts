@@ -1,0 +1,9 @@
+import type { Clock, Disk, Entropy, Scheduler } from '../base/index.ts';
+
+/** Everything the engine needs from outside. The simulator passes its own. */
+export interface EngineHost {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly scheduler: Scheduler;
+}

@@ -1,0 +1,115 @@
+import { assert, type Disk, type DiskFile, VerityError } from '../base/index.ts';
+import { encodeSegmentHeader, type LogHead, segmentHeaderAt, segmentHeaderBytes, segmentPath } from '../log/index.ts';
+import { logDirectory } from './files.ts';
+
+/** A segment is finished when it has grown past this. */
+const segmentBytes = 32 << 20;
+const fillBytesMin = 64 << 10;
+const fillBytesMax = 4 << 20;
+
+/**
+ * Appends frames to the last segment. The file is filled with zeros ahead of the tail, because a flush
+ * inside a filled file costs less than one that grows it, and because room is then taken before any
+ * byte of a frame is written: a full disk refuses a command and damages nothing.
+ *
+ * Invariants: bytes from `tail` to the end of the file are zero; nothing before `tail` is written twice.
+ */
+export class LogWriter {
+  readonly #disk: Disk;
+  #file: DiskFile;
+  #path: string;
+  #tail: number;
+  #filled: number;
+
+  constructor(disk: Disk, path: string, tail: number) {
+    this.#disk = disk;
+    this.#path = path;
+    this.#file = disk.open(path, 'readwrite');
+    this.#tail = tail;
+    this.#filled = this.#file.sizeBytes();
+    assert(this.#filled >= tail, 'a segment reaches its tail');
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+  /** Where the next frame goes. */
+  get tail(): number {
+    return this.#tail;
+  }
+  /** Whether the segment is full and the log should go on in a new one. */
+  get full(): boolean {
+    return this.#tail >= segmentBytes;
+  }
+
+  /** Makes sure that `count` bytes have room. Throws DISK_FULL with nothing of a frame written. */
+  reserve(count: number): void {
+    const needed = this.#tail + count;
+    if (needed <= this.#filled) return;
+    const step = Math.min(Math.max(fillBytesMin, this.#tail), fillBytesMax);
+    const target = Math.ceil(needed / step) * step;
+    try {
+      this.#file.write(new Uint8Array(target - this.#filled), this.#filled);
+    } catch (error) {
+      if (!(error instanceof VerityError) || error.code !== 'DISK_FULL') throw error;
+      // Less will do: exactly what this frame needs.
+      this.#file.write(new Uint8Array(needed - this.#filled), this.#filled);
+      this.#filled = needed;
+      return;
+    }
+    this.#filled = target;
+  }
+
+  /** Writes one frame at the tail and flushes it. After a failure the writer must not be used again. */
+  append(frame: Uint8Array): void {
+    assert(this.#tail + frame.length <= this.#filled, 'room was reserved for the frame');
+    this.#file.write(frame, this.#tail);
+    this.#file.flush();
+    this.#tail += frame.length;
+  }
+
+  /** Closes this segment, whose end frame brought the log to `head`, and goes on in the segment `startSegment` made. */
+  continueIn(path: string): void {
+    this.#trim();
+    this.#file.close();
+    this.#path = path;
+    this.#file = this.#disk.open(path, 'readwrite');
+    this.#tail = segmentHeaderBytes;
+    this.#filled = this.#file.sizeBytes();
+  }
+
+  /** Cuts the zeros behind the tail off and closes. */
+  close(): void {
+    this.#trim();
+    this.#file.close();
+  }
+
+  /** Closes without touching the file: after a failed flush. */
+  abandon(): void {
+    this.#file.close();
+  }
+
+  #trim(): void {
+    if (this.#filled === this.#tail) return;
+    this.#file.truncate(this.#tail);
+    this.#file.flush();
+    this.#filled = this.#tail;
+  }
+}
+
+/** Creates the segment that continues `head`, durable before it returns; its path. */
+export function startSegment(disk: Disk, head: LogHead): string {
+  const header = segmentHeaderAt(head);
+  const path = segmentPath(header.firstPosition);
+  disk.makeDirectory(logDirectory);
+  if (disk.exists(path)) disk.remove(path);
+  const file = disk.open(path, 'create');
+  try {
+    file.write(encodeSegmentHeader(header), 0);
+    file.flush();
+  } finally {
+    file.close();
+  }
+  disk.flushDirectory(logDirectory);
+  return path;
+}

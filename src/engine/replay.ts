@@ -1,0 +1,157 @@
+import {
+  CorruptionError, type Disk, type LeafIndex, type Position, VerityError,
+} from '../base/index.ts';
+import { decodeEvent, type LogEvent } from '../codec/index.ts';
+import type { KernelState } from '../kernel/index.ts';
+import {
+  type CheckedFrame, checkSegmentHeader, type FrameProblem, isProblem, type LogHead, openFrame,
+  segmentHeaderBytes, type WalkEnd, type WalkProblem, walkSegment,
+} from '../log/index.ts';
+import { readWhole, segmentPaths } from './files.ts';
+import type { KeyHierarchy } from './key-hierarchy.ts';
+import type { LogIndex } from './log-index.ts';
+
+export interface LogTail {
+  readonly head: LogHead;
+  /** The last segment that belongs to the log, and where it ends. */
+  readonly path: string;
+  readonly offset: number;
+  /** An unfinished write behind the tail, to be cut. */
+  readonly torn: { readonly offset: number; readonly length: number } | undefined;
+  /** A segment that a crash left while the log was about to continue in it; it holds no frame. */
+  readonly abandoned: string | undefined;
+}
+
+export interface Replay {
+  readonly disk: Disk;
+  readonly hierarchy: KeyHierarchy;
+  readonly state: KernelState;
+  readonly index: LogIndex;
+  readonly onSegment?: (done: number, total: number) => void;
+}
+
+/**
+ * Walks the whole log, checks every byte and applies every event to the (empty) state. Throws
+ * CorruptionError, naming file and offset, at the first damage; decides nothing about a torn tail.
+ */
+export function replayLog(replay: Replay, start: LogHead): LogTail {
+  const { disk } = replay;
+  const paths = segmentPaths(disk);
+  if (paths.length === 0) {
+    throw new CorruptionError('MISSING_DATA', 'log', 0, 'Every segment of the log is missing');
+  }
+  let head = start;
+  let tail: LogTail | undefined;
+  for (const [number, path] of paths.entries()) {
+    replay.onSegment?.(number, paths.length);
+    const bytes = readWhole(disk, path) ?? new Uint8Array();
+    if (tail !== undefined && head.lastKind !== 'end') {
+      // Only a roll that crashed leaves a segment behind one that is not finished.
+      return { ...tail, abandoned: path };
+    }
+    const headerProblem = checkSegmentHeader(bytes, head);
+    if (headerProblem !== undefined) throw corruption(path, headerProblem);
+    const last = isLast(disk, paths, number);
+    const walked = walkSegment(
+      { bytes, offset: segmentHeaderBytes, head, last },
+      (frame, offset, after) => applyFrame(replay, frame, { path, offset, after }),
+    );
+    head = walked.head;
+    tail = tailOf(path, walked.end, head);
+  }
+  if (tail === undefined || head.lastKind === 'end') {
+    throw new CorruptionError('MISSING_DATA', paths.at(-1) as string, tail?.offset ?? 0, 'The segment after a finished one is missing; a finished segment lies');
+  }
+  return tail;
+}
+
+/** Whether no later segment holds a frame. */
+function isLast(disk: Disk, paths: readonly string[], number: number): boolean {
+  return paths.slice(number + 1).every((path) => {
+    const bytes = readWhole(disk, path);
+    return bytes === undefined || !bytes.subarray(segmentHeaderBytes).some((byte) => byte !== 0);
+  });
+}
+
+function tailOf(path: string, end: WalkEnd, head: LogHead): LogTail {
+  switch (end.kind) {
+    case 'damaged': throw corruption(path, end.problem);
+    case 'tail': return { head, path, offset: end.offset, torn: undefined, abandoned: undefined };
+    case 'torn': return {
+      head, path, offset: end.offset, torn: { offset: end.offset, length: end.length }, abandoned: undefined,
+    };
+  }
+}
+
+export function corruption(path: string, problem: WalkProblem): VerityError {
+  return new CorruptionError(problem.code, path, problem.offset, problem.what);
+}
+
+/** Opens a frame's sections, checks each event against its commitment, and applies its commands. */
+export function applyFrame(
+  replay: Pick<Replay, 'hierarchy' | 'state' | 'index'>, frame: CheckedFrame,
+  place: { readonly path: string; readonly offset: number; readonly after: LogHead },
+): FrameProblem | undefined {
+  const { header } = frame;
+  replay.index.add({ path: place.path, offset: place.offset, position: header.firstPosition, timestamp: header.timestamp });
+  if (header.leafCount === 0) return undefined;
+  const events = decodeFrame(replay.hierarchy, frame);
+  if (isProblem(events)) return events;
+  let first = 0;
+  while (first < events.length) {
+    const count = commandLength(events, first);
+    if (count === undefined) {
+      return { code: 'STATE_MISMATCH', offset: header.bodyStart, what: 'A command is not whole' };
+    }
+    const command = events.slice(first, first + count);
+    const changes = replay.state.evolve(command);
+    replay.state.commit((command[0] as LogEvent).position, changes);
+    first += count;
+  }
+  return undefined;
+}
+
+/** All events of a frame, opened and decoded, in log order. */
+export function decodeFrame(hierarchy: KeyHierarchy, frame: CheckedFrame): LogEvent[] | FrameProblem {
+  const { header } = frame;
+  for (const section of frame.sections) {
+    if (hierarchy.sectionKey(section.tenant, header.epochSalt) === undefined) {
+      return { code: 'MISSING_DATA', offset: section.offset, what: 'A section whose key the keyring lacks lies' };
+    }
+  }
+  const opened = openFrame(frame, (section) => hierarchy.sectionKey(section.tenant, header.epochSalt));
+  if (isProblem(opened)) return opened;
+  const events: LogEvent[] = [];
+  for (const { event: bytes, tenant } of opened) {
+    const event = decodeChecked(bytes);
+    const fits = event !== undefined && event.tenant === tenant &&
+      event.position >= header.firstPosition && event.position <= header.lastPosition;
+    if (!fits) return { code: 'STATE_MISMATCH', offset: header.bodyStart, what: 'An event does not belong to its frame' };
+    events.push(event);
+  }
+  return events;
+}
+
+function decodeChecked(bytes: Uint8Array): LogEvent | undefined {
+  try {
+    return decodeEvent(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How many events the command that starts at `first` has; undefined if they are not all there. */
+function commandLength(events: readonly LogEvent[], first: number): number | undefined {
+  const { command, position } = events[first] as LogEvent;
+  if (command === undefined || command.eventCount > events.length - first || command.eventCount === 0) return undefined;
+  for (let index = first + 1; index < first + command.eventCount; index++) {
+    const event = events[index] as LogEvent;
+    if (event.position !== position || event.command !== undefined) return undefined;
+  }
+  return command.eventCount;
+}
+
+/** Positions and leaves that a replay must have reached; for assertions. */
+export function replayedTo(state: KernelState, head: LogHead): boolean {
+  return (state.decidedPosition as Position) === head.position && (state.leafCount as LeafIndex) === head.leafCount;
+}

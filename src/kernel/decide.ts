@@ -1,0 +1,243 @@
+import {
+  type LeafIndex, limits, type Position, type StoreKey, systemTenant, type TenantId, treeOf, utf8Length,
+  VerityError,
+} from '../base/index.ts';
+import type { CommandMetadata, EventPlace, LogEvent, RowEvent } from '../codec/index.ts';
+import { keyPrefixRange } from '../codec/index.ts';
+import { bindParameters, type ExecutionContext, type RowChange } from '../sql/index.ts';
+import type { Command, CommandOrigin, Decision, DecisionContext, Outcome } from './command.ts';
+import {
+  encodeSchema, nameKey, parseStreamKey, streamPrefix, streamsObject, tenantsTree,
+} from './objects.ts';
+import type { KernelState } from './state.ts';
+
+const nothingChanged: Outcome = { rowCount: 0, columns: [], rows: [] };
+
+/**
+ * What a command does to the newest decided state: events and the caller's outcome, or a rejection.
+ * Without clock or randomness: the same state, command and context give the same decision. A refused
+ * command is a value; only our own bugs are thrown.
+ */
+export function decide(state: KernelState, command: Command, context: DecisionContext): Decision {
+  try {
+    checkOrigin(command.origin);
+    switch (command.kind) {
+      case 'createTenant': return createTenant(state, command, context);
+      case 'statement': return runStatement(state, command, context);
+      case 'append': return append(state, command, context);
+      case 'transaction': return commitTransaction(state, command, context);
+      case 'keyringChanged': return {
+        ...accepted(state, nothingChanged),
+        events: [{
+          ...placeOf(state, systemTenant, metadata(context, command.origin, 1)),
+          type: 'keyringChanged', generation: command.generation, digest: command.digest,
+        }],
+      };
+    }
+  } catch (error) {
+    if (error instanceof VerityError) return { kind: 'rejected', error };
+    throw error;
+  }
+}
+
+/** Runs a query in the kernel's terms, e.g. for a transaction; see also database/. */
+export function executionContext(state: KernelState, tenant: TenantId, context: DecisionContext): ExecutionContext {
+  return { time: context.time, allocateRowId: () => state.allocateRow(tenant) };
+}
+
+function createTenant(
+  state: KernelState, command: Extract<Command, { kind: 'createTenant' }>, context: DecisionContext,
+): Decision {
+  checkName('tenant', command.name);
+  if (state.overlay.get(tenantsTree, nameKey(command.name)) !== undefined) {
+    throw new VerityError('TENANT_EXISTS', `There is already a tenant named "${command.name}". Open it with db.tenant().`);
+  }
+  const created = state.nextTenant;
+  return {
+    ...accepted(state, { ...nothingChanged, tenant: created }),
+    events: [{
+      ...placeOf(state, systemTenant, metadata(context, command.origin, 1)),
+      type: 'tenantCreated', created, name: command.name,
+    }],
+  };
+}
+
+function runStatement(
+  state: KernelState, command: Extract<Command, { kind: 'statement' }>, context: DecisionContext,
+): Decision {
+  const { tenant, statement, origin } = command;
+  const prepared = state.prepare(tenant, statement, state.overlay);
+  if (prepared.kind === 'query') {
+    throw new VerityError('INVALID_ARGUMENT', 'A query changes nothing: pass it to query().');
+  }
+  if (prepared.kind === 'definition') {
+    if (!prepared.effective) return { kind: 'unchanged', outcome: nothingChanged };
+    const schema = prepared.define(() => state.allocateObject(tenant));
+    const command1 = metadata(context, origin, 1, statement.normalized);
+    return {
+      ...accepted(state, nothingChanged),
+      events: [{ ...placeOf(state, tenant, command1), type: 'tableDefined', object: schema.id, schema: encodeSchema(schema) }],
+    };
+  }
+  const parameters = bindParameters(prepared.parameterTypes, command.parameters);
+  const result = prepared.run(state.overlay, parameters, executionContext(state, tenant, context));
+  const outcome = { rowCount: result.rowCount, columns: prepared.columns, rows: result.rows };
+  if (result.changes.length === 0) return { kind: 'unchanged', outcome };
+  return {
+    ...accepted(state, outcome),
+    events: rowEvents(state, tenant, result.changes, metadata(context, origin, result.changes.length, statement.normalized)),
+  };
+}
+
+function append(
+  state: KernelState, command: Extract<Command, { kind: 'append' }>, context: DecisionContext,
+): Decision {
+  const { tenant, stream, events, expectedVersion, origin } = command;
+  checkName('stream', stream);
+  const version = streamVersion(state.overlay, tenant, stream);
+  if (expectedVersion !== undefined && expectedVersion !== version) {
+    throw new VerityError(
+      'VERSION_CONFLICT',
+      `Stream "${stream}" is at version ${version}, not ${expectedVersion}. Read it again and decide anew.`,
+      { details: { version, expectedVersion } },
+    );
+  }
+  if (events.length === 0) return { kind: 'unchanged', outcome: { ...nothingChanged, version } };
+  checkSize(events.length, events.reduce((sum, event) => sum + event.length, 0));
+  for (const event of events) {
+    if (event.length > limits.valueBytesMax) {
+      throw new VerityError('VALUE_TOO_LARGE', `An event takes ${event.length} bytes; the limit is ${limits.valueBytesMax}.`);
+    }
+  }
+  const command1 = metadata(context, origin, events.length);
+  return {
+    ...accepted(state, { ...nothingChanged, rowCount: events.length, version: version + events.length }),
+    events: events.map((data, index) => ({
+      ...placeOf(state, tenant, index === 0 ? command1 : undefined),
+      type: 'streamAppended' as const, name: stream, version: version + index + 1, data,
+    })),
+  };
+}
+
+function commitTransaction(
+  state: KernelState, command: Extract<Command, { kind: 'transaction' }>, context: DecisionContext,
+): Decision {
+  const { tenant, changes, reads, snapshot, statements, origin } = command;
+  const changed = {
+    latest: (tree: Parameters<typeof state.overlay.latest>[0], key: StoreKey) => state.overlay.latest(tree, key),
+    changedSince: (...range: Parameters<typeof state.overlay.changedSince>) =>
+      state.overlay.changedSince(...range) || state.store.changedSince(...range),
+  };
+  if (reads.changedSince(changed, snapshot)) {
+    throw new VerityError('TRANSACTION_CONFLICT', 'Rows that the transaction read were changed meanwhile. Run the transaction again.');
+  }
+  if (changes.length === 0) return { kind: 'unchanged', outcome: nothingChanged };
+  return {
+    ...accepted(state, { ...nothingChanged, rowCount: changes.length }),
+    events: rowEvents(state, tenant, changes, metadata(context, origin, changes.length, statements.join('; '))),
+  };
+}
+
+/** The stream's newest version as the view shows it; 0 if it has no events. */
+export function streamVersion(view: KernelState['overlay'], tenant: TenantId, stream: string): number {
+  const range = keyPrefixRange(streamPrefix(stream));
+  const last = view.scan(treeOf(tenant, streamsObject), { ...range, reverse: true }).next();
+  return last === undefined ? 0 : parseStreamKey(last.key).version;
+}
+
+function rowEvents(
+  state: KernelState, tenant: TenantId, changes: readonly RowChange[], command: CommandMetadata,
+): LogEvent[] {
+  let bytes = 0;
+  for (const change of changes) bytes += change.key.length + (change.row?.length ?? 0);
+  checkSize(changes.length, bytes);
+  const position = state.nextPosition;
+  const earlier = changes.length === 1 ? undefined : new Map<string, LeafIndex>();
+  const events: RowEvent[] = [];
+  for (let index = 0; index < changes.length; index++) {
+    const { kind, table, key, row } = changes[index] as RowChange;
+    const tree = treeOf(tenant, table.id);
+    const place = earlier === undefined ? '' : `${tree} ${key}`;
+    const previousLeaf = earlier?.get(place) ?? state.overlay.latest(tree, key)?.leaf;
+    earlier?.set(place, (state.leafCount + index) as LeafIndex);
+    const event: { -readonly [Name in keyof RowEvent]: RowEvent[Name] } = {
+      type: eventTypes[kind], position, tenant, object: table.id, schemaVersion: table.version, key,
+    };
+    if (index === 0) event.command = command;
+    if (row !== undefined) event.row = row;
+    if (previousLeaf !== undefined) event.previousLeaf = previousLeaf;
+    events.push(event);
+  }
+  return events;
+}
+
+const eventTypes = { insert: 'rowInserted', update: 'rowUpdated', delete: 'rowDeleted' } as const;
+
+function accepted(state: KernelState, outcome: Outcome): { kind: 'accepted'; position: Position; outcome: Outcome } {
+  return { kind: 'accepted', position: state.nextPosition, outcome };
+}
+
+function placeOf(state: KernelState, tenant: TenantId, command: CommandMetadata | undefined): EventPlace {
+  const position = state.nextPosition;
+  return command === undefined ? { position, tenant } : { position, tenant, command };
+}
+
+function metadata(
+  context: DecisionContext, origin: CommandOrigin, eventCount: number, statement?: string,
+): CommandMetadata {
+  const { actor, reason, request } = origin;
+  return {
+    time: context.time,
+    eventCount,
+    ...(actor !== undefined && { actor }),
+    ...(reason !== undefined && { reason }),
+    ...(request !== undefined && { request }),
+    ...(statement !== undefined && { statement }),
+  };
+}
+
+function checkSize(events: number, bytes: number): void {
+  if (events > limits.commandEventsMax || bytes > limits.commandBytesMax) {
+    throw new VerityError(
+      'COMMAND_TOO_LARGE',
+      `The command has ${events} events and ${bytes} bytes; the limits are ${limits.commandEventsMax} and ${limits.commandBytesMax}. Split it.`,
+    );
+  }
+}
+
+function checkOrigin(origin: CommandOrigin): void {
+  checkText('actor', origin.actor, limits.actorBytesMax);
+  checkText('reason', origin.reason, limits.reasonBytesMax);
+}
+
+function checkText(what: string, text: string | undefined, bytesMax: number): void {
+  if (text === undefined) return;
+  if (utf8Length(text) > bytesMax || !isWellFormed(text)) {
+    throw new VerityError('INVALID_ARGUMENT', `The ${what} must be Unicode text of at most ${bytesMax} bytes.`);
+  }
+}
+
+function isWellFormed(text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code < 0xd800 || code > 0xdfff) continue;
+    const next = text.charCodeAt(index + 1);
+    if (code > 0xdbff || !(next >= 0xdc00 && next <= 0xdfff)) return false;
+    index += 1;
+  }
+  return true;
+}
+
+function checkName(what: string, name: string): void {
+  checkText(`${what} name`, name, limits.nameBytesMax);
+  if (name === '' || hasControlCharacter(name)) {
+    throw new VerityError('INVALID_ARGUMENT', `A ${what} name must not be empty or hold control characters.`);
+  }
+}
+
+function hasControlCharacter(text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    if (text.charCodeAt(index) < 0x20 || text.charCodeAt(index) === 0x7f) return true;
+  }
+  return false;
+}

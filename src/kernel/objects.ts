@@ -1,0 +1,99 @@
+/** The kernel's own objects within each tenant, and their keys. Tables and indexes start at 16. */
+import {
+  type LeafIndex, type ObjectId, type Position, type StoreKey, systemTenant, type TenantId, treeOf,
+  utf8Decode, utf8Encode,
+} from '../base/index.ts';
+import { decodeKey, encodeKey, type TableSchema } from '../codec/index.ts';
+import type { Catalog } from '../sql/index.ts';
+import type { ReadView } from '../store/index.ts';
+
+/** Table name → schema. */
+export const catalogObject = 0 as ObjectId;
+/** Stream name and version → event data. */
+export const streamsObject = 1 as ObjectId;
+/** Object id → schema. */
+export const tablesObject = 2 as ObjectId;
+/** One key whose version tells when a definition last changed. */
+export const definitionsObject = 3 as ObjectId;
+/** In the system tenant: tenant name → tenant id. */
+export const tenantsObject = 4 as ObjectId;
+/** In the system tenant: the keyring's generation and digest. */
+export const keyringObject = 5 as ObjectId;
+export const firstUserObject = 16;
+
+export const tenantsTree = treeOf(systemTenant, tenantsObject);
+export const keyringTree = treeOf(systemTenant, keyringObject);
+export const singleKey = '' as StoreKey;
+
+const text = { name: 'text' } as const;
+const bigint = { name: 'bigint' } as const;
+const streamKeyTypes = [text, bigint];
+
+export function nameKey(name: string): StoreKey {
+  return encodeKey([text], [name]);
+}
+
+export function objectKey(object: ObjectId): StoreKey {
+  return encodeKey([bigint], [BigInt(object)]);
+}
+
+export function streamKey(stream: string, version: number): StoreKey {
+  return encodeKey(streamKeyTypes, [stream, BigInt(version)]);
+}
+
+export function streamPrefix(stream: string): StoreKey {
+  return encodeKey([text], [stream]);
+}
+
+export function parseStreamKey(key: StoreKey): { stream: string; version: number } {
+  const [stream, version] = decodeKey(streamKeyTypes, key);
+  return { stream: stream as string, version: Number(version) };
+}
+
+const schemas = new WeakMap<Uint8Array, TableSchema>();
+
+/** The schema that catalog bytes hold; one object for one stored version, so that caches by schema work. */
+export function schemaOf(bytes: Uint8Array): TableSchema {
+  let schema = schemas.get(bytes);
+  if (schema === undefined) {
+    schema = JSON.parse(utf8Decode(bytes)) as TableSchema;
+    schemas.set(bytes, schema);
+  }
+  return schema;
+}
+
+export function encodeSchema(schema: TableSchema): Uint8Array {
+  return utf8Encode(JSON.stringify(schema));
+}
+
+/** Table definitions as a view shows them. */
+export function catalogOf(view: ReadView, tenant: TenantId): Catalog {
+  const tree = treeOf(tenant, catalogObject);
+  return {
+    tenant,
+    table: (name) => {
+      const stored = view.get(tree, nameKey(name));
+      return stored === undefined ? undefined : schemaOf(stored.row);
+    },
+  };
+}
+
+/** When a definition of the tenant last changed, as the view shows it; 0 if never. */
+export function catalogVersion(view: ReadView, tenant: TenantId): Position {
+  return view.get(treeOf(tenant, definitionsObject), singleKey)?.from ?? (0 as Position);
+}
+
+export function tableById(view: ReadView, tenant: TenantId, object: ObjectId): TableSchema | undefined {
+  const stored = view.get(treeOf(tenant, tablesObject), objectKey(object));
+  return stored === undefined ? undefined : schemaOf(stored.row);
+}
+
+/** All tables of a tenant, by name. */
+export function tablesOf(view: ReadView, tenant: TenantId): TableSchema[] {
+  const tables: TableSchema[] = [];
+  const cursor = view.scan(treeOf(tenant, catalogObject), {});
+  for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) tables.push(schemaOf(entry.row));
+  return tables;
+}
+
+export const noLeaf = 0 as LeafIndex;

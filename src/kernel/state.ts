@@ -1,0 +1,152 @@
+import {
+  assert, type LeafIndex, type ObjectId, type Position, type TenantId, type TimestampMicros,
+} from '../base/index.ts';
+import { type LogEvent, rowIdOfKey } from '../codec/index.ts';
+import type { ParsedStatement, PreparedStatement } from '../sql/index.ts';
+import { prepare } from '../sql/index.ts';
+import type { ReadView, Store, StoreChange } from '../store/index.ts';
+import { changesOf } from './evolve.ts';
+import { catalogOf, catalogVersion, firstUserObject, schemaOf, tableById } from './objects.ts';
+import { Overlay } from './overlay.ts';
+
+interface PreparedAt {
+  readonly version: Position;
+  readonly prepared: PreparedStatement;
+}
+
+interface TenantCounters {
+  nextObject: number;
+  nextRow: number;
+}
+
+const rowIdKeyLength = 8;
+
+/**
+ * The kernel's state: the committed store, the overlay of decided but uncommitted changes, and the
+ * counters. Counters only grow; ids may have gaps, leaf indexes may not.
+ */
+export class KernelState {
+  readonly store: Store;
+  readonly overlay: Overlay;
+  #nextPosition = 1 as Position;
+  #leafCount = 0 as LeafIndex;
+  #time = 0 as TimestampMicros;
+  #nextTenant = 1;
+  readonly #counters = new Map<TenantId, TenantCounters>();
+  readonly #prepared = new Map<TenantId, WeakMap<ParsedStatement, PreparedAt>>();
+
+  constructor(store: Store) {
+    this.store = store;
+    this.overlay = new Overlay(store);
+  }
+
+  /** The position that the next accepted command gets. */
+  get nextPosition(): Position {
+    return this.#nextPosition;
+  }
+  /** The newest position decided. */
+  get decidedPosition(): Position {
+    return (this.#nextPosition - 1) as Position;
+  }
+  /** Events decided so far: the next leaf index. */
+  get leafCount(): LeafIndex {
+    return this.#leafCount;
+  }
+  get nextTenant(): TenantId {
+    return this.#nextTenant as TenantId;
+  }
+
+  /** The time of the next command: the clock's, but never before the last command's. */
+  timeAt(now: TimestampMicros): TimestampMicros {
+    return now > this.#time ? now : this.#time;
+  }
+
+  /** Draws an id for a new table or index; ids of refused commands are lost. */
+  allocateObject(tenant: TenantId): ObjectId {
+    const counters = this.#countersOf(tenant);
+    counters.nextObject += 1;
+    return (counters.nextObject - 1) as ObjectId;
+  }
+
+  /** Draws a hidden row id; ids of refused commands are lost. */
+  allocateRow(tenant: TenantId): number {
+    const counters = this.#countersOf(tenant);
+    counters.nextRow += 1;
+    return counters.nextRow - 1;
+  }
+
+  /** The statement prepared against the tenant's definitions as `view` shows them; kept as long as the parsed statement is. */
+  prepare(tenant: TenantId, statement: ParsedStatement, view: ReadView): PreparedStatement {
+    const version = catalogVersion(view, tenant);
+    let cache = this.#prepared.get(tenant);
+    if (cache === undefined) {
+      cache = new WeakMap();
+      this.#prepared.set(tenant, cache);
+    }
+    const known = cache.get(statement);
+    if (known !== undefined && known.version === version) return known.prepared;
+    const prepared = prepare(statement, catalogOf(view, tenant));
+    cache.set(statement, { version, prepared });
+    return prepared;
+  }
+
+  /**
+   * Applies the events of one command to the overlay and the counters; returns the store changes, to be
+   * applied when the command is committed. Never fails.
+   */
+  evolve(events: readonly LogEvent[]): StoreChange[] {
+    const first = events[0];
+    assert(first?.command !== undefined, 'the first event of a command carries its metadata');
+    assert(first.position >= this.#nextPosition, 'positions strictly increase');
+    const changes: StoreChange[] = [];
+    for (const event of events) {
+      assert(event.position === first.position, 'the events of a command share its position');
+      for (const change of changesOf(event, this.#leafCount, this.overlay, first.command)) {
+        this.overlay.put(event.position, change);
+        changes.push(change);
+      }
+      this.#count(event);
+      this.#leafCount = (this.#leafCount + 1) as LeafIndex;
+    }
+    this.#nextPosition = (first.position + 1) as Position;
+    this.#time = this.timeAt(first.command.time);
+    return changes;
+  }
+
+  /** Moves the changes of a durable command from the overlay into the store. */
+  commit(position: Position, changes: readonly StoreChange[]): void {
+    this.store.apply(position, changes);
+    this.overlay.settle(position, changes);
+  }
+
+  /** Forgets everything decided but not committed. Positions are not used again. */
+  drop(committedLeafCount: LeafIndex): void {
+    assert(committedLeafCount <= this.#leafCount, 'what is committed was decided');
+    this.overlay.drop();
+    this.#leafCount = committedLeafCount;
+  }
+
+  #count(event: LogEvent): void {
+    if (event.type === 'tenantCreated') {
+      this.#nextTenant = Math.max(this.#nextTenant, event.created + 1);
+    } else if (event.type === 'tableDefined') {
+      const counters = this.#countersOf(event.tenant);
+      const indexes = schemaOf(event.schema).indexes;
+      counters.nextObject = Math.max(counters.nextObject, event.object + 1, ...indexes.map((index) => index.id + 1));
+    } else if (event.type === 'rowInserted' && event.key.length === rowIdKeyLength) {
+      const table = tableById(this.overlay, event.tenant, event.object);
+      if (table === undefined || table.primaryKey.length > 0) return;
+      const counters = this.#countersOf(event.tenant);
+      counters.nextRow = Math.max(counters.nextRow, rowIdOfKey(event.key) + 1);
+    }
+  }
+
+  #countersOf(tenant: TenantId): TenantCounters {
+    let counters = this.#counters.get(tenant);
+    if (counters === undefined) {
+      counters = { nextObject: firstUserObject, nextRow: 1 };
+      this.#counters.set(tenant, counters);
+    }
+    return counters;
+  }
+}

@@ -1,0 +1,236 @@
+import {
+  assert, type Digest32, type Entropy, type LeafIndex, type LogId, type Op, type Position,
+  type TenantId, type TimestampMicros, type View,
+} from '../base/index.ts';
+import { Writer } from '../codec/index.ts';
+import {
+  commitEventInto, commitFieldsInto, crc32, pae, type SectionKey, seedBytes, sha256Into,
+} from '../crypto/index.ts';
+import {
+  algorithmAes256Gcm, chainHash, compressionNone, digestsBytes, encodeLogicalHeader, type FrameKind,
+  formatRevision, frameAlignment, frameKinds, frameMagic, leafBytes, physicalHeaderBytes,
+  sectionHeaderBytes, trailer,
+} from './format.ts';
+
+/** What a frame is written under; fixed for one writer until its next sealing epoch. */
+export interface SealingContext {
+  readonly logId: LogId;
+  readonly view: View;
+  readonly sealingEpoch: number;
+  readonly epochSalt: Uint8Array;
+  readonly entropy: Entropy;
+  keyFor(tenant: TenantId): SectionKey;
+}
+
+/** Where the frame stands in the log. */
+export interface FramePlace {
+  readonly kind: FrameKind;
+  readonly op: Op;
+  readonly firstPosition: Position;
+  readonly lastPosition: Position;
+  readonly firstLeaf: LeafIndex;
+  readonly timestamp: TimestampMicros;
+  readonly parent: Digest32;
+  readonly durableHead: Op;
+}
+
+export interface BuiltFrame {
+  readonly bytes: Uint8Array;
+  readonly chainHash: Digest32;
+}
+
+interface PendingSection {
+  readonly tenant: TenantId;
+  readonly number: number;
+  /** Seed (filled at build), then the records. */
+  readonly plaintext: Writer;
+  /** Per event: start and end of its bytes in `plaintext`. */
+  readonly bounds: number[];
+  /** Fields of the events committed to field by field (kind 1), by event number. */
+  readonly fields: Map<number, readonly Uint8Array[]>;
+}
+
+/**
+ * Gathers the events of one frame and seals them. Salts, commitments, chain hash and ciphertexts are made
+ * in `build`, once a frame; `drop` forgets everything gathered (a refused or failed batch).
+ */
+export class FrameBuilder {
+  readonly #sections = new Map<TenantId, PendingSection>();
+  /** Section number of each event in log order. */
+  readonly #order: number[] = [];
+  readonly #header = new Writer(512);
+  #bytes = 0;
+
+  get eventCount(): number {
+    return this.#order.length;
+  }
+  /** Plaintext bytes gathered. */
+  get sizeBytes(): number {
+    return this.#bytes;
+  }
+  get tenants(): Iterable<TenantId> {
+    return this.#sections.keys();
+  }
+
+  /** Appends one encoded event under a commitment of kind 0. */
+  add(tenant: TenantId, event: Uint8Array): void {
+    const section = this.#section(tenant);
+    const plaintext = section.plaintext;
+    const before = plaintext.length;
+    plaintext.u8(0);
+    plaintext.varint(event.length);
+    section.bounds.push(plaintext.length, plaintext.length + event.length);
+    plaintext.raw(event);
+    this.#bytes += plaintext.length - before;
+    this.#order.push(section.number);
+  }
+
+  /** Appends one event under a commitment of kind 1: its bytes are the concatenation of `fields`, each openable alone. */
+  addFields(tenant: TenantId, fields: readonly Uint8Array[]): void {
+    assert(fields.length > 0, 'an event of kind 1 has fields');
+    const section = this.#section(tenant);
+    const plaintext = section.plaintext;
+    const before = plaintext.length;
+    plaintext.u8(1);
+    plaintext.varint(fields.length);
+    for (const field of fields) plaintext.bytes(field);
+    section.fields.set(section.bounds.length / 2, fields);
+    section.bounds.push(before, plaintext.length);
+    this.#bytes += plaintext.length - before;
+    this.#order.push(section.number);
+  }
+
+  drop(): void {
+    for (const section of this.#sections.values()) section.plaintext.wipe();
+    this.#sections.clear();
+    this.#order.length = 0;
+    this.#bytes = 0;
+  }
+
+  /** Seals everything gathered into one frame and forgets it. The caller owns the bytes. */
+  build(place: FramePlace, context: SealingContext): BuiltFrame {
+    const sections = [...this.#sections.values()];
+    const leaves = this.#commit(sections, context.entropy);
+    this.#header.reset();
+    encodeLogicalHeader(this.#header, {
+      ...place,
+      logId: context.logId,
+      leafCount: this.#order.length,
+      sections: sections.map((section) => ({ tenant: section.tenant, count: section.bounds.length / 2 })),
+    });
+    const logicalHeader = this.#header.view();
+    const chain = chainHash(logicalHeader, leaves);
+    const sealed = sections.map((section) => {
+      const key = context.keyFor(section.tenant);
+      return { key, ...key.seal(sectionAad(context, section.number, chain), section.plaintext.view()) };
+    });
+    const bytes = layOut({ place, context, logicalHeader, leaves, sealed, chain });
+    this.drop();
+    return { bytes, chainHash: chain };
+  }
+
+  #section(tenant: TenantId): PendingSection {
+    let section = this.#sections.get(tenant);
+    if (section === undefined) {
+      section = { tenant, number: this.#sections.size, plaintext: new Writer(1024), bounds: [], fields: new Map() };
+      assert(section.number <= 0xffff, 'a frame has at most 65,536 sections');
+      section.plaintext.skip(seedBytes);
+      this.#sections.set(tenant, section);
+      this.#bytes += seedBytes;
+    }
+    return section;
+  }
+
+  #commit(sections: readonly PendingSection[], entropy: Entropy): Uint8Array {
+    const leaves = new Uint8Array(this.#order.length * leafBytes);
+    const view = new DataView(leaves.buffer);
+    const next = new Uint32Array(sections.length);
+    const plaintexts = sections.map((section) => {
+      const plaintext = section.plaintext.view();
+      plaintext.set(entropy.bytes(seedBytes));
+      return plaintext;
+    });
+    for (let leaf = 0; leaf < this.#order.length; leaf++) {
+      const number = this.#order[leaf] as number;
+      const section = sections[number] as PendingSection;
+      const plaintext = plaintexts[number] as Uint8Array;
+      const event = next[number] as number;
+      next[number] = event + 1;
+      view.setUint16(leaf * leafBytes, number, true);
+      const fields = section.fields.get(event);
+      if (fields !== undefined) {
+        commitFieldsInto(leaves, leaf * leafBytes + 2, plaintext.subarray(0, seedBytes), event, fields);
+        continue;
+      }
+      const start = section.bounds[event * 2] as number;
+      const end = section.bounds[event * 2 + 1] as number;
+      commitEventInto(leaves, leaf * leafBytes + 2, plaintext.subarray(0, seedBytes), event, plaintext.subarray(start, end));
+    }
+    return leaves;
+  }
+}
+
+/** Binds a section to its place: moved, swapped or replayed bytes, or an edited header, do not open. */
+export function sectionAad(
+  context: { readonly logId: LogId; readonly sealingEpoch: number }, section: number, chain: Digest32,
+): Uint8Array {
+  const place = new Writer(16);
+  place.u32(context.sealingEpoch);
+  place.u8(algorithmAes256Gcm);
+  place.u8(compressionNone);
+  place.u16(section);
+  return pae('veritydb/frame/v1', context.logId, place.view(), chain);
+}
+
+interface FrameParts {
+  readonly place: FramePlace;
+  readonly context: SealingContext;
+  readonly logicalHeader: Uint8Array;
+  readonly leaves: Uint8Array;
+  readonly sealed: readonly { readonly key: SectionKey; readonly nonce: Uint8Array; readonly sealed: Uint8Array }[];
+  readonly chain: Digest32;
+}
+
+function layOut(parts: FrameParts): Uint8Array {
+  const { place, context, logicalHeader, leaves, sealed, chain } = parts;
+  let sectionBytes = 0;
+  for (const section of sealed) sectionBytes += sectionHeaderBytes + section.sealed.length;
+  const unpadded = physicalHeaderBytes + logicalHeader.length + leaves.length + sectionBytes + digestsBytes;
+  const frameLength = Math.ceil(unpadded / frameAlignment) * frameAlignment + trailer.length;
+  const bodyStart = physicalHeaderBytes + logicalHeader.length;
+  const writer = new Writer(frameLength);
+  writer.u32(frameMagic);
+  writer.u8(formatRevision);
+  writer.u8(frameKinds[place.kind]);
+  writer.u8(algorithmAes256Gcm);
+  writer.u8(compressionNone);
+  writer.u32(frameLength);
+  writer.u32(logicalHeader.length);
+  writer.u32(frameLength - bodyStart);
+  writer.u32(context.sealingEpoch);
+  writer.u64(context.view);
+  writer.u64(place.durableHead);
+  writer.raw(context.epochSalt);
+  const crcOffset = writer.skip(16);
+  writer.raw(logicalHeader);
+  writer.raw(leaves);
+  const sectionsStart = writer.length;
+  for (const section of sealed) {
+    writer.u32(section.sealed.length);
+    writer.raw(section.key.commitment);
+    writer.raw(section.nonce);
+    writer.raw(section.sealed);
+  }
+  const sectionsEnd = writer.length;
+  const digestOffset = writer.skip(32);
+  writer.raw(chain);
+  writer.skip(frameLength - trailer.length - writer.length);
+  writer.raw(trailer);
+  assert(writer.length === frameLength, 'a frame has the length that its header says');
+  const bytes = writer.view();
+  sha256Into(bytes, digestOffset, bytes.subarray(sectionsStart, sectionsEnd));
+  writer.u32At(crcOffset, crc32(bytes.subarray(bodyStart)));
+  writer.u32At(crcOffset + 4, crc32(logicalHeader));
+  writer.u32At(crcOffset + 12, crc32(bytes.subarray(0, physicalHeaderBytes - 4)));
+  return bytes;
+}

@@ -1,0 +1,196 @@
+import { type Digest32, equalBytes, type ErrorCode, type TenantId } from '../base/index.ts';
+import { Reader } from '../codec/index.ts';
+import {
+  commitEventInto, commitFieldsInto, crc32, type SectionKey, seedBytes, sha256,
+} from '../crypto/index.ts';
+import {
+  algorithmAes256Gcm, chainHash, compressionNone, digestsBytes, type FrameHeader, leafBytes,
+  physicalHeaderBytes, sectionHeaderBytes, trailer,
+} from './format.ts';
+import { sectionAad } from './frame-builder.ts';
+
+/** A damaged place inside a frame. `offset` is relative to the frame's first byte. */
+export interface FrameProblem {
+  readonly code: ErrorCode;
+  readonly offset: number;
+  readonly what: string;
+}
+
+export interface SealedSection {
+  readonly tenant: TenantId;
+  readonly count: number;
+  readonly number: number;
+  /** Offset of the section relative to the frame. */
+  readonly offset: number;
+  readonly commitment: Uint8Array;
+  readonly nonce: Uint8Array;
+  readonly sealed: Uint8Array;
+}
+
+/** A frame whose bytes are intact (both CRCs, digests, chain hash); sections are still sealed. */
+export interface CheckedFrame {
+  readonly header: FrameHeader;
+  readonly chainHash: Digest32;
+  readonly leaves: Uint8Array;
+  readonly sections: readonly SealedSection[];
+}
+
+/** One event of a frame, opened. */
+export interface OpenedEvent {
+  /** Place among the frame's leaves. */
+  readonly leaf: number;
+  readonly tenant: TenantId;
+  readonly event: Uint8Array;
+}
+
+export function isProblem<T extends object>(result: T | FrameProblem): result is FrameProblem {
+  return 'what' in result;
+}
+
+const bad = (code: FrameProblem['code'], offset: number, what: string): FrameProblem => ({ code, offset, what });
+
+/** Checks everything that needs no key: body CRC, layout, seal digest, chain hash, padding, trailer. `frame` is exactly one frame. */
+export function checkFrame(frame: Uint8Array, header: FrameHeader): CheckedFrame | FrameProblem {
+  const { bodyStart, frameLength, leafCount } = header;
+  if (crc32(frame.subarray(bodyStart, frameLength)) !== header.bodyCrc) {
+    return bad('CHECKSUM_MISMATCH', bodyStart, 'A frame body does not match its checksum');
+  }
+  if (header.algorithm !== algorithmAes256Gcm || header.compression !== compressionNone) {
+    return bad('FORMAT_UNSUPPORTED', 6, 'A frame uses an unknown algorithm or compression');
+  }
+  const leavesEnd = bodyStart + leafCount * leafBytes;
+  const contentsEnd = frameLength - trailer.length;
+  if (leavesEnd + digestsBytes > contentsEnd) {
+    return bad('CHECKSUM_MISMATCH', bodyStart, 'A frame is too short for its leaves');
+  }
+  const leaves = frame.subarray(bodyStart, leavesEnd);
+  const sections: SealedSection[] = [];
+  let offset = leavesEnd;
+  for (const [number, { tenant, count }] of header.sections.entries()) {
+    if (offset + sectionHeaderBytes + digestsBytes > contentsEnd) {
+      return bad('CHECKSUM_MISMATCH', offset, 'A frame is too short for its sections');
+    }
+    const reader = new Reader(frame, offset, contentsEnd - digestsBytes);
+    const length = reader.u32();
+    const commitment = reader.raw(32);
+    const nonce = reader.raw(12);
+    if (length > reader.remaining) {
+      return bad('CHECKSUM_MISMATCH', offset, 'A section is longer than its frame');
+    }
+    sections.push({ tenant, count, number, offset, commitment, nonce, sealed: reader.raw(length) });
+    offset += sectionHeaderBytes + length;
+  }
+  return checkDigests(frame, header, { leaves, leavesEnd, sectionsEnd: offset, sections });
+}
+
+function checkDigests(
+  frame: Uint8Array, header: FrameHeader,
+  layout: { leaves: Uint8Array; leavesEnd: number; sectionsEnd: number; sections: SealedSection[] },
+): CheckedFrame | FrameProblem {
+  const { leaves, leavesEnd, sectionsEnd, sections } = layout;
+  const contentsEnd = header.frameLength - trailer.length;
+  const padding = contentsEnd - sectionsEnd - digestsBytes;
+  if (padding < 0 || padding >= 8 || frame.subarray(contentsEnd - padding, contentsEnd).some((byte) => byte !== 0) ||
+    !equalBytes(frame.subarray(contentsEnd, header.frameLength), trailer)) {
+    return bad('CHECKSUM_MISMATCH', sectionsEnd, 'The end of a frame is not as it was written');
+  }
+  if (!equalBytes(sha256(frame.subarray(leavesEnd, sectionsEnd)), frame.subarray(sectionsEnd, sectionsEnd + 32))) {
+    return bad('CHECKSUM_MISMATCH', leavesEnd, 'The sealed bytes of a frame do not match their digest');
+  }
+  const chain = chainHash(frame.subarray(physicalHeaderBytes, header.bodyStart), leaves);
+  if (!equalBytes(chain, frame.subarray(sectionsEnd + 32, sectionsEnd + 64))) {
+    return bad('CHAIN_BROKEN', sectionsEnd + 32, 'A frame does not match its chain hash');
+  }
+  return { header, chainHash: chain, leaves, sections };
+}
+
+/** Opens one section and checks every event against its commitment. `leafNumbers` are the section's leaves in order. */
+export function openSection(
+  frame: CheckedFrame, section: SealedSection, key: SectionKey | undefined,
+): Uint8Array[] | FrameProblem {
+  const { header } = frame;
+  const plaintext = key?.open(
+    sectionAad(header, section.number, frame.chainHash), section.commitment, section.nonce, section.sealed,
+  );
+  if (plaintext === undefined) {
+    return bad('AUTHENTICATION_FAILED', section.offset, 'A sealed section does not open');
+  }
+  const mismatch = (): FrameProblem =>
+    bad('COMMITMENT_MISMATCH', section.offset, 'An event does not match its commitment');
+  const events: Uint8Array[] = [];
+  const commitment = new Uint8Array(32);
+  try {
+    const reader = new Reader(plaintext);
+    const seed = reader.raw(seedBytes);
+    let leaf = -1;
+    for (let number = 0; number < section.count; number++) {
+      leaf = nextLeafOf(frame.leaves, section.number, leaf);
+      if (leaf === -1) return mismatch();
+      events.push(readRecord(reader, seed, number, commitment));
+      if (!equalBytes(commitment, frame.leaves.subarray(leaf * leafBytes + 2, (leaf + 1) * leafBytes))) return mismatch();
+    }
+    reader.end();
+    if (nextLeafOf(frame.leaves, section.number, leaf) !== -1) return mismatch();
+  } catch {
+    return mismatch();
+  }
+  return events;
+}
+
+/** Opens every section that `keyFor` has a key for; events in log order. A section it answers `undefined` for is skipped. */
+export function openFrame(
+  frame: CheckedFrame, keyFor: (section: SealedSection) => SectionKey | undefined,
+): OpenedEvent[] | FrameProblem {
+  const bySection: (Uint8Array[] | undefined)[] = [];
+  for (const section of frame.sections) {
+    const key = keyFor(section);
+    if (key === undefined) {
+      bySection.push(undefined);
+      continue;
+    }
+    const events = openSection(frame, section, key);
+    if (isProblem(events)) return events;
+    bySection.push(events);
+  }
+  const next = new Uint32Array(frame.sections.length);
+  const opened: OpenedEvent[] = [];
+  for (let leaf = 0; leaf < frame.header.leafCount; leaf++) {
+    const number =
+      (frame.leaves[leaf * leafBytes] as number) | ((frame.leaves[leaf * leafBytes + 1] as number) << 8);
+    const section = frame.sections[number];
+    if (section === undefined) return bad('COMMITMENT_MISMATCH', frame.header.bodyStart, 'A leaf names no section');
+    const event = bySection[number]?.[next[number] as number];
+    next[number] = (next[number] as number) + 1;
+    if (event !== undefined) opened.push({ leaf, tenant: section.tenant, event });
+  }
+  return opened;
+}
+
+function nextLeafOf(leaves: Uint8Array, section: number, previous: number): number {
+  for (let leaf = previous + 1; leaf * leafBytes < leaves.length; leaf++) {
+    const number = (leaves[leaf * leafBytes] as number) | ((leaves[leaf * leafBytes + 1] as number) << 8);
+    if (number === section) return leaf;
+  }
+  return -1;
+}
+
+function readRecord(reader: Reader, seed: Uint8Array, number: number, commitment: Uint8Array): Uint8Array {
+  const kind = reader.u8();
+  if (kind === 0) {
+    const event = reader.bytes();
+    commitEventInto(commitment, 0, seed, number, event);
+    return event;
+  }
+  if (kind !== 1) throw new Error('unknown commitment kind');
+  const start = reader.varint();
+  const fields: Uint8Array[] = [];
+  for (let field = 0; field < start; field++) fields.push(reader.bytes());
+  commitFieldsInto(commitment, 0, seed, number, fields);
+  const event = new Uint8Array(fields.reduce((sum, field) => sum + field.length, 0));
+  let offset = 0;
+  for (const field of fields) {
+    event.set(field, offset);
+    offset += field.length;
+  }
+  return event;
+}

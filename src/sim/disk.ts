@@ -1,0 +1,280 @@
+/**
+ * A disk in memory that behaves as badly as a real one may: see README.md for its promises.
+ *
+ * Invariant: the same seed and the same calls give the same bytes, failures and crash images.
+ */
+import { assert, Prng, type Disk, type DiskFile, type VerityError } from '../base/index.ts';
+import { CrashDice } from './crash-dice.ts';
+import { pathNames } from './disk-path.ts';
+import {
+  FaultPlan,
+  simulatedFailure,
+  SimulatedCrash,
+  type CallCounts,
+  type CallKind,
+  type SimFaults,
+  type Verdict,
+} from './faults.ts';
+import { SimFile, type FileHost } from './file.ts';
+import { FileNode } from './file-node.ts';
+import { DirectoryNode, Names } from './names.ts';
+import type { SimScheduler } from './scheduler.ts';
+
+export interface SimDiskOptions {
+  /** Decides everything that is left to chance. Default 0. */
+  readonly seed?: number;
+  readonly faults?: SimFaults;
+  /** Where background flushes take their time. Without one they end in the next turn of promises. */
+  readonly scheduler?: SimScheduler;
+}
+
+const flushMicrosMin = 100;
+const flushMicrosSpread = 2_000;
+const microsPerMilli = 1_000;
+
+/** An empty disk without faults. */
+export function ramDisk(): SimDisk {
+  return new SimDisk();
+}
+
+export class SimDisk implements Disk {
+  readonly root = ':simulated:';
+  readonly #prng: Prng;
+  readonly #scheduler: SimScheduler | undefined;
+  readonly #host: FileHost;
+  #names = new Names();
+  readonly #plan: FaultPlan;
+  #isDead = false;
+
+  constructor(options: SimDiskOptions = {}) {
+    this.#prng = new Prng(options.seed ?? 0);
+    this.#scheduler = options.scheduler;
+    this.#plan = new FaultPlan(options.faults ?? {});
+    this.#host = {
+      isDead: () => this.#isDead,
+      verdict: (kind, path) => this.#verdict(kind, path),
+      die: () => {
+        this.#isDead = true;
+        throw new SimulatedCrash();
+      },
+      below: (bound) => this.#prng.below(bound),
+      freeBytes: () => this.#freeBytes(),
+      complete: (callback) => this.#complete(callback),
+    };
+  }
+
+  /** A disk that holds the files of `image` (path → bytes, copied) and their directories, all durable. */
+  static fromImage(image: ReadonlyMap<string, Uint8Array>, options: SimDiskOptions = {}): SimDisk {
+    const root = new DirectoryNode();
+    for (const [path, bytes] of image) {
+      const names = [...pathNames(path)];
+      const name = names.pop() ?? '';
+      let directory = root;
+      for (const parent of names) directory = durableDirectory(directory, parent);
+      const file = new FileNode(bytes);
+      directory.entries.set(name, file);
+      directory.durable.set(name, file);
+    }
+    return SimDisk.#fromTree(root, options);
+  }
+
+  static #fromTree(root: DirectoryNode, options: SimDiskOptions): SimDisk {
+    const disk = new SimDisk(options);
+    disk.#names = new Names(root);
+    return disk;
+  }
+
+  /** How often each method was called. */
+  get calls(): CallCounts {
+    return this.#plan.calls;
+  }
+
+  /** How many calls there were of all kinds: the N of `crashAtCall`. */
+  get callCount(): number {
+    return this.#plan.callCount;
+  }
+
+  /** Whether the machine has stopped. */
+  get isDead(): boolean {
+    return this.#isDead;
+  }
+
+  /** Replaces the faults from the next call on; counting goes on, so give `callCount + n`. */
+  setFaults(faults: SimFaults): void {
+    this.#plan.replace(faults);
+  }
+
+  /**
+   * Stops the machine and returns what is found after a restart: a disk with one of the images that
+   * the unsynced changes allow, all of it durable. May be called again for another of the images.
+   */
+  crash(options: Omit<SimDiskOptions, 'seed'> = {}): SimDisk {
+    this.#isDead = true;
+    const tree = this.#names.treeAfterCrash(new CrashDice(this.#prng));
+    const scheduler = options.scheduler ?? this.#scheduler;
+    const seed = this.#prng.nextUint32();
+    return SimDisk.#fromTree(tree, {
+      ...options,
+      seed,
+      ...(scheduler === undefined ? {} : { scheduler }),
+    });
+  }
+
+  /** The files as reads see them: path → a copy of the bytes. */
+  image(): Map<string, Uint8Array> {
+    return contents(this.#names.files(), (file) => file.content());
+  }
+
+  /** The files as flushes have promised them: no crash loses any of it, unsynced changes may cover it. */
+  durableImage(): Map<string, Uint8Array> {
+    return contents(this.#names.durableFiles(), (file) => file.durableContent());
+  }
+
+  list(directory: string): readonly string[] | undefined {
+    return this.#call('list', directory, () => {
+      const node = this.#names.find(pathNames(directory));
+      if (node?.kind === 'file') throw failed('list, not a directory', directory);
+      return node === undefined ? undefined : [...node.entries.keys()].sort();
+    });
+  }
+
+  exists(path: string): boolean {
+    return this.#call('exists', path, () => this.#names.find(pathNames(path)) !== undefined);
+  }
+
+  makeDirectory(path: string): void {
+    this.#call('makeDirectory', path, () => {
+      let directory = this.#names.root;
+      for (const name of pathNames(path)) {
+        let child = directory.entries.get(name);
+        if (child?.kind === 'file') throw failed('makeDirectory, a file is there', path);
+        if (child === undefined) {
+          child = new DirectoryNode();
+          this.#names.apply([{ directory, name, node: child }]);
+        }
+        directory = child;
+      }
+    });
+  }
+
+  open(path: string, mode: 'create' | 'readwrite' | 'read'): DiskFile {
+    const verdict = this.#verdict('open', path, mode === 'create');
+    return this.#follow(verdict, () => {
+      const { directory, name } = this.#place(path);
+      let node = directory.entries.get(name);
+      if (node?.kind === 'directory') throw failed('open, a directory', path);
+      if (mode === 'create') {
+        if (node !== undefined) throw failed('create, already there', path);
+        node = new FileNode(new Uint8Array());
+        this.#names.apply([{ directory, name, node }]);
+      }
+      if (node === undefined) throw failed('open, not there', path);
+      return new SimFile(this.#host, node, { path, isWritable: mode !== 'read' });
+    });
+  }
+
+  rename(from: string, to: string): void {
+    this.#call('rename', from, () => {
+      const source = this.#place(from);
+      const target = this.#place(to);
+      const node = source.directory.entries.get(source.name);
+      const replaced = target.directory.entries.get(target.name);
+      if (node?.kind !== 'file') throw failed('rename, no file', from);
+      if (replaced?.kind === 'directory') throw failed('rename, a directory is there', to);
+      if (replaced === node) return;
+      this.#names.apply([
+        { ...source, node: undefined },
+        { ...target, node },
+      ]);
+    });
+  }
+
+  remove(path: string): void {
+    this.#call('remove', path, () => {
+      const { directory, name } = this.#place(path);
+      if (directory.entries.get(name)?.kind !== 'file') throw failed('remove, no file', path);
+      this.#names.apply([{ directory, name, node: undefined }]);
+    });
+  }
+
+  flushDirectory(path: string): void {
+    const verdict = this.#verdict('flushDirectory', path);
+    if (verdict === 'crash') this.#host.die();
+    const node = this.#names.find(pathNames(path));
+    if (node?.kind !== 'directory') throw failed('flushDirectory, no directory', path);
+    if (verdict === 'pass') {
+      this.#names.flush(node);
+      return;
+    }
+    this.#names.fail(node);
+    throw verdict;
+  }
+
+  #verdict(kind: CallKind, path: string, takesSpace?: boolean): Verdict {
+    if (this.#isDead) throw new SimulatedCrash();
+    return this.#plan.next(kind, path, takesSpace);
+  }
+
+  #call<T>(kind: CallKind, path: string, body: () => T): T {
+    return this.#follow(this.#verdict(kind, path), body);
+  }
+
+  /** Runs a call as its verdict says. One that crashes may still have happened. */
+  #follow<T>(verdict: Verdict, body: () => T): T {
+    if (verdict === 'pass') return body();
+    if (verdict !== 'crash') throw verdict;
+    try {
+      body();
+    } catch {
+      // The machine stops before anybody learns of it.
+    }
+    return this.#host.die();
+  }
+
+  #place(path: string): { readonly directory: DirectoryNode; readonly name: string } {
+    const names = pathNames(path);
+    const directory = this.#names.find(names.slice(0, -1));
+    const name = names.at(-1);
+    if (name === undefined || directory?.kind !== 'directory')
+      throw failed('look-up, no such directory', path);
+    return { directory, name };
+  }
+
+  #freeBytes(): number {
+    if (this.#plan.capacityBytes === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
+    let usedBytes = 0;
+    for (const file of this.#names.files().values()) usedBytes += file.sizeBytes;
+    return Math.max(0, this.#plan.capacityBytes - usedBytes);
+  }
+
+  #complete(callback: () => void): void {
+    if (this.#scheduler === undefined) {
+      void Promise.resolve().then(callback);
+    } else {
+      const micros = flushMicrosMin + this.#prng.below(flushMicrosSpread);
+      this.#scheduler.delay(micros / microsPerMilli, callback);
+    }
+  }
+}
+
+function failed(what: string, path: string): VerityError {
+  return simulatedFailure('IO_ERROR', what, path);
+}
+
+function durableDirectory(parent: DirectoryNode, name: string): DirectoryNode {
+  const there = parent.entries.get(name);
+  assert(there?.kind !== 'file', 'a path of an image is a file or a directory, not both');
+  const directory = there ?? new DirectoryNode();
+  parent.entries.set(name, directory);
+  parent.durable.set(name, directory);
+  return directory;
+}
+
+function contents(
+  files: ReadonlyMap<string, FileNode>,
+  of: (file: FileNode) => Uint8Array,
+): Map<string, Uint8Array> {
+  const image = new Map<string, Uint8Array>();
+  for (const [path, file] of files) image.set(path, of(file));
+  return image;
+}

@@ -1,0 +1,96 @@
+/**
+ * What the SQL layer gives to the kernel and the database: parse text once, prepare it against a
+ * catalog, run it against a view. Nothing here writes: a write yields row changes for the kernel.
+ */
+import type { ColumnType, ObjectId, StoreKey, TenantId, TimestampMicros, Value } from '../base/index.ts';
+import type { TableSchema } from '../codec/index.ts';
+import type { ReadView, StoredRow } from '../store/index.ts';
+
+/** One statement of a script. */
+export interface ParsedStatement {
+  readonly kind:
+    | 'select' | 'insert' | 'update' | 'delete' | 'createTable' | 'begin' | 'commit' | 'rollback';
+  /** The statement's own text, without `AS OF …` and the semicolon. */
+  readonly text: string;
+  /** Where the statement starts in the script (UTF-16 index); error offsets already include it. */
+  readonly offset: number;
+  /** The text with every literal replaced by $n (numbered on from the highest parameter) and comments dropped. Safe to log. */
+  readonly normalized: string;
+  readonly asOf: AsOf | undefined;
+  /** The highest $n used. */
+  readonly parameterCount: number;
+  /** libpg-query's tree; only sql/ looks inside. */
+  readonly tree: unknown;
+}
+
+/** `AS OF POSITION n|$n` or `AS OF TIMESTAMP '…'|$n`. */
+export type AsOf =
+  | { readonly kind: 'position'; readonly value: bigint }
+  | { readonly kind: 'timestamp'; /** Microseconds since 1970 (UTC when the text names no zone). */ readonly value: bigint }
+  | { readonly kind: 'positionParameter' | 'timestampParameter'; /** From 1. */ readonly number: number };
+
+/** Table definitions as of one position. */
+export interface Catalog {
+  readonly tenant: TenantId;
+  table(name: string): TableSchema | undefined;
+}
+
+export interface ResultColumn {
+  readonly name: string;
+  readonly type: ColumnType;
+}
+
+export interface ExecutionContext {
+  /** The command's time: now(), CURRENT_DATE, DEFAULT now(). */
+  readonly time: TimestampMicros;
+  /** Draws the next hidden row id for a table without primary key. */
+  allocateRowId(): number;
+}
+
+/** A row written by a statement, already checked. Old and new row encoded under the table's current version. */
+export interface RowChange {
+  readonly kind: 'insert' | 'update' | 'delete';
+  readonly table: TableSchema;
+  readonly key: StoreKey;
+  /** Encoded new row (see codec/row.ts); undefined for 'delete'. */
+  readonly row: Uint8Array | undefined;
+  /** The stored version this replaces; undefined for 'insert' unless the key existed once before (unknown here). */
+  readonly previous: StoredRow | undefined;
+}
+
+export interface PreparedQuery {
+  readonly kind: 'query';
+  readonly columns: readonly ResultColumn[];
+  readonly parameterTypes: readonly ColumnType[];
+  /** Lazily yields rows, one array of values a row, in `columns` order. Parameters are bound values (see bindParameters). */
+  run(view: ReadView, parameters: readonly Value[], context: ExecutionContext): Iterator<readonly Value[], undefined>;
+}
+
+export interface PreparedWrite {
+  readonly kind: 'write';
+  /** Columns of RETURNING; empty without it. */
+  readonly columns: readonly ResultColumn[];
+  readonly parameterTypes: readonly ColumnType[];
+  /**
+   * Checks everything (types, NOT NULL, CHECK, UNIQUE and primary key against `view` and within the
+   * statement) and returns the changes, or throws a VerityError with SQLSTATE; never half of them.
+   */
+  run(view: ReadView, parameters: readonly Value[], context: ExecutionContext): WriteOutcome;
+}
+
+export interface WriteOutcome {
+  readonly changes: readonly RowChange[];
+  readonly rowCount: number;
+  /** Rows of RETURNING. */
+  readonly rows: readonly (readonly Value[])[];
+}
+
+export interface PreparedDefinition {
+  readonly kind: 'definition';
+  /** False: nothing to do (CREATE TABLE IF NOT EXISTS of an existing table). */
+  readonly effective: boolean;
+  /** The new table; ids are drawn by `allocate`, which the kernel passes in. */
+  define(allocate: () => ObjectId): TableSchema;
+}
+
+export type PreparedStatement = PreparedQuery | PreparedWrite | PreparedDefinition;

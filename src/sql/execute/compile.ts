@@ -1,0 +1,144 @@
+/** Bound expressions as closures, made once per prepared statement or schema. */
+import { assert, type ColumnType, type Value } from '../../base/index.ts';
+import { type Expression, valueOfLiteral } from '../../codec/index.ts';
+import type { ExecutionContext } from '../contract.ts';
+import { findScalar } from '../functions/registry.ts';
+import { castValue } from '../types/index.ts';
+import { compileSpecial } from './special-forms.ts';
+
+/** Yields an expression's value for a row; `row` is that of the relation the expression was bound against. */
+export type Evaluate = (row: readonly Value[], parameters: readonly Value[], context: ExecutionContext) => Value;
+
+/** The closure of an expression. Its depth was bounded when it was bound. */
+export function compile(expression: Expression): Evaluate {
+  switch (expression.kind) {
+    case 'literal': {
+      const value = valueOfLiteral(expression.value);
+      return () => value;
+    }
+    case 'column': {
+      const { ordinal } = expression;
+      return (row) => row[ordinal] as Value;
+    }
+    case 'parameter': {
+      const index = expression.number - 1;
+      return (_row, parameters) => parameters[index] as Value;
+    }
+    case 'cast':
+      return compileCast(expression.arg, expression.type, expression.explicit);
+    case 'and':
+      return compileAll(expression.args, false);
+    case 'or':
+      return compileAll(expression.args, true);
+    case 'not': {
+      const arg = compile(expression.arg);
+      return (row, parameters, context) => {
+        const value = arg(row, parameters, context);
+        return value === null ? null : !(value as boolean);
+      };
+    }
+    case 'isNull': {
+      const arg = compile(expression.arg);
+      const { negated } = expression;
+      return (row, parameters, context) => (arg(row, parameters, context) === null) !== negated;
+    }
+    case 'in':
+      return compileIn(expression);
+    case 'case':
+      return compileCase(expression);
+    case 'call':
+      return compileSpecial(expression, compile) ?? compileScalar(expression);
+  }
+}
+
+/** True for a row only if the condition is true, not false or NULL. */
+export type Condition = (row: readonly Value[], parameters: readonly Value[], context: ExecutionContext) => boolean;
+
+export function compileCondition(expression: Expression): Condition {
+  const evaluate = compile(expression);
+  return (row, parameters, context) => evaluate(row, parameters, context) === true;
+}
+
+function compileCast(arg: Expression, to: ColumnType, explicit: boolean): Evaluate {
+  assert(arg.kind !== 'literal' || arg.type !== undefined, 'a cast of a literal knows what it casts from');
+  const from = arg.type as ColumnType;
+  const evaluate = compile(arg);
+  return (row, parameters, context) => {
+    const value = evaluate(row, parameters, context);
+    return value === null ? null : castValue(from, to, value, explicit);
+  };
+}
+
+/** AND (`decisive` false) or OR (true): the decisive value wins, else NULL if one is NULL. */
+function compileAll(args: readonly Expression[], decisive: boolean): Evaluate {
+  const all = args.map(compile);
+  return (row, parameters, context) => {
+    let sawNull = false;
+    for (let index = 0; index < all.length; index++) {
+      const value = (all[index] as Evaluate)(row, parameters, context);
+      if (value === decisive) return decisive;
+      if (value === null) sawNull = true;
+    }
+    return sawNull ? null : !decisive;
+  };
+}
+
+function compileIn(expression: Extract<Expression, { kind: 'in' }>): Evaluate {
+  const { negated } = expression;
+  const arg = compile(expression.arg);
+  const type = expression.arg.type as ColumnType;
+  const equal = findScalar('=', [type.name, type.name])?.call as (left: Value, right: Value) => boolean;
+  const list = expression.list.map(compile);
+  return (row, parameters, context) => {
+    const value = arg(row, parameters, context);
+    if (value === null) return null;
+    let sawNull = false;
+    for (let index = 0; index < list.length; index++) {
+      const member = (list[index] as Evaluate)(row, parameters, context);
+      if (member === null) sawNull = true;
+      else if (equal(value, member)) return !negated;
+    }
+    return sawNull ? null : negated;
+  };
+}
+
+function compileCase(expression: Extract<Expression, { kind: 'case' }>): Evaluate {
+  const whens = expression.whens.map(({ when, then }) => ({ when: compile(when), then: compile(then) }));
+  const otherwise = compile(expression.otherwise);
+  return (row, parameters, context) => {
+    for (const { when, then } of whens) {
+      if (when(row, parameters, context) === true) return then(row, parameters, context);
+    }
+    return otherwise(row, parameters, context);
+  };
+}
+
+function compileScalar(expression: Extract<Expression, { kind: 'call' }>): Evaluate {
+  const types = expression.args.map((arg) => arg.type?.name ?? 'text');
+  const found = findScalar(expression.name, types);
+  assert(found !== undefined, `a bound call is known: ${expression.name}(${types.join(', ')})`);
+  const call = found.call as (...values: Value[]) => Value;
+  const args = expression.args.map(compile);
+  const [first, second, third] = args as [Evaluate, Evaluate, Evaluate];
+  if (args.length === 1) {
+    return (row, parameters, context) => {
+      const value = first(row, parameters, context);
+      return value === null ? null : call(value);
+    };
+  }
+  if (args.length === 2) {
+    return (row, parameters, context) => {
+      const left = first(row, parameters, context);
+      if (left === null) return null;
+      const right = second(row, parameters, context);
+      return right === null ? null : call(left, right);
+    };
+  }
+  assert(args.length === 3, 'a scalar function takes at most three arguments');
+  return (row, parameters, context) => {
+    const one = first(row, parameters, context);
+    const two = second(row, parameters, context);
+    const three = third(row, parameters, context);
+    return one === null || two === null || three === null ? null : call(one, two, three);
+  };
+}

@@ -1,0 +1,115 @@
+/** Opens an access path against a view: entries of the table's tree, in key order. */
+import { type StoreKey, type TreeId, treeOf, type Value } from '../../base/index.ts';
+import { encodeKey, keyPrefixRange, type TableSchema } from '../../codec/index.ts';
+import type { Cursor, KeyRange, ReadView, StoreEntry } from '../../store/index.ts';
+import type { Catalog, ExecutionContext } from '../contract.ts';
+import type { AccessPath, Bound } from '../plan/access.ts';
+import { keyOfBytes } from '../schema/key-bytes.ts';
+import { indexTypesOf, layoutOf } from '../schema/table-layout.ts';
+import { compile, type Evaluate } from './compile.ts';
+
+/** Yields the key of the one row a 'get' or 'unique' path leads to, or undefined if there can be none. */
+export type FindKey = (view: ReadView, parameters: readonly Value[], context: ExecutionContext) => StoreKey | undefined;
+
+export type OpenCursor = (view: ReadView, parameters: readonly Value[], context: ExecutionContext) => Cursor;
+
+const noRow: readonly Value[] = [];
+const emptyCursor: Cursor = { next: () => undefined };
+
+/** The key finder of a path to at most one row, or undefined for other paths. */
+export function compileFindKey(catalog: Catalog, table: TableSchema, path: AccessPath): FindKey | undefined {
+  if (path.kind === 'get') {
+    const { keyTypes } = layoutOf(table);
+    const evaluate = compileValues(path.values.map((value) => compile(value)));
+    return (_view, parameters, context) => {
+      const values = evaluate(parameters, context);
+      return values === undefined ? undefined : encodeKey(keyTypes, values);
+    };
+  }
+  if (path.kind !== 'unique') return undefined;
+  const types = indexTypesOf(table, path.index);
+  const tree = treeOf(catalog.tenant, path.index.id);
+  const evaluate = compileValues(path.values.map((value) => compile(value)));
+  return (view, parameters, context) => {
+    const values = evaluate(parameters, context);
+    const entry = values === undefined ? undefined : view.get(tree, encodeKey(types, values));
+    return entry === undefined ? undefined : keyOfBytes(entry.row);
+  };
+}
+
+/** The cursor opener of a path; `reverse` walks from the last key to the first. */
+export function compileOpen(catalog: Catalog, table: TableSchema, path: AccessPath, reverse: boolean): OpenCursor {
+  const tree = treeOf(catalog.tenant, table.id);
+  const findKey = compileFindKey(catalog, table, path);
+  if (findKey !== undefined) {
+    return (view, parameters, context) => {
+      const key = findKey(view, parameters, context);
+      const stored = key === undefined ? undefined : view.get(tree, key);
+      if (key === undefined || stored === undefined) return emptyCursor;
+      return single({ key, row: stored.row, from: stored.from, leaf: stored.leaf });
+    };
+  }
+  if (path.kind !== 'range') return (view) => view.scan(tree, { reverse });
+  return compileRange(table, path, tree, reverse);
+}
+
+function single(entry: StoreEntry): Cursor {
+  let rest: StoreEntry | undefined = entry;
+  return {
+    next: () => {
+      const next = rest;
+      rest = undefined;
+      return next;
+    },
+  };
+}
+
+/** The values of expressions free of columns; undefined if one is NULL, which equals nothing. */
+function compileValues(
+  evaluates: readonly Evaluate[],
+): (parameters: readonly Value[], context: ExecutionContext) => Value[] | undefined {
+  const [first] = evaluates;
+  if (evaluates.length === 1 && first !== undefined) {
+    return (parameters, context) => {
+      const value = first(noRow, parameters, context);
+      return value === null ? undefined : [value];
+    };
+  }
+  return (parameters, context) => {
+    const values: Value[] = [];
+    for (const evaluate of evaluates) {
+      const value = evaluate(noRow, parameters, context);
+      if (value === null) return undefined;
+      values.push(value);
+    }
+    return values;
+  };
+}
+
+function compileRange(
+  table: TableSchema, path: Extract<AccessPath, { kind: 'range' }>, tree: TreeId, reverse: boolean,
+): OpenCursor {
+  const { keyTypes } = layoutOf(table);
+  const prefixTypes = keyTypes.slice(0, path.prefix.length);
+  const boundTypes = keyTypes.slice(0, path.prefix.length + 1);
+  const prefix = compileValues(path.prefix.map((value) => compile(value)));
+  const [low, high] = [path.low, path.high].map((bound) => bound && { ...bound, evaluate: compile(bound.value) });
+  return (view, parameters, context) => {
+    const values = prefix(parameters, context);
+    if (values === undefined) return emptyCursor;
+    const range: { from?: StoreKey; to?: StoreKey; reverse: boolean } = { reverse };
+    if (values.length > 0) Object.assign(range, keyPrefixRange(encodeKey(prefixTypes, values)));
+    for (const [bound, side] of [[low, 'from'], [high, 'to']] as const) {
+      if (bound === undefined) continue;
+      const value = bound.evaluate(noRow, parameters, context);
+      if (value === null) return emptyCursor;
+      range[side] = boundKey(encodeKey(boundTypes, [...values, value]), bound, side);
+    }
+    return view.scan(tree, range as KeyRange);
+  };
+}
+
+/** `from` includes its key and `to` does not, so > and <= start or end behind all keys that begin with it. */
+function boundKey(key: StoreKey, bound: Bound, side: 'from' | 'to'): StoreKey {
+  return bound.inclusive === (side === 'from') ? key : keyPrefixRange(key).to;
+}

@@ -1,0 +1,83 @@
+/** Checks keys at the end of a statement, against the view together with what the statement changes. */
+import { limits, type StoreKey, treeOf, type Value, VerityError } from '../../base/index.ts';
+import type { Index, TableSchema } from '../../codec/index.ts';
+import type { ReadView } from '../../store/index.ts';
+import type { Catalog } from '../contract.ts';
+import { keyOfBytes } from '../schema/key-bytes.ts';
+import { indexKey } from '../schema/table-layout.ts';
+
+/** A row as the statement leaves it, under its key. */
+export interface NewRow {
+  readonly key: StoreKey;
+  readonly values: readonly Value[];
+}
+
+/**
+ * Throws UNIQUE_VIOLATION if a new row's primary key or unique index key is held by another row.
+ * `removed` are the store keys of rows that the statement deletes, moves or rewrites.
+ */
+export function checkUnique(
+  catalog: Catalog, table: TableSchema, view: ReadView, change: { readonly removed: ReadonlySet<StoreKey>; readonly added: readonly NewRow[] },
+): void {
+  const { removed, added } = change;
+  checkPrimaryKeys(catalog, table, view, change);
+  for (const index of table.indexes) {
+    if (!index.unique) continue;
+    const tree = treeOf(catalog.tenant, index.id);
+    const taken = added.length > 1 ? new Set<string>() : undefined;
+    for (const { key, values } of added) {
+      const entryKey = indexKey(table, index, values, key);
+      if (taken?.has(entryKey) === true) throw indexTaken(table, index);
+      taken?.add(entryKey);
+      const entry = view.get(tree, entryKey);
+      // An entry of a row that this statement rewrites or deletes no longer counts.
+      if (entry !== undefined && (removed.size === 0 || !removed.has(keyOfBytes(entry.row)))) throw indexTaken(table, index);
+    }
+  }
+}
+
+function checkPrimaryKeys(
+  catalog: Catalog, table: TableSchema, view: ReadView, change: { readonly removed: ReadonlySet<StoreKey>; readonly added: readonly NewRow[] },
+): void {
+  if (table.primaryKey.length === 0) return;
+  const { removed, added } = change;
+  const tree = treeOf(catalog.tenant, table.id);
+  const taken = added.length > 1 ? new Set<StoreKey>() : undefined;
+  for (const { key } of added) {
+    if (taken?.has(key) === true) throw primaryTaken(table);
+    taken?.add(key);
+    if (!removed.has(key) && view.get(tree, key) !== undefined) throw primaryTaken(table);
+  }
+}
+
+const columnsOf = (table: TableSchema, ordinals: readonly number[]): string[] =>
+  ordinals.map((ordinal) => table.columns[ordinal]?.name ?? '');
+
+const listed = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(', ');
+
+function primaryTaken(table: TableSchema): VerityError {
+  const columns = columnsOf(table, table.primaryKey);
+  const constraint = primaryKeyName(table.name);
+  return new VerityError('UNIQUE_VIOLATION', `Table "${table.name}" already has a row with this primary key (${listed(columns)}); constraint "${constraint}".`, {
+    details: { table: table.name, constraint, columns },
+  });
+}
+
+function indexTaken(table: TableSchema, index: Index): VerityError {
+  const columns = columnsOf(table, index.columns);
+  return new VerityError('UNIQUE_VIOLATION', `Table "${table.name}" already has a row with these values of ${listed(columns)}; constraint "${index.name}".`, {
+    details: { table: table.name, constraint: index.name, columns },
+  });
+}
+
+/** The name of a table's primary key constraint. */
+export const primaryKeyName = (table: string): string => `${table}_pkey`;
+
+/** Throws COMMAND_TOO_LARGE when a statement changes more rows than one command may hold. */
+export function checkChangeCount(count: number, table: TableSchema): void {
+  if (count > limits.commandEventsMax) {
+    throw new VerityError('COMMAND_TOO_LARGE', `The statement changes more than ${limits.commandEventsMax} rows of table "${table.name}"; change them in parts.`, {
+      details: { table: table.name },
+    });
+  }
+}

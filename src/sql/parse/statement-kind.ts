@@ -1,0 +1,44 @@
+import type { RawStmt } from 'libpg-query';
+import { sqlError } from '../../base/index.ts';
+import type { ParsedStatement } from '../contract.ts';
+import type { Token } from './lexer.ts';
+import type { SourceText } from './source.ts';
+
+const kinds: Readonly<Record<string, ParsedStatement['kind']>> = {
+  SelectStmt: 'select',
+  InsertStmt: 'insert',
+  UpdateStmt: 'update',
+  DeleteStmt: 'delete',
+  CreateStmt: 'createTable',
+};
+
+const transactionKinds: Readonly<Record<string, ParsedStatement['kind']>> = {
+  TRANS_STMT_BEGIN: 'begin',
+  TRANS_STMT_START: 'begin',
+  TRANS_STMT_COMMIT: 'commit',
+  TRANS_STMT_ROLLBACK: 'rollback',
+};
+
+/** The kind of a statement. Throws UNSUPPORTED_SQL at its first token if it is none of ours. */
+export function statementKind(raw: RawStmt, source: SourceText, tokens: readonly Token[]): ParsedStatement['kind'] {
+  const name = Object.keys(raw.stmt ?? {})[0] ?? '';
+  const kind = kinds[name];
+  if (kind !== undefined) return kind;
+  if (raw.stmt !== undefined && 'TransactionStmt' in raw.stmt) {
+    const { kind: transactionKind = '', options, chain } = raw.stmt.TransactionStmt;
+    const known = transactionKinds[transactionKind];
+    if (known !== undefined && options === undefined && chain === undefined) return known;
+  }
+  const start = source.indexOfByte(raw.stmt_location ?? 0);
+  const first = tokens.find((token) => token.start >= start && token.kind === 'word');
+  const offset = first?.start ?? start;
+  if (name === 'TransactionStmt') {
+    throw sqlError('UNSUPPORTED_SQL', 'Of transaction control only plain BEGIN, COMMIT and ROLLBACK are supported; transactions are serialisable.', offset);
+  }
+  const word = first === undefined ? 'This statement' : source.text.slice(first.start, first.end).toUpperCase();
+  throw sqlError(
+    'UNSUPPORTED_SQL',
+    `${word} is not supported here. Supported are CREATE TABLE, INSERT, UPDATE, DELETE, SELECT, BEGIN, COMMIT and ROLLBACK.`,
+    offset,
+  );
+}

@@ -1,0 +1,110 @@
+/** What every written row of a table must pass, compiled once per definition. */
+import { limits, type Value, VerityError } from '../../base/index.ts';
+import { type Column, type TableSchema, Writer } from '../../codec/index.ts';
+import type { ExecutionContext } from '../contract.ts';
+import { compile, type Evaluate } from '../execute/compile.ts';
+import { coerceToColumn } from '../types/index.ts';
+import { hasModifier } from '../bind/type-rules.ts';
+import { layoutOf } from './table-layout.ts';
+
+export interface TableWriter {
+  /** Each column's default; undefined: NULL. */
+  readonly defaults: readonly (Evaluate | undefined)[];
+  /**
+   * Brings the row's values into their columns' length and precision (in place) and checks NOT NULL and
+   * CHECK. Throws STRING_TOO_LONG, NUMERIC_OUT_OF_RANGE, NOT_NULL_VIOLATION or CHECK_VIOLATION.
+   */
+  check(values: Value[], context: ExecutionContext): void;
+  /** The row's bytes. Throws VALUE_TOO_LARGE naming the column. */
+  encode(values: readonly Value[]): Uint8Array;
+}
+
+const writers = new WeakMap<TableSchema, TableWriter>();
+const noParameters: readonly Value[] = [];
+const scratchBytes = 4_096;
+/** Holds one row at a time; a fresh one follows a large row, so that its memory goes. */
+let scratch = new Writer(scratchBytes);
+
+export function tableWriterOf(table: TableSchema): TableWriter {
+  let writer = writers.get(table);
+  if (writer === undefined) {
+    writer = compileWriter(table);
+    writers.set(table, writer);
+  }
+  return writer;
+}
+
+function compileWriter(table: TableSchema): TableWriter {
+  const { columns } = table;
+  const { codec } = layoutOf(table);
+  const modified = columns.flatMap((column, ordinal) => (hasModifier(column.type) ? [{ column, ordinal }] : []));
+  const required = columns.flatMap((column, ordinal) =>
+    column.notNull || table.primaryKey.includes(ordinal) ? [{ column, ordinal }] : []);
+  const checks = table.checks.map((check) => ({ name: check.name, evaluate: compile(check.expression) }));
+  return {
+    defaults: columns.map((column) => column.default && compile(column.default)),
+    check: (values, context) => {
+      for (const { column, ordinal } of required) {
+        if (values[ordinal] === null) throw notNull(table, column);
+      }
+      for (const { column, ordinal } of modified) {
+        const value = values[ordinal] as Value;
+        if (value !== null) values[ordinal] = intoColumn(table, column, value);
+      }
+      for (const { name, evaluate } of checks) {
+        if (evaluate(values, noParameters, context) === false) throw checkFailed(table, name);
+      }
+    },
+    encode: (values) => {
+      scratch.reset();
+      try {
+        codec.encode(scratch, values);
+        if (scratch.length > limits.valueBytesMax) checkSizes(table, values);
+        return scratch.finish();
+      } catch (error) {
+        if (error instanceof VerityError && error.code === 'VALUE_TOO_LARGE') checkSizes(table, values);
+        throw error;
+      } finally {
+        if (scratch.length > scratchBytes) scratch = new Writer(scratchBytes);
+      }
+    },
+  };
+}
+
+function intoColumn(table: TableSchema, column: Column, value: NonNullable<Value>): Value {
+  try {
+    return coerceToColumn(column.type, value);
+  } catch (error) {
+    if (!(error instanceof VerityError)) throw error;
+    throw new VerityError(error.code, `Column "${column.name}" of table "${table.name}": ${error.message}`, {
+      details: { ...error.details, table: table.name, column: column.name },
+    });
+  }
+}
+
+/** Finds the column whose value alone is over the limit. */
+function checkSizes(table: TableSchema, values: readonly Value[]): void {
+  table.columns.forEach((column, ordinal) => {
+    const value = values[ordinal];
+    const size = typeof value === 'string' ? value.length : value instanceof Uint8Array ? value.length : 0;
+    if (size * 3 <= limits.valueBytesMax) return;
+    scratch.reset();
+    if (typeof value === 'string') scratch.text(value);
+    const bytes = typeof value === 'string' ? scratch.length : size;
+    if (bytes > limits.valueBytesMax) {
+      throw new VerityError('VALUE_TOO_LARGE', `A value of column "${column.name}" of table "${table.name}" exceeds ${limits.valueBytesMax} bytes; split it, or store a reference to it.`, {
+        details: { table: table.name, column: column.name },
+      });
+    }
+  });
+}
+
+const notNull = (table: TableSchema, column: Column): VerityError =>
+  new VerityError('NOT_NULL_VIOLATION', `Column "${column.name}" of table "${table.name}" must not be NULL; give it a value.`, {
+    details: { table: table.name, column: column.name },
+  });
+
+const checkFailed = (table: TableSchema, constraint: string): VerityError =>
+  new VerityError('CHECK_VIOLATION', `A row does not meet CHECK constraint "${constraint}" of table "${table.name}".`, {
+    details: { table: table.name, constraint },
+  });

@@ -1,0 +1,12 @@
+export { type CastContext, castContext, castValue } from './cast.ts';
+export { coerceToColumn } from './coerce.ts';
+export { type Comparator, comparator, compareValues } from './compare.ts';
+export { formatText } from './format.ts';
+export { fromJs } from './from-js.ts';
+export { resolveTypeName, typeName } from './names.ts';
+export {
+  numericAbs, numericAdd, numericCompare, numericDivide, numericModulo, numericMultiply, numericNegate,
+  numericRound, numericSubtract,
+} from './numeric.ts';
+export { parseText } from './parse.ts';
+export { type JsOptions, jsConverter, toJs } from './to-js.ts';
