@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -38,8 +38,7 @@ interface CommandResult {
 
 /** Runs `verity` as a user would. Its messages go to the terminal; its output too unless it is captured. */
 function verity(args: readonly string[], options: { capture?: boolean; env?: Record<string, string> } = {}): CommandResult {
-  const shown = args.map((arg) => (arg.includes(' ') ? `"${arg}"` : short(arg))).join(' ');
-  console.log(pc.dim(`$ verity ${shown}`));
+  console.log(pc.dim(`$ verity ${asTyped(args)}`));
   const { status, stdout } = spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), ...args], {
     cwd: root,
     env: { ...environment, ...options.env },
@@ -49,9 +48,10 @@ function verity(args: readonly string[], options: { capture?: boolean; env?: Rec
   return { exitCode: status, stdout: stdout ?? '' };
 }
 
-/** Paths as a reader sees them from the project's root. */
-function short(text: string): string {
-  return text.startsWith(root) ? relative(root, text) : text;
+/** The arguments as one would type them in the project's folder. */
+function asTyped(args: readonly string[]): string {
+  const words = args.map((arg) => (arg.includes(' ') ? `"${arg}"` : arg.replace(root, '')));
+  return words.join(' ').replace(/(?: examples\/clinic\/\S+\.csv)+/, ' examples/clinic/*.csv');
 }
 
 const shown: [string, string][] = [];
@@ -78,7 +78,7 @@ function createDatabase(): string {
   const recovered = verity(['status', copy], { capture: true, env });
   rmSync(copy, { recursive: true });
   assert.equal(recovered.exitCode, 0, 'the recovery code opens the database');
-  console.log(firstLines(recovered.stdout, /^(log|encryption|key slots)/));
+  console.log(firstLines(recovered.stdout, /^(log|encryption|key slots) {2}/));
   return 'key file (mode 0600) and recovery code, each opens it';
 }
 

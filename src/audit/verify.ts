@@ -1,6 +1,6 @@
-import { CorruptionError, type Disk, type ErrorCode, type Op, type Position, toHex, VerityError } from '../base/index.ts';
+import { CorruptionError, type Disk, type ErrorCode, firstNonZero, type Op, type Position, toHex, VerityError } from '../base/index.ts';
 import {
-  checkAuthentic, checkGeneration, identityPath, KeyHierarchy, keyringPath, loadKeys, LogIndex, type LogTail,
+  checkAuthentic, checkGeneration, checkLog, identityPath, KeyHierarchy, keyringPath, loadKeys, LogIndex, type LogTail,
   readKeyFiles, readWhole, replayLog, segmentPaths,
 } from '../engine/index.ts';
 import type { MasterKeyProvider, SecretKey } from '../crypto/index.ts';
@@ -42,7 +42,8 @@ export interface VerificationSettings {
   readonly disk: Disk;
   /** The root key of an open handle, or a provider to unwrap it. */
   readonly root: SecretKey | MasterKeyProvider;
-  readonly live?: LiveState;
+  /** Asked when the log has been walked, so that commits meanwhile do not look like damage. */
+  readonly live?: () => LiveState;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -56,19 +57,24 @@ export async function verifyDatabase(settings: VerificationSettings): Promise<Ve
   const findings: VerificationFinding[] = [];
   const state = new KernelState(new MemoryStore());
   let tail: LogTail | undefined;
+  let hierarchy: KeyHierarchy | undefined;
   try {
-    const hierarchy = await keysOf(settings);
+    // Without any key and at the speed of the hash: damage is found before anything is opened or rebuilt.
+    checkLog(disk, emptyLogHead(readKeyFiles(disk).keyring.logId));
+    hierarchy = await keysOf(settings);
     const replay = {
       disk, hierarchy, state, index: new LogIndex(),
       ...(settings.onProgress !== undefined && { onSegment: settings.onProgress }),
     };
     tail = replayLog(replay, emptyLogHead(hierarchy.keyring.logId));
     checkGeneration(disk, hierarchy, state);
-    if (live !== undefined) findings.push(...compareLive(tail, state, live));
-    if ('unwrap' in settings.root) hierarchy.wipe();
+    if (live !== undefined) findings.push(...compareLive(disk, tail, state, live()));
   } catch (error) {
     if (!(error instanceof VerityError) || error.exitCode !== 3) throw error;
     findings.push(findingOf(error));
+  } finally {
+    if ('unwrap' in settings.root) hierarchy?.wipe();
+    else hierarchy?.wipeSectionKeys();
   }
   const files = [identityPath, keyringPath, ...pathsOf(disk)];
   const head = tail?.head;
@@ -93,16 +99,18 @@ async function keysOf(settings: VerificationSettings): Promise<KeyHierarchy> {
   return new KeyHierarchy(root, files.keyring);
 }
 
-function compareLive(tail: LogTail, state: KernelState, live: LiveState): VerificationFinding[] {
+function compareLive(disk: Disk, tail: LogTail, state: KernelState, live: LiveState): VerificationFinding[] {
   const findings: VerificationFinding[] = [];
-  const at = (code: ErrorCode, message: string): VerificationFinding => ({ code, file: tail.path, offset: tail.offset, message });
+  const at = (code: ErrorCode, message: string, offset = tail.offset): VerificationFinding => ({ code, file: tail.path, offset, message });
   const behind = tail.head.op < (live.head.op as Op);
   if (behind) {
     findings.push(at('MISSING_DATA', `The log ends before frame ${live.head.op}, which was acknowledged, in ${tail.path} at byte ${tail.offset}.`));
   }
   if (!live.owner || behind) return findings;
   if (tail.torn !== undefined) {
-    findings.push(at('CHECKSUM_MISMATCH', `Bytes that no frame wrote follow the end of the log in ${tail.path} at byte ${tail.offset}.`));
+    const stray = firstNonZero(readWhole(disk, tail.path) ?? new Uint8Array(), tail.offset);
+    const offset = stray === -1 ? tail.offset : stray;
+    findings.push(at('CHECKSUM_MISMATCH', `Bytes that no frame wrote follow the end of the log in ${tail.path} at byte ${offset}.`, offset));
   } else if (toHex(tail.head.chainHash) !== toHex(live.head.chainHash)) {
     findings.push(at('CHAIN_BROKEN', `The log in ${tail.path} is not the one this handle wrote.`));
   } else if (firstStoreDifference(state.store as MemoryStore, live.store) !== undefined) {

@@ -84,7 +84,8 @@ class Parser {
     if (this.#takeIf('}')) return { kind: 'object', members };
     do {
       this.#skipSpace();
-      if (this.#text[this.#at] !== '"') this.#fail('a member must begin with a name in double quotes');
+      if (this.#text[this.#at] !== '"')
+        this.#fail('a member must begin with a name in double quotes');
       const name = this.#string();
       if (!this.#takeIf(':')) this.#fail('a colon must follow a name');
       members.push({ name, value: this.value(depth) });
@@ -190,7 +191,14 @@ const numberPattern = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 
 const escapes: Readonly<Record<string, string>> = {
   __proto__: null as never,
-  '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t',
+  '"': '"',
+  '\\': '\\',
+  '/': '/',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
 };
 
 function isWellFormed(text: string): boolean {

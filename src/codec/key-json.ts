@@ -16,7 +16,8 @@ const arrayMark = '\x01';
 export function encodeJsonKey(text: string): string {
   const node = parseJsonText(text);
   if (node.kind === 'object') return encodeNode(node);
-  if (node.kind !== 'array') return String.fromCharCode(tag.array) + count(1) + scalarMark + encodeNode(node);
+  if (node.kind !== 'array')
+    return String.fromCharCode(tag.array) + count(1) + scalarMark + encodeNode(node);
   const items = node.items.map(encodeNode).join('');
   return String.fromCharCode(tag.array) + count(node.items.length) + arrayMark + items;
 }
@@ -44,7 +45,12 @@ function encodeMember({ name, value }: JsonMember): string {
 }
 
 function count(value: number): string {
-  return String.fromCharCode(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff);
+  return String.fromCharCode(
+    value >>> 24,
+    (value >>> 16) & 0xff,
+    (value >>> 8) & 0xff,
+    value & 0xff,
+  );
 }
 
 /** The canonical text (numbers at their smallest scale) that starts at `start`. Throws DecodeError. */

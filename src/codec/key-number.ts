@@ -9,7 +9,14 @@
 import { assert } from '../base/index.ts';
 import { DecodeError } from './reader.ts';
 
-const classOf = { minusInfinity: 1, negative: 2, zero: 3, positive: 4, infinity: 5, nan: 6 } as const;
+const classOf = {
+  minusInfinity: 1,
+  negative: 2,
+  zero: 3,
+  positive: 4,
+  infinity: 5,
+  nan: 6,
+} as const;
 const exponentBias = 0x80_0000;
 const zeroCode = 0x30;
 /** More than any numeric can have on either side of the point; guards decoding. */
@@ -24,7 +31,8 @@ export function encodeNumericKey(text: string): string {
   const wholeStart = negative ? 1 : 0;
   const point = text.indexOf('.', wholeStart);
   const wholeEnd = point === -1 ? text.length : point;
-  const digits = point === -1 ? text.slice(wholeStart) : text.slice(wholeStart, point) + text.slice(point + 1);
+  const digits =
+    point === -1 ? text.slice(wholeStart) : text.slice(wholeStart, point) + text.slice(point + 1);
   let first = 0;
   while (first < digits.length && digits.charCodeAt(first) === zeroCode) first++;
   if (first === digits.length) return String.fromCharCode(classOf.zero);
@@ -34,7 +42,9 @@ export function encodeNumericKey(text: string): string {
   const flip = negative ? 0xff : 0;
   let key = String.fromCharCode(
     negative ? classOf.negative : classOf.positive,
-    (exponent >> 16) ^ flip, ((exponent >> 8) & 0xff) ^ flip, (exponent & 0xff) ^ flip,
+    (exponent >> 16) ^ flip,
+    ((exponent >> 8) & 0xff) ^ flip,
+    (exponent & 0xff) ^ flip,
   );
   for (let at = first; at < last; at += 2) {
     const high = digits.charCodeAt(at) - zeroCode;
@@ -46,15 +56,20 @@ export function encodeNumericKey(text: string): string {
 }
 
 /** The numeric that starts at `start`, at its smallest scale, and where it ends. Throws DecodeError. */
-export function decodeNumericKey(key: string, start: number): { readonly value: string; readonly end: number } {
+export function decodeNumericKey(
+  key: string,
+  start: number,
+): { readonly value: string; readonly end: number } {
   const kind = key.charCodeAt(start);
   const special = specialText[kind];
   if (special !== undefined) return { value: special, end: start + 1 };
-  if (kind !== classOf.negative && kind !== classOf.positive) throw new DecodeError('a numeric key is malformed', start);
+  if (kind !== classOf.negative && kind !== classOf.positive)
+    throw new DecodeError('a numeric key is malformed', start);
   const flip = kind === classOf.negative ? 0xff : 0;
   // Where the key ends early, NaN takes part in the arithmetic as 0 and the loop below reports it.
   const byte = (at: number): number => key.charCodeAt(at) ^ flip;
-  const exponent = ((byte(start + 1) << 16) | (byte(start + 2) << 8) | byte(start + 3)) - exponentBias;
+  const exponent =
+    ((byte(start + 1) << 16) | (byte(start + 2) << 8) | byte(start + 3)) - exponentBias;
   let at = start + 4;
   let digits = '';
   for (; ; at++) {
@@ -62,17 +77,28 @@ export function decodeNumericKey(key: string, start: number): { readonly value: 
     const pair = byte(at);
     if (pair === 0) break;
     if (pair > 100) throw new DecodeError('a numeric key is malformed', at);
-    digits += String.fromCharCode(zeroCode + Math.floor((pair - 1) / 10), zeroCode + ((pair - 1) % 10));
+    digits += String.fromCharCode(
+      zeroCode + Math.floor((pair - 1) / 10),
+      zeroCode + ((pair - 1) % 10),
+    );
   }
   if (digits.endsWith('0')) digits = digits.slice(0, -1);
-  if (digits === '' || digits.startsWith('0') || digits.endsWith('0') || Math.abs(exponent) > placesMax) {
+  if (
+    digits === '' ||
+    digits.startsWith('0') ||
+    digits.endsWith('0') ||
+    Math.abs(exponent) > placesMax
+  ) {
     throw new DecodeError('a numeric key is malformed', start);
   }
   return { value: (flip === 0 ? '' : '-') + plainDecimal(digits, exponent), end: at + 1 };
 }
 
 const specialText: Readonly<Record<number, string>> = {
-  [classOf.minusInfinity]: '-Infinity', [classOf.zero]: '0', [classOf.infinity]: 'Infinity', [classOf.nan]: 'NaN',
+  [classOf.minusInfinity]: '-Infinity',
+  [classOf.zero]: '0',
+  [classOf.infinity]: 'Infinity',
+  [classOf.nan]: 'NaN',
 };
 
 /** 0.digits × 10^exponent written out. */

@@ -24,16 +24,26 @@ function utf8Binary(text: string): string {
   let binary = '';
   for (let index = 0; index < text.length; index++) {
     const code = text.codePointAt(index) as number;
-    assert(code !== 0 && (code < 0xd800 || code > 0xdfff), 'text is well-formed and without U+0000');
+    assert(
+      code !== 0 && (code < 0xd800 || code > 0xdfff),
+      'text is well-formed and without U+0000',
+    );
     if (code < 0x80) {
       binary += String.fromCharCode(code);
     } else if (code < 0x800) {
       binary += String.fromCharCode(0xc0 | (code >> 6), 0x80 | (code & 0x3f));
     } else if (code < 0x1_0000) {
-      binary += String.fromCharCode(0xe0 | (code >> 12), 0x80 | ((code >> 6) & 0x3f), 0x80 | (code & 0x3f));
+      binary += String.fromCharCode(
+        0xe0 | (code >> 12),
+        0x80 | ((code >> 6) & 0x3f),
+        0x80 | (code & 0x3f),
+      );
     } else {
       binary += String.fromCharCode(
-        0xf0 | (code >> 18), 0x80 | ((code >> 12) & 0x3f), 0x80 | ((code >> 6) & 0x3f), 0x80 | (code & 0x3f),
+        0xf0 | (code >> 18),
+        0x80 | ((code >> 12) & 0x3f),
+        0x80 | ((code >> 6) & 0x3f),
+        0x80 | (code & 0x3f),
       );
       index++;
     }

@@ -1,12 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import { type ColumnType, limits, type StoreKey, type Value } from '../base/index.ts';
-import { DecodeError, decodeKey, encodeKey, keyPrefixRange, rowIdKey, rowIdOfKey } from './index.ts';
+import {
+  DecodeError,
+  decodeKey,
+  encodeKey,
+  keyPrefixRange,
+  rowIdKey,
+  rowIdOfKey,
+} from './index.ts';
 
 const typesOf = (...names: ColumnType['name'][]): ColumnType[] => names.map((name) => ({ name }));
 const hexOf = (key: string): string =>
   Array.from(key, (char) => char.charCodeAt(0).toString(16).padStart(2, '0')).join('');
 const keyOf = (hex: string): StoreKey =>
-  (hex.replaceAll(' ', '').match(/../g) ?? []).map((pair) => String.fromCharCode(Number.parseInt(pair, 16))).join('') as StoreKey;
+  (hex.replaceAll(' ', '').match(/../g) ?? [])
+    .map((pair) => String.fromCharCode(Number.parseInt(pair, 16)))
+    .join('') as StoreKey;
 
 const pinned: readonly [ColumnType['name'], Value, string][] = [
   ['integer', null, '02'],
@@ -54,9 +63,15 @@ test('equal values of different form have one key', () => {
 
 test('decodeKey returns numbers at their smallest scale', () => {
   const numeric = typesOf('numeric');
-  const through = (text: string): Value => decodeKey(numeric, encodeKey(numeric, [text]))[0] as Value;
+  const through = (text: string): Value =>
+    decodeKey(numeric, encodeKey(numeric, [text]))[0] as Value;
   expect(['1.00', '-0.0100', '1200', '0.0', '123.456', '-Infinity'].map(through)).toStrictEqual([
-    '1', '-0.01', '1200', '0', '123.456', '-Infinity',
+    '1',
+    '-0.01',
+    '1200',
+    '0',
+    '123.456',
+    '-Infinity',
   ]);
 });
 
@@ -68,10 +83,22 @@ describe('keyPrefixRange', () => {
       const key = encodeKey(types, values);
       return key >= from && key < to;
     };
-    expect([['a', -5], ['a', 2147483647], ['a', null]].map((values) => isIn(values as Value[]))).toStrictEqual([true, true, true]);
-    expect([['', 0], ['ab', 0], ['a\u0001', 0], ['b', 0], [null, 0]].map((values) => isIn(values as Value[]))).toStrictEqual([
-      false, false, false, false, false,
-    ]);
+    expect(
+      [
+        ['a', -5],
+        ['a', 2147483647],
+        ['a', null],
+      ].map((values) => isIn(values as Value[])),
+    ).toStrictEqual([true, true, true]);
+    expect(
+      [
+        ['', 0],
+        ['ab', 0],
+        ['a\u0001', 0],
+        ['b', 0],
+        [null, 0],
+      ].map((values) => isIn(values as Value[])),
+    ).toStrictEqual([false, false, false, false, false]);
   });
 
   test('carries over bytes of FF', () => {
@@ -81,7 +108,11 @@ describe('keyPrefixRange', () => {
 
   test('of the empty key holds every key', () => {
     const { from, to } = keyPrefixRange('' as StoreKey);
-    for (const key of [rowIdKey(0), rowIdKey(Number.MAX_SAFE_INTEGER), encodeKey(typesOf('text'), [null])]) {
+    for (const key of [
+      rowIdKey(0),
+      rowIdKey(Number.MAX_SAFE_INTEGER),
+      encodeKey(typesOf('text'), [null]),
+    ]) {
       expect(key >= from && key < to).toBe(true);
     }
   });

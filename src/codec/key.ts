@@ -18,10 +18,23 @@
  * beginning of another value's bytes, so the key of leading columns is a prefix of exactly the keys
  * that agree in these columns.
  */
-import { assert, type ColumnType, limits, type StoreKey, type Value, VerityError } from '../base/index.ts';
+import {
+  assert,
+  type ColumnType,
+  limits,
+  type StoreKey,
+  type Value,
+  VerityError,
+} from '../base/index.ts';
 import { decodeJsonKey, encodeJsonKey } from './key-json.ts';
 import { decodeNumericKey, encodeNumericKey } from './key-number.ts';
-import { decodeBytesKey, decodeTextKey, encodeBytesKey, encodeTextKey, type KeyPart } from './key-text.ts';
+import {
+  decodeBytesKey,
+  decodeTextKey,
+  encodeBytesKey,
+  encodeTextKey,
+  type KeyPart,
+} from './key-text.ts';
 import { DecodeError } from './reader.ts';
 import { uuidFromBytes, uuidToBytes } from './uuid-text.ts';
 
@@ -66,7 +79,13 @@ function encodeColumn(type: ColumnType, value: NonNullable<Value>): string {
     case 'integer':
       return encodeInt32(value as number);
     case 'date':
-      return encodeInt32(value === Infinity ? dateInfinity : value === -Infinity ? dateMinusInfinity : (value as number));
+      return encodeInt32(
+        value === Infinity
+          ? dateInfinity
+          : value === -Infinity
+            ? dateMinusInfinity
+            : (value as number),
+      );
     case 'bigint':
     case 'timestamp':
     case 'timestamptz':
@@ -91,8 +110,23 @@ function encodeUuid(uuid: string): string {
   const b = uuidScratch;
   uuidToBytes(uuid, b);
   return String.fromCharCode(
-    valueMarkCode, b[0]!, b[1]!, b[2]!, b[3]!, b[4]!, b[5]!, b[6]!, b[7]!,
-    b[8]!, b[9]!, b[10]!, b[11]!, b[12]!, b[13]!, b[14]!, b[15]!,
+    valueMarkCode,
+    b[0]!,
+    b[1]!,
+    b[2]!,
+    b[3]!,
+    b[4]!,
+    b[5]!,
+    b[6]!,
+    b[7]!,
+    b[8]!,
+    b[9]!,
+    b[10]!,
+    b[11]!,
+    b[12]!,
+    b[13]!,
+    b[14]!,
+    b[15]!,
   );
 }
 
@@ -108,13 +142,26 @@ function encodeInt32(value: number): string {
 }
 
 function encode32(bits: number): string {
-  return String.fromCharCode(valueMarkCode, bits >>> 24, (bits >>> 16) & 0xff, (bits >>> 8) & 0xff, bits & 0xff);
+  return String.fromCharCode(
+    valueMarkCode,
+    bits >>> 24,
+    (bits >>> 16) & 0xff,
+    (bits >>> 8) & 0xff,
+    bits & 0xff,
+  );
 }
 
 function encode64(high: number, low: number): string {
   return String.fromCharCode(
-    valueMarkCode, high >>> 24, (high >>> 16) & 0xff, (high >>> 8) & 0xff, high & 0xff,
-    low >>> 24, (low >>> 16) & 0xff, (low >>> 8) & 0xff, low & 0xff,
+    valueMarkCode,
+    high >>> 24,
+    (high >>> 16) & 0xff,
+    (high >>> 8) & 0xff,
+    high & 0xff,
+    low >>> 24,
+    (low >>> 16) & 0xff,
+    (low >>> 8) & 0xff,
+    low & 0xff,
   );
 }
 
@@ -230,7 +277,8 @@ function decodeDouble(key: string, at: number): number {
 
 /** Refuses bytes that encodeKey never makes: -0, and NaN with a sign or payload. */
 function checkFloat(value: number, encoded: string, key: string, at: number): number {
-  if (encoded !== key.slice(at - 1, at - 1 + encoded.length)) throw new DecodeError('a float key is malformed', at);
+  if (encoded !== key.slice(at - 1, at - 1 + encoded.length))
+    throw new DecodeError('a float key is malformed', at);
   return value;
 }
 
@@ -250,8 +298,14 @@ export function rowIdKey(id: number): StoreKey {
   const high = Math.floor(id / 0x1_0000_0000);
   const low = id >>> 0;
   return String.fromCharCode(
-    0, (high >>> 16) & 0xff, (high >>> 8) & 0xff, high & 0xff,
-    low >>> 24, (low >>> 16) & 0xff, (low >>> 8) & 0xff, low & 0xff,
+    0,
+    (high >>> 16) & 0xff,
+    (high >>> 8) & 0xff,
+    high & 0xff,
+    low >>> 24,
+    (low >>> 16) & 0xff,
+    (low >>> 8) & 0xff,
+    low & 0xff,
   ) as StoreKey;
 }
 

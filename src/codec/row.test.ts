@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { type ColumnType, equalBytes, fromHex, limits, toHex, type Value, VerityError } from '../base/index.ts';
+import {
+  type ColumnType,
+  equalBytes,
+  fromHex,
+  limits,
+  toHex,
+  type Value,
+  VerityError,
+} from '../base/index.ts';
 import { DecodeError, rowCodec, Writer } from './index.ts';
 
 const typesOf = (...names: ColumnType['name'][]): ColumnType[] => names.map((name) => ({ name }));
@@ -133,9 +141,18 @@ describe('a value over the size limit is refused', () => {
 
 test('values that the type cannot hold are refused as our bug, not written', () => {
   const wrong: readonly [ColumnType['name'], Value][] = [
-    ['smallint', 32768], ['integer', 1.5], ['integer', 2 ** 31], ['integer', 1n], ['bigint', 2n ** 63n],
-    ['real', 0.1], ['date', 0.5], ['date', 2147483647], ['uuid', 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'],
-    ['boolean', 1], ['text', 5], ['bytea', 'x'],
+    ['smallint', 32768],
+    ['integer', 1.5],
+    ['integer', 2 ** 31],
+    ['integer', 1n],
+    ['bigint', 2n ** 63n],
+    ['real', 0.1],
+    ['date', 0.5],
+    ['date', 2147483647],
+    ['uuid', 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'],
+    ['boolean', 1],
+    ['text', 5],
+    ['bytea', 'x'],
   ];
   for (const [name, value] of wrong) {
     expect(() => encode(typesOf(name), [value]), name).toThrow('Assertion failed');

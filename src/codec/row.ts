@@ -21,7 +21,15 @@
  * Invariants: whole numbers are little-endian; one row has exactly one encoding, and decode refuses
  * every other (the text of a jsonb value is held as it is, canonical by the SQL layer's doing).
  */
-import { assert, type ColumnType, limits, type TypeName, type Value, VerityError, utf8Length } from '../base/index.ts';
+import {
+  assert,
+  type ColumnType,
+  limits,
+  type TypeName,
+  type Value,
+  VerityError,
+  utf8Length,
+} from '../base/index.ts';
 import { DecodeError } from './reader.ts';
 import { decodeNumericText, decodeText } from './row-text.ts';
 import { uuidFromBytes, uuidToBytes } from './uuid-text.ts';
@@ -37,13 +45,36 @@ export interface RowCodec {
   decodeColumn(bytes: Uint8Array, ordinal: number): Value;
 }
 
-const form = { smallint: 0, integer: 1, int64: 2, real: 3, double: 4, numeric: 5, text: 6, boolean: 7, bytea: 8, date: 9, uuid: 10 } as const;
+const form = {
+  smallint: 0,
+  integer: 1,
+  int64: 2,
+  real: 3,
+  double: 4,
+  numeric: 5,
+  text: 6,
+  boolean: 7,
+  bytea: 8,
+  date: 9,
+  uuid: 10,
+} as const;
 
 const formOf: Readonly<Record<TypeName, number>> = {
-  smallint: form.smallint, integer: form.integer, bigint: form.int64, real: form.real,
-  'double precision': form.double, numeric: form.numeric, text: form.text, varchar: form.text,
-  boolean: form.boolean, bytea: form.bytea, date: form.date, timestamp: form.int64,
-  timestamptz: form.int64, uuid: form.uuid, jsonb: form.text,
+  smallint: form.smallint,
+  integer: form.integer,
+  bigint: form.int64,
+  real: form.real,
+  'double precision': form.double,
+  numeric: form.numeric,
+  text: form.text,
+  varchar: form.text,
+  boolean: form.boolean,
+  bytea: form.bytea,
+  date: form.date,
+  timestamp: form.int64,
+  timestamptz: form.int64,
+  uuid: form.uuid,
+  jsonb: form.text,
 };
 
 const dateInfinity = 0x7fff_ffff;
@@ -119,7 +150,10 @@ function writeValue(kind: number, writer: Writer, value: NonNullable<Value>): vo
       writeInteger(writer, value, kind === form.smallint ? 16 : 32);
       return;
     case form.int64:
-      assert(typeof value === 'bigint' && BigInt.asIntN(64, value) === value, 'the value is an i64');
+      assert(
+        typeof value === 'bigint' && BigInt.asIntN(64, value) === value,
+        'the value is an i64',
+      );
       writer.i64(value);
       return;
     case form.real:
@@ -272,7 +306,8 @@ function readInteger(bytes: Uint8Array, bits: 16 | 32): number {
   const start = cursor;
   const zigzag = readVarint32(bytes);
   const value = (zigzag >>> 1) ^ -(zigzag & 1);
-  if (bits === 16 && (value << 16) >> 16 !== value) throw new DecodeError('a smallint is out of range', start);
+  if (bits === 16 && (value << 16) >> 16 !== value)
+    throw new DecodeError('a smallint is out of range', start);
   return value;
 }
 
@@ -295,7 +330,8 @@ function readVarint32(bytes: Uint8Array): number {
     if (shift === 28 && byte > 0x0f) throw new DecodeError('a number exceeds 32 bits', start);
     value |= (byte & 0x7f) << shift;
     if (byte < 0x80) {
-      if (byte === 0 && shift > 0) throw new DecodeError('a number is not in its shortest form', start);
+      if (byte === 0 && shift > 0)
+        throw new DecodeError('a number is not in its shortest form', start);
       return value >>> 0;
     }
   }
@@ -304,8 +340,10 @@ function readVarint32(bytes: Uint8Array): number {
 
 function loadInt32(bytes: Uint8Array, at: number): number {
   return (
-    (bytes[at] as number) | ((bytes[at + 1] as number) << 8) |
-    ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24)
+    (bytes[at] as number) |
+    ((bytes[at + 1] as number) << 8) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 24)
   );
 }
 
@@ -325,7 +363,10 @@ function readReal(bytes: Uint8Array, at: number): number {
 function readDouble(bytes: Uint8Array, at: number): number {
   load64(bytes, at);
   const value = scratch.getFloat64(0, true);
-  if (value !== value && (loadInt32(bytes, at) !== 0 || loadInt32(bytes, at + 4) !== doubleNaNHigh)) {
+  if (
+    value !== value &&
+    (loadInt32(bytes, at) !== 0 || loadInt32(bytes, at + 4) !== doubleNaNHigh)
+  ) {
     throw new DecodeError('a NaN is not canonical', at);
   }
   return value;

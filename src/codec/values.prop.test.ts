@@ -1,16 +1,35 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ColumnType, type StoreKey, type TypeName, typeNames, type Value } from '../base/index.ts';
+import {
+  type ColumnType,
+  type StoreKey,
+  type TypeName,
+  typeNames,
+  type Value,
+} from '../base/index.ts';
 import { DecodeError, decodeKey, encodeKey, rowCodec, Writer } from './index.ts';
 
 const text = fc.string({ unit: 'binary' }).map((value) => value.replaceAll('\0', ''));
 const digits = fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: 1, maxLength: 12 });
 const numeric = fc.oneof(
-  { weight: 8, arbitrary: fc.tuple(fc.boolean(), fc.bigInt({ min: 0n, max: 10n ** 14n }), fc.option(digits, { nil: undefined })).map(canonicalNumeric) },
+  {
+    weight: 8,
+    arbitrary: fc
+      .tuple(
+        fc.boolean(),
+        fc.bigInt({ min: 0n, max: 10n ** 14n }),
+        fc.option(digits, { nil: undefined }),
+      )
+      .map(canonicalNumeric),
+  },
   { weight: 1, arbitrary: fc.constantFrom('NaN', 'Infinity', '-Infinity', '0', '0.00') },
 );
 
-function canonicalNumeric([negative, whole, fraction]: [boolean, bigint, string | undefined]): string {
+function canonicalNumeric([negative, whole, fraction]: [
+  boolean,
+  bigint,
+  string | undefined,
+]): string {
   const magnitude = fraction === undefined ? `${whole}` : `${whole}.${fraction}`;
   return negative && /[1-9]/.test(magnitude) ? `-${magnitude}` : magnitude;
 }
@@ -32,7 +51,10 @@ const arbitraries: Readonly<Record<TypeName, fc.Arbitrary<Value>>> = {
   varchar: text,
   boolean: fc.boolean(),
   bytea: fc.uint8Array(),
-  date: fc.oneof(fc.integer({ min: -2440588, max: 2145042541 }), fc.constantFrom(Infinity, -Infinity)),
+  date: fc.oneof(
+    fc.integer({ min: -2440588, max: 2145042541 }),
+    fc.constantFrom(Infinity, -Infinity),
+  ),
   timestamp: int64,
   timestamptz: int64,
   uuid: fc.uuid(),
@@ -45,9 +67,11 @@ interface Row {
 }
 
 function rowOf(names: readonly TypeName[]): fc.Arbitrary<Row> {
-  const column = fc.constantFrom(...names).chain((name) =>
-    fc.record({ name: fc.constant(name), value: fc.option(arbitraries[name], { freq: 6 }) }),
-  );
+  const column = fc
+    .constantFrom(...names)
+    .chain((name) =>
+      fc.record({ name: fc.constant(name), value: fc.option(arbitraries[name], { freq: 6 }) }),
+    );
   return fc.array(column, { minLength: 1, maxLength: 12 }).map((columns) => ({
     types: columns.map(({ name }) => ({ name })),
     values: columns.map(({ value }) => value),
@@ -78,7 +102,11 @@ describe('rows', () => {
   });
 
   test('bytes with a changed, missing or added byte are refused or are the only encoding of another row', () => {
-    const change = fc.record({ at: fc.nat(), byte: fc.integer({ min: 0, max: 255 }), how: fc.constantFrom('change', 'cut', 'add') });
+    const change = fc.record({
+      at: fc.nat(),
+      byte: fc.integer({ min: 0, max: 255 }),
+      how: fc.constantFrom('change', 'cut', 'add'),
+    });
     fc.assert(
       fc.property(row, change, ({ types, values }, { at, byte, how }) => {
         const bytes = encode({ types, values });
@@ -125,9 +153,9 @@ describe('keys', () => {
   });
 
   test('no key is the beginning of another', () => {
-    const two = fc.constantFrom(...typeNames).chain((name) =>
-      fc.tuple(fc.constant([{ name }]), arbitraries[name], arbitraries[name]),
-    );
+    const two = fc
+      .constantFrom(...typeNames)
+      .chain((name) => fc.tuple(fc.constant([{ name }]), arbitraries[name], arbitraries[name]));
     fc.assert(
       fc.property(two, ([types, left, right]) => {
         const first = encodeKey(types, [left]);
@@ -140,19 +168,26 @@ describe('keys', () => {
 
   test('a key with a changed byte is refused or is the only key of other values', () => {
     fc.assert(
-      fc.property(rowOf([...exact, 'numeric']), fc.nat(), fc.integer({ min: 0, max: 255 }), ({ types, values }, at, byte) => {
-        const key = encodeKey(types, values);
-        const index = at % key.length;
-        const damaged = (key.slice(0, index) + String.fromCharCode(byte) + key.slice(index + 1)) as StoreKey;
-        let decoded: Value[];
-        try {
-          decoded = decodeKey(types, damaged);
-        } catch (error) {
-          expect(error).toBeInstanceOf(DecodeError);
-          return;
-        }
-        expect(encodeKey(types, decoded)).toBe(damaged);
-      }),
+      fc.property(
+        rowOf([...exact, 'numeric']),
+        fc.nat(),
+        fc.integer({ min: 0, max: 255 }),
+        ({ types, values }, at, byte) => {
+          const key = encodeKey(types, values);
+          const index = at % key.length;
+          const damaged = (key.slice(0, index) +
+            String.fromCharCode(byte) +
+            key.slice(index + 1)) as StoreKey;
+          let decoded: Value[];
+          try {
+            decoded = decodeKey(types, damaged);
+          } catch (error) {
+            expect(error).toBeInstanceOf(DecodeError);
+            return;
+          }
+          expect(encodeKey(types, decoded)).toBe(damaged);
+        },
+      ),
       { numRuns: 2_000 },
     );
   });

@@ -1,5 +1,8 @@
 /** The public types of the SDK. Names are a contract (test/pins). */
 import type { VerityError } from '../base/index.ts';
+import type { MasterKeyProvider } from '../crypto/index.ts';
+
+export type { MasterKeyProvider } from '../crypto/index.ts';
 
 /** What a caller may pass as a parameter: matched against the parameter's inferred SQL type. */
 export type SqlParameter =
@@ -25,12 +28,6 @@ export interface OpenOptions {
   /** 'date' (default): timestamptz and timestamp become Date (milliseconds); 'microseconds': bigint microseconds since 1970. */
   readonly timestamps?: 'date' | 'microseconds';
   readonly onProgress?: (progress: Progress) => void;
-}
-
-/** Wraps and unwraps the root key. One `unwrap` call per open. */
-export interface MasterKeyProvider {
-  /** e.g. 'file', 'environment', 'passphrase', 'recovery'. */
-  readonly kind: string;
 }
 
 export interface Progress {

@@ -2,7 +2,7 @@ import { assert, systemTenant, type TenantId, toHex, utf8Decode, VerityError } f
 import { verifyDatabase } from '../audit/index.ts';
 import { Reader, decodeKey } from '../codec/index.ts';
 import { deriveKey, type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
-import { type Engine, type EngineHost, identityPath, openEngine, readWhole, segmentPaths } from '../engine/index.ts';
+import { type Engine, type EngineHost, inspectDirectory, openEngine, readWhole, segmentPaths } from '../engine/index.ts';
 import {
   acquireLock, type DirectoryLock, memoryDisk, nodeDisk, systemClock, systemEntropy, systemScheduler,
 } from '../host/index.ts';
@@ -80,7 +80,7 @@ export class Verity {
   /** Verifies the database in `path` without opening it for writing; beside a running owner too. */
   static async verify(path: string, options: Pick<OpenOptions, 'masterKey' | 'onProgress'>): Promise<VerifyReport> {
     const { disk } = hostFor(path, true);
-    if (!disk.exists(identityPath) && (disk.list('') ?? []).length === 0) {
+    if (inspectDirectory(disk) !== 'database') {
       throw new VerityError('NO_DATABASE', `There is no database at ${path}. Check the path.`);
     }
     const report = await verifyDatabase({
@@ -131,11 +131,11 @@ export class Verity {
     const report = await verifyDatabase({
       disk: this.#parts.host.disk,
       root: this.#engine.hierarchy.root,
-      live: {
+      live: () => ({
         head: this.#engine.head,
         store: this.#engine.state.store as MemoryStore,
         owner: !this.#engine.readOnly && !this.#engine.poisoned,
-      },
+      }),
       ...progressOption(options.onProgress),
     });
     return { ...report, position: BigInt(report.position), findings: [...report.findings] };
@@ -212,7 +212,7 @@ export class Verity {
 }
 
 function providerOf(options: Pick<OpenOptions, 'masterKey'>, memory: boolean): MasterKeyProvider {
-  if (options.masterKey !== undefined) return options.masterKey as MasterKeyProvider;
+  if (options.masterKey !== undefined) return options.masterKey;
   if (memory) return ephemeralProvider();
   throw new VerityError('KEY_MISSING', 'No master key was given. Pass { masterKey: keys.fromFile(…) }, keys.fromEnv() or keys.fromPassphrase(…).');
 }

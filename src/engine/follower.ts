@@ -3,6 +3,7 @@ import {
   advance, type CheckedFrame, checkSegmentHeader, type LogHead, segmentHeaderBytes, walkSegment,
 } from '../log/index.ts';
 import { readWhole, segmentPaths } from './files.ts';
+import { checkAuthentic, readKeyFiles } from './key-files.ts';
 import { applyFrame, corruption, type Replay } from './replay.ts';
 
 /**
@@ -63,11 +64,21 @@ export class Follower {
 
   #applyOne(path: string, frame: CheckedFrame, offset: number, durable: Op): boolean {
     if (frame.header.op > durable) return false;
+    this.#learnKeys(frame);
     const after = advance(this.#applied, frame);
     const problem = applyFrame(this.#replay, frame, { path, offset, after });
     if (problem !== undefined) throw corruption(path, { ...problem, offset: offset + problem.offset });
     this.#applied = after;
     this.#offset = offset + frame.header.frameLength;
     return true;
+  }
+
+  /** A tenant that wrote for the first time since has its keys in the owner's newer keyring. */
+  #learnKeys(frame: CheckedFrame): void {
+    const { disk, hierarchy } = this.#replay;
+    if (frame.sections.every((section) => hierarchy.keyring.has(section.tenant))) return;
+    const files = readKeyFiles(disk);
+    checkAuthentic(hierarchy.root, files);
+    hierarchy.replaceKeyring(files.keyring);
   }
 }

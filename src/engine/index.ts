@@ -3,6 +3,7 @@ export * from './engine.ts';
 export * from './files.ts';
 export * from './host.ts';
 export * from './identity.ts';
+export * from './key-files.ts';
 export * from './key-hierarchy.ts';
 export * from './keyring.ts';
 export * from './log-index.ts';

@@ -10,14 +10,23 @@ const cachedKeysMax = 16_384;
  */
 export class KeyHierarchy {
   readonly root: SecretKey;
-  readonly keyring: Keyring;
+  #keyring: Keyring;
   readonly #logId: LogId;
   readonly #sections = new Map<string, SectionKey>();
 
   constructor(root: SecretKey, keyring: Keyring) {
     this.root = root;
-    this.keyring = keyring;
+    this.#keyring = keyring;
     this.#logId = keyring.logId;
+  }
+
+  get keyring(): Keyring {
+    return this.#keyring;
+  }
+
+  /** Goes on with a newer keyring of the same database: for a handle that follows the process that owns it. */
+  replaceKeyring(keyring: Keyring): void {
+    this.#keyring = keyring;
   }
 
   /** The key of a tenant's sections under an epoch salt; undefined if the keyring has none for the tenant. */
@@ -42,9 +51,14 @@ export class KeyHierarchy {
   }
 
   wipe(): void {
+    this.wipeSectionKeys();
+    this.root.wipe();
+  }
+
+  /** Wipes the derived keys; the root key stays with its owner. */
+  wipeSectionKeys(): void {
     for (const key of this.#sections.values()) key.wipe();
     this.#sections.clear();
-    this.root.wipe();
   }
 
   #evictOldest(): void {

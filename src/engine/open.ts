@@ -1,5 +1,5 @@
 import { CorruptionError, type Disk, VerityError } from '../base/index.ts';
-import { constantTimeEqual, type MasterKeyProvider, type SecretKey } from '../crypto/index.ts';
+import { constantTimeEqual, type MasterKeyProvider } from '../crypto/index.ts';
 import { Reader } from '../codec/index.ts';
 import { KernelState, keyringTree, singleKey } from '../kernel/index.ts';
 import { emptyLogHead } from '../log/index.ts';
@@ -7,12 +7,11 @@ import { loadParser } from '../sql/index.ts';
 import { MemoryStore } from '../store/index.ts';
 import { createDatabase, inspectDirectory } from './create.ts';
 import { Engine, type Recovery } from './engine.ts';
-import { identityPath, keyringPath, logDirectory, readWhole, replaceFile, segmentPaths, temporarySuffix } from './files.ts';
+import { keyringPath, logDirectory, readWhole, replaceFile, segmentPaths, temporarySuffix } from './files.ts';
 import { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
-import { decodeIdentity, firstDifference, identityIsAuthentic } from './identity.ts';
-import { KeyHierarchy } from './key-hierarchy.ts';
-import { decodeKeyring, Keyring, keyringIsAuthentic } from './keyring.ts';
+import { loadKeys, required } from './key-files.ts';
+import type { KeyHierarchy } from './key-hierarchy.ts';
 import { LogIndex } from './log-index.ts';
 import { LogWriter } from './log-writer.ts';
 import { type LogTail, type Replay, replayLog } from './replay.ts';
@@ -42,65 +41,6 @@ export async function openEngine(host: EngineHost, settings: OpenSettings): Prom
     hierarchy.wipe();
     throw error;
   }
-}
-
-/** Reads verity.json and the keyring, checks them, and unwraps the root key: one call of the provider. */
-export async function loadKeys(disk: Disk, provider: MasterKeyProvider): Promise<KeyHierarchy> {
-  const files = readKeyFiles(disk);
-  const root = await provider.unwrap(files.keyring.slots);
-  if (root === undefined) {
-    throw new VerityError('WRONG_KEY', `The ${provider.kind} key does not open ${disk.root}. Pass the key, passphrase or recovery code this database was created with.`);
-  }
-  try {
-    checkAuthentic(root, files);
-  } catch (error) {
-    root.wipe();
-    throw error;
-  }
-  return new KeyHierarchy(root, files.keyring);
-}
-
-export interface KeyFiles {
-  readonly identityBytes: Uint8Array;
-  readonly keyringBytes: Uint8Array;
-  readonly keyring: Keyring;
-}
-
-/** Reads verity.json and the keyring and checks all that needs no key. Throws CorruptionError. */
-export function readKeyFiles(disk: Disk): KeyFiles {
-  const identityBytes = required(disk, identityPath);
-  const keyringBytes = required(disk, keyringPath);
-  const keyring = decodeKeyring(keyringBytes);
-  const identity = decodeIdentity(identityBytes);
-  if (!(keyring instanceof Keyring)) throw new CorruptionError(keyring.code, keyringPath, keyring.offset, keyring.what);
-  if ('what' in identity) {
-    // The keyring's copy of verity.json tells where exactly.
-    const offset = identity.code === 'CHECKSUM_MISMATCH' ? firstDifference(identityBytes, keyring.identity) : undefined;
-    throw new CorruptionError(identity.code, identityPath, offset ?? identity.offset, identity.what);
-  }
-  if (firstDifference(identity.logId, keyring.logId) !== undefined) {
-    throw new CorruptionError('FOREIGN_FILE', keyringPath, 8, 'The keyring of another database lies');
-  }
-  const difference = firstDifference(identityBytes, keyring.identity);
-  if (difference !== undefined) {
-    throw new CorruptionError('CHECKSUM_MISMATCH', identityPath, difference, 'Bytes that differ from their copy in the keyring lie');
-  }
-  return { identityBytes, keyringBytes, keyring };
-}
-
-/** Checks that both files were written by a holder of the root key. Throws CorruptionError. */
-export function checkAuthentic(root: SecretKey, files: KeyFiles): void {
-  const forged = !keyringIsAuthentic(files.keyringBytes, root)
-    ? keyringPath
-    : identityIsAuthentic(files.identityBytes, root) ? undefined : identityPath;
-  if (forged === undefined) return;
-  throw new CorruptionError('AUTHENTICATION_FAILED', forged, 0, 'Contents that this database did not write lie');
-}
-
-function required(disk: Disk, path: string): Uint8Array {
-  const bytes = readWhole(disk, path);
-  if (bytes === undefined) throw new CorruptionError('MISSING_DATA', path, 0, 'The whole file is missing: nothing is left');
-  return bytes;
 }
 
 function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettings): Engine {

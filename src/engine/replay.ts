@@ -30,12 +30,31 @@ export interface Replay {
   readonly onSegment?: (done: number, total: number) => void;
 }
 
+/** What is done with each intact frame of the log; a returned problem is damage within the frame. */
+type FrameVisitor = (
+  frame: CheckedFrame, place: { readonly path: string; readonly offset: number; readonly after: LogHead },
+) => FrameProblem | undefined;
+
 /**
  * Walks the whole log, checks every byte and applies every event to the (empty) state. Throws
  * CorruptionError, naming file and offset, at the first damage; decides nothing about a torn tail.
  */
 export function replayLog(replay: Replay, start: LogHead): LogTail {
-  const { disk } = replay;
+  const apply: FrameVisitor = (frame, place) => applyFrame(replay, frame, place);
+  return walkLog(replay.disk, start, apply, replay.onSegment);
+}
+
+/**
+ * Checks all of the log that needs no key: checksums, digests, layout and chain, at the speed of the
+ * hash. Throws CorruptionError, naming file and offset, at the first damage.
+ */
+export function checkLog(disk: Disk, start: LogHead): void {
+  walkLog(disk, start, () => undefined);
+}
+
+function walkLog(
+  disk: Disk, start: LogHead, visit: FrameVisitor, onSegment?: (done: number, total: number) => void,
+): LogTail {
   const paths = segmentPaths(disk);
   if (paths.length === 0) {
     throw new CorruptionError('MISSING_DATA', 'log', 0, 'Every segment of the log is missing');
@@ -43,7 +62,7 @@ export function replayLog(replay: Replay, start: LogHead): LogTail {
   let head = start;
   let tail: LogTail | undefined;
   for (const [number, path] of paths.entries()) {
-    replay.onSegment?.(number, paths.length);
+    onSegment?.(number, paths.length);
     const bytes = readWhole(disk, path) ?? new Uint8Array();
     if (tail !== undefined && head.lastKind !== 'end') {
       // Only a roll that crashed leaves a segment behind one that is not finished.
@@ -54,7 +73,7 @@ export function replayLog(replay: Replay, start: LogHead): LogTail {
     const last = isLast(disk, paths, number);
     const walked = walkSegment(
       { bytes, offset: segmentHeaderBytes, head, last },
-      (frame, offset, after) => applyFrame(replay, frame, { path, offset, after }),
+      (frame, offset, after) => visit(frame, { path, offset, after }),
     );
     head = walked.head;
     tail = tailOf(path, walked.end, head);
@@ -94,7 +113,9 @@ export function applyFrame(
 ): FrameProblem | undefined {
   const { header } = frame;
   replay.index.add({ path: place.path, offset: place.offset, position: header.firstPosition, timestamp: header.timestamp });
-  if (header.leafCount === 0) return undefined;
+  if (frame.sections.length === 0) {
+    return { code: 'AUTHENTICATION_FAILED', offset: header.bodyStart, what: 'A frame that nobody sealed' };
+  }
   const events = decodeFrame(replay.hierarchy, frame);
   if (isProblem(events)) return events;
   let first = 0;

@@ -1,5 +1,5 @@
 import {
-  assert, type Digest32, type Entropy, type LeafIndex, type LogId, type Op, type Position,
+  assert, type Digest32, type Entropy, type LeafIndex, type LogId, type Op, type Position, systemTenant,
   type TenantId, type TimestampMicros, type View,
 } from '../base/index.ts';
 import { Writer } from '../codec/index.ts';
@@ -107,8 +107,13 @@ export class FrameBuilder {
     this.#bytes = 0;
   }
 
-  /** Seals everything gathered into one frame and forgets it. The caller owns the bytes. */
+  /**
+   * Seals everything gathered into one frame and forgets it. The caller owns the bytes. A frame without
+   * events gets an empty section of the system tenant, so that nobody without a key can add one.
+   */
   build(place: FramePlace, context: SealingContext): BuiltFrame {
+    assert((place.kind === 'data') === this.#order.length > 0, 'data frames have events, others none');
+    if (this.#order.length === 0) this.#section(systemTenant);
     const sections = [...this.#sections.values()];
     const leaves = this.#commit(sections, context.entropy);
     this.#header.reset();
@@ -122,7 +127,7 @@ export class FrameBuilder {
     const chain = chainHash(logicalHeader, leaves);
     const sealed = sections.map((section) => {
       const key = context.keyFor(section.tenant);
-      return { key, ...key.seal(sectionAad(context, section.number, chain), section.plaintext.view()) };
+      return { key, ...key.seal(sectionAad({ ...context, ...place }, section.number, chain), section.plaintext.view()) };
     });
     const bytes = layOut({ place, context, logicalHeader, leaves, sealed, chain });
     this.drop();
@@ -170,16 +175,26 @@ export class FrameBuilder {
   }
 }
 
+/** The physical fields that a section's seal covers besides the chain hash. */
+export interface SealedPlace {
+  readonly logId: LogId;
+  readonly kind: FrameKind;
+  readonly sealingEpoch: number;
+  readonly view: View;
+  readonly durableHead: Op;
+}
+
 /** Binds a section to its place: moved, swapped or replayed bytes, or an edited header, do not open. */
-export function sectionAad(
-  context: { readonly logId: LogId; readonly sealingEpoch: number }, section: number, chain: Digest32,
-): Uint8Array {
-  const place = new Writer(16);
-  place.u32(context.sealingEpoch);
-  place.u8(algorithmAes256Gcm);
-  place.u8(compressionNone);
-  place.u16(section);
-  return pae('veritydb/frame/v1', context.logId, place.view(), chain);
+export function sectionAad(place: SealedPlace, section: number, chain: Digest32): Uint8Array {
+  const fields = new Writer(32);
+  fields.u8(frameKinds[place.kind]);
+  fields.u8(algorithmAes256Gcm);
+  fields.u8(compressionNone);
+  fields.u32(place.sealingEpoch);
+  fields.u64(place.view);
+  fields.u64(place.durableHead);
+  fields.u16(section);
+  return pae('veritydb/frame/v1', place.logId, fields.view(), chain);
 }
 
 interface FrameParts {

@@ -15,43 +15,88 @@ function query(tenant: string, sql: string): Document {
 
 test('the clinical files go into typed tables with primary keys, with plain progress lines', () => {
   const files = readdirSync(clinicFolder).filter((name) => name.endsWith('.csv'));
-  const args = ['import', directory, '--tenant', 'clinic', '--actor', 'admin', ...files.map((name) => join(clinicFolder, name))];
+  const args = [
+    'import',
+    directory,
+    '--tenant',
+    'clinic',
+    '--actor',
+    'admin',
+    ...files.map((name) => join(clinicFolder, name)),
+  ];
   const { exitCode, stdout, stderr } = verity(args);
   expect(exitCode).toBe(0);
   expect(stdout).toContain('patients: 27 rows (new table, 25 columns, primary key id), position ');
-  expect(stdout).toContain('observations: 990 rows (new table, 9 columns, no primary key), position ');
+  expect(stdout).toContain(
+    'observations: 990 rows (new table, 9 columns, no primary key), position ',
+  );
   expect(stderr).toMatch(/^patients\.csv: 27 of 27 rows, [\d,]+ rows\/s$/m);
   expect(query('clinic', 'SELECT count(*) AS n FROM claims_transactions')).toEqual([{ n: 5228 }]);
-  const [patient] = query('clinic', "SELECT id, birthdate, deathdate, zip, lat FROM patients WHERE ssn = '999-17-5017'");
+  const [patient] = query(
+    'clinic',
+    "SELECT id, birthdate, deathdate, zip, lat FROM patients WHERE ssn = '999-17-5017'",
+  );
   expect(patient).toEqual({
-    id: '3edac2e3-d223-6fae-d515-daf96ef6bc76', birthdate: '2014-10-06', deathdate: null, zip: '02155', lat: '42.36877442769006',
+    id: '3edac2e3-d223-6fae-d515-daf96ef6bc76',
+    birthdate: '2014-10-06',
+    deathdate: null,
+    zip: '02155',
+    lat: '42.36877442769006',
   });
-  const { document } = verityJson(['history', directory, '--tenant', 'clinic', 'patients', patient.id]);
-  expect(document.changes).toMatchObject([{ kind: 'insert', actor: 'admin', reason: 'import of patients.csv' }]);
+  const { document } = verityJson([
+    'history',
+    directory,
+    '--tenant',
+    'clinic',
+    'patients',
+    patient.id,
+  ]);
+  expect(document.changes).toMatchObject([
+    { kind: 'insert', actor: 'admin', reason: 'import of patients.csv' },
+  ]);
 });
 
 test('--json tells file, table, columns with types, key and rows, and shows no progress', () => {
-  const content = '\ufeffId,Name,ZIP,Paid,When,Cost,Big,Ok\n' +
+  const content =
+    '\ufeffId,Name,ZIP,Paid,When,Cost,Big,Ok\n' +
     '1,"Müller, ""Jo""\nline two",02138,2024-01-02,2024-01-02T03:04:05.000006Z,1.50,2147483648,true\n2,,,,,-3,,false\n';
   const file = workspace.file('People 2024.csv', content);
   const result = verity(['import', directory, '--tenant', 'shop', '--json', file]);
   expect([result.exitCode, result.stderr]).toEqual([0, '']);
   expect(JSON.parse(result.stdout)).toEqual({
     tenant: 'shop',
-    files: [{
-      file, table: 'people_2024', created: true, primaryKey: ['id'], rows: 2,
-      position: expect.any(Number), seconds: expect.any(Number),
-      columns: [
-        { name: 'id', type: 'integer' }, { name: 'name', type: 'text' }, { name: 'zip', type: 'text' },
-        { name: 'paid', type: 'date' }, { name: 'when', type: 'timestamptz' }, { name: 'cost', type: 'numeric' },
-        { name: 'big', type: 'bigint' }, { name: 'ok', type: 'boolean' },
-      ],
-    }],
+    files: [
+      {
+        file,
+        table: 'people_2024',
+        created: true,
+        primaryKey: ['id'],
+        rows: 2,
+        position: expect.any(Number),
+        seconds: expect.any(Number),
+        columns: [
+          { name: 'id', type: 'integer' },
+          { name: 'name', type: 'text' },
+          { name: 'zip', type: 'text' },
+          { name: 'paid', type: 'date' },
+          { name: 'when', type: 'timestamptz' },
+          { name: 'cost', type: 'numeric' },
+          { name: 'big', type: 'bigint' },
+          { name: 'ok', type: 'boolean' },
+        ],
+      },
+    ],
   });
   expect(query('shop', 'SELECT * FROM people_2024 ORDER BY id')).toEqual([
     {
-      id: 1, name: 'Müller, "Jo"\nline two', zip: '02138', paid: '2024-01-02', when: '2024-01-02T03:04:05.000006Z',
-      cost: '1.50', big: 2147483648, ok: true,
+      id: 1,
+      name: 'Müller, "Jo"\nline two',
+      zip: '02138',
+      paid: '2024-01-02',
+      when: '2024-01-02T03:04:05.000006Z',
+      cost: '1.50',
+      big: 2147483648,
+      ok: true,
     },
     { id: 2, name: null, zip: null, paid: null, when: null, cost: '-3', big: null, ok: false },
   ]);
@@ -68,10 +113,26 @@ test('a bad row names file, line and column, and nothing of any file is loaded',
 });
 
 test('rows go into a table that exists, or all are refused', () => {
-  const sql = 'CREATE TABLE visits (id integer PRIMARY KEY, code varchar(3) UNIQUE, paid numeric(6,2) CHECK (paid >= 0))';
-  verity(['sql', directory, '--tenant', 'exist', '-c', `${sql}; INSERT INTO visits VALUES (1, 'AAA', 5)`]);
+  const sql =
+    'CREATE TABLE visits (id integer PRIMARY KEY, code varchar(3) UNIQUE, paid numeric(6,2) CHECK (paid >= 0))';
+  verity([
+    'sql',
+    directory,
+    '--tenant',
+    'exist',
+    '-c',
+    `${sql}; INSERT INTO visits VALUES (1, 'AAA', 5)`,
+  ]);
   const load = (name: string, content: string): { exitCode: number | null; document: Document } =>
-    verityJson(['import', directory, '--tenant', 'exist', '--table', 'Visits', workspace.file(name, content)]);
+    verityJson([
+      'import',
+      directory,
+      '--tenant',
+      'exist',
+      '--table',
+      'Visits',
+      workspace.file(name, content),
+    ]);
   const place = (content: string): [string, number, string | undefined] => {
     const { document } = load('rows.csv', content);
     return [document.error.code, document.error.details.line, document.error.details.name];
@@ -84,22 +145,47 @@ test('rows go into a table that exists, or all are refused', () => {
   expect(place('id,paid\n2,1.999\n')).toEqual(['IMPORT_INVALID', 2, 'paid']);
   expect(place('id,price\n2,1\n')).toEqual(['IMPORT_INVALID', 1, 'price']);
   expect(query('exist', 'SELECT count(*) AS n FROM visits')).toEqual([{ n: 1 }]);
-  expect(load('more.csv', 'paid,id\n1.5,2\n,3\n')).toMatchObject({ exitCode: 0, document: { files: [{ created: false, rows: 2 }] } });
+  expect(load('more.csv', 'paid,id\n1.5,2\n,3\n')).toMatchObject({
+    exitCode: 0,
+    document: { files: [{ created: false, rows: 2 }] },
+  });
   expect(query('exist', 'SELECT id, code, paid FROM visits WHERE id > 1 ORDER BY id')).toEqual([
-    { id: 2, code: null, paid: '1.50' }, { id: 3, code: null, paid: null },
+    { id: 2, code: null, paid: '1.50' },
+    { id: 3, code: null, paid: null },
   ]);
 });
 
 test('--table and --primary-key choose table and key', () => {
   const file = workspace.file('keyed.csv', 'Code,Order\nb,1\na,2\n');
-  const args = ['import', directory, '--tenant', 'shop', '--table', '"Price List"', '--primary-key', 'CODE', file];
-  expect(verityJson(args).document.files[0]).toMatchObject({ table: 'Price List', primaryKey: ['code'] });
-  expect(query('shop', `SELECT "order" FROM "Price List" WHERE code = 'a'`)).toEqual([{ order: 2 }]);
+  const args = [
+    'import',
+    directory,
+    '--tenant',
+    'shop',
+    '--table',
+    '"Price List"',
+    '--primary-key',
+    'CODE',
+    file,
+  ];
+  expect(verityJson(args).document.files[0]).toMatchObject({
+    table: 'Price List',
+    primaryKey: ['code'],
+  });
+  expect(query('shop', `SELECT "order" FROM "Price List" WHERE code = 'a'`)).toEqual([
+    { order: 2 },
+  ]);
   expect(verity([...args, file]).exitCode).toBe(2);
 });
 
 test('a missing file fails and creates nothing', () => {
-  const { exitCode, document } = verityJson(['import', directory, '--tenant', 'none', workspace.path('absent.csv')]);
+  const { exitCode, document } = verityJson([
+    'import',
+    directory,
+    '--tenant',
+    'none',
+    workspace.path('absent.csv'),
+  ]);
   expect([exitCode, document.error.code]).toEqual([1, 'IO_ERROR']);
   expect(verityJson(['status', directory]).document.tenants).not.toContain('none');
 });

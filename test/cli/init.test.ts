@@ -21,14 +21,21 @@ test('the recovery code opens the database when the key is lost', () => {
   const directory = workspace.path('lost');
   const { document } = verityJson(['init', directory]);
   renameSync(`${directory}.key`, workspace.path('elsewhere.key'));
-  expect(verityJson(['status', directory])).toMatchObject({ exitCode: 1, document: { error: { code: 'KEY_MISSING' } } });
+  expect(verityJson(['status', directory])).toMatchObject({
+    exitCode: 1,
+    document: { error: { code: 'KEY_MISSING' } },
+  });
   const env = { VERITY_RECOVERY_CODE: document.recoveryCode };
   expect(verity(['status', directory], { env }).exitCode).toBe(0);
   const file = workspace.file('code.txt', `${document.recoveryCode}\n`);
   expect(verity(['status', directory, '--recovery-code-file', file]).exitCode).toBe(0);
-  const piped = verity(['status', directory, '--recovery-code-file', '-'], { input: `${document.recoveryCode}\n` });
+  const piped = verity(['status', directory, '--recovery-code-file', '-'], {
+    input: `${document.recoveryCode}\n`,
+  });
   expect(piped.exitCode).toBe(0);
-  expect(verity(['status', directory, '--key-file', workspace.path('elsewhere.key')]).exitCode).toBe(0);
+  expect(
+    verity(['status', directory, '--key-file', workspace.path('elsewhere.key')]).exitCode,
+  ).toBe(0);
 });
 
 test('--json prints these fields', () => {
@@ -52,10 +59,14 @@ test('with a key from the environment no key file is made', () => {
   expect(verity(['status', first], { env: hex }).exitCode).toBe(0);
   const second = workspace.path('phrase');
   const phrase = { VERITY_PASSPHRASE: 'correct horse battery staple' };
-  expect(verityJson(['init', second], { env: phrase }).document).toMatchObject({ keyFile: null, keyFileCreated: false });
+  expect(verityJson(['init', second], { env: phrase }).document).toMatchObject({
+    keyFile: null,
+    keyFileCreated: false,
+  });
   expect(verity(['status', second], { env: phrase }).exitCode).toBe(0);
   expect(verityJson(['status', second], { env: { VERITY_PASSPHRASE: 'wrong' } })).toMatchObject({
-    exitCode: 1, document: { error: { code: 'WRONG_KEY' } },
+    exitCode: 1,
+    document: { error: { code: 'WRONG_KEY' } },
   });
 });
 
@@ -64,14 +75,19 @@ test('a key in .env of the working directory is used', () => {
   const directory = workspace.path('dotenv');
   expect(verity(['init', directory], { cwd: workspace.folder }).exitCode).toBe(0);
   expect(existsSync(`${directory}.key`)).toBe(false);
-  expect(verity(['status', directory], { env: { VERITY_MASTER_KEY: '6b'.repeat(32) } }).exitCode).toBe(0);
+  expect(
+    verity(['status', directory], { env: { VERITY_MASTER_KEY: '6b'.repeat(32) } }).exitCode,
+  ).toBe(0);
 });
 
 test('--key-file goes before the environment', () => {
   const directory = workspace.database('precedence');
   const env = { VERITY_MASTER_KEY: '00'.repeat(32), VERITY_PASSPHRASE: 'nonsense' };
   expect(verity(['status', directory, '--key-file', `${directory}.key`], { env }).exitCode).toBe(0);
-  expect(verityJson(['status', directory], { env })).toMatchObject({ exitCode: 1, document: { error: { code: 'WRONG_KEY' } } });
+  expect(verityJson(['status', directory], { env })).toMatchObject({
+    exitCode: 1,
+    document: { error: { code: 'WRONG_KEY' } },
+  });
 });
 
 test('a malformed key file is told apart from a wrong one', () => {
@@ -84,12 +100,16 @@ test('a malformed key file is told apart from a wrong one', () => {
 test('init refuses a directory that holds anything, and leaves no key behind', () => {
   const existing = workspace.database('twice');
   const key = readFileSync(`${existing}.key`, 'utf8');
-  expect(verityJson(['init', existing])).toMatchObject({ exitCode: 1, document: { error: { code: 'DATABASE_EXISTS' } } });
+  expect(verityJson(['init', existing])).toMatchObject({
+    exitCode: 1,
+    document: { error: { code: 'DATABASE_EXISTS' } },
+  });
   expect(readFileSync(`${existing}.key`, 'utf8')).toBe(key);
   mkdirSync(workspace.path('other'));
   workspace.file('other/notes.txt', 'mine');
   expect(verityJson(['init', workspace.path('other')])).toMatchObject({
-    exitCode: 1, document: { error: { code: 'NOT_A_DATABASE' } },
+    exitCode: 1,
+    document: { error: { code: 'NOT_A_DATABASE' } },
   });
   expect(existsSync(workspace.path('other.key'))).toBe(false);
   workspace.file('file', 'mine');

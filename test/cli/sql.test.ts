@@ -6,39 +6,62 @@ import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { root } from '../support/project.ts';
-import { cleanEnvironment, type Document, mainScript, verity, verityJson, Workspace } from './verity-command.ts';
+import {
+  cleanEnvironment,
+  type Document,
+  mainScript,
+  verity,
+  verityJson,
+  Workspace,
+} from './verity-command.ts';
 
 const workspace = new Workspace();
 afterAll(() => workspace.remove());
 const directory = workspace.database();
 const base = ['sql', directory, '--tenant', 'clinic'];
-const sql = (text: string, ...more: string[]): ReturnType<typeof verity> => verity([...base, '-c', text, ...more]);
-const sqlJson = (text: string, ...more: string[]): { exitCode: number | null; document: Document } =>
-  verityJson([...base, '-c', text, ...more]);
+const sql = (text: string, ...more: string[]): ReturnType<typeof verity> =>
+  verity([...base, '-c', text, ...more]);
+const sqlJson = (
+  text: string,
+  ...more: string[]
+): { exitCode: number | null; document: Document } => verityJson([...base, '-c', text, ...more]);
 
 test('the tenant is created by the first write and not by a read', () => {
-  expect(sqlJson('SELECT 1 AS one')).toMatchObject({ exitCode: 1, document: { error: { code: 'UNKNOWN_TENANT' } } });
-  expect(sql('CREATE TABLE notes (id integer PRIMARY KEY, body text, at timestamptz, big bigint)').exitCode).toBe(0);
+  expect(sqlJson('SELECT 1 AS one')).toMatchObject({
+    exitCode: 1,
+    document: { error: { code: 'UNKNOWN_TENANT' } },
+  });
+  expect(
+    sql('CREATE TABLE notes (id integer PRIMARY KEY, body text, at timestamptz, big bigint)')
+      .exitCode,
+  ).toBe(0);
   expect(verityJson(['status', directory]).document.tenants).toContain('clinic');
 });
 
 test('several statements run in order, and results are one JSON document', () => {
   const { exitCode, document } = sqlJson(
     "INSERT INTO notes VALUES (1, 'a;b', '2024-01-02T03:04:05.5Z', 9007199254740993); -- done;\n" +
-      'INSERT INTO notes (id, body) VALUES (2, NULL), (3, \'\') RETURNING id; SELECT * FROM notes ORDER BY id',
+      "INSERT INTO notes (id, body) VALUES (2, NULL), (3, '') RETURNING id; SELECT * FROM notes ORDER BY id",
   );
   expect(exitCode).toBe(0);
   expect(document.results).toEqual([
     { kind: 'insert', position: expect.any(Number), rowCount: 1, columns: [], rows: [] },
     {
-      kind: 'insert', position: expect.any(Number), rowCount: 2,
-      columns: [{ name: 'id', type: 'integer' }], rows: [{ id: 2 }, { id: 3 }],
+      kind: 'insert',
+      position: expect.any(Number),
+      rowCount: 2,
+      columns: [{ name: 'id', type: 'integer' }],
+      rows: [{ id: 2 }, { id: 3 }],
     },
     {
-      kind: 'select', position: expect.any(Number), rowCount: 3,
+      kind: 'select',
+      position: expect.any(Number),
+      rowCount: 3,
       columns: [
-        { name: 'id', type: 'integer' }, { name: 'body', type: 'text' },
-        { name: 'at', type: 'timestamptz' }, { name: 'big', type: 'bigint' },
+        { name: 'id', type: 'integer' },
+        { name: 'body', type: 'text' },
+        { name: 'at', type: 'timestamptz' },
+        { name: 'big', type: 'bigint' },
       ],
       rows: [
         { id: 1, body: 'a;b', at: '2024-01-02T03:04:05.500Z', big: '9007199254740993' },
@@ -50,8 +73,12 @@ test('several statements run in order, and results are one JSON document', () =>
 });
 
 test('csv has a header line, tells NULL from empty, and nothing for writes', () => {
-  const text = "UPDATE notes SET body = 'a;b' WHERE id = 1; SELECT id, body FROM notes ORDER BY id; SELECT id FROM notes WHERE id = 9";
-  expect(sql(text, '--format', 'csv')).toMatchObject({ exitCode: 0, stdout: 'id,body\n1,a;b\n2,\n3,""\n\nid\n' });
+  const text =
+    "UPDATE notes SET body = 'a;b' WHERE id = 1; SELECT id, body FROM notes ORDER BY id; SELECT id FROM notes WHERE id = 9";
+  expect(sql(text, '--format', 'csv')).toMatchObject({
+    exitCode: 0,
+    stdout: 'id,body\n1,a;b\n2,\n3,""\n\nid\n',
+  });
 });
 
 test('a table shows rows, counts and positions', () => {
@@ -66,39 +93,58 @@ test('--at reads the past by position and by time', async () => {
   const time = new Date().toISOString();
   await new Promise((resolve) => setTimeout(resolve, 20));
   sql("INSERT INTO notes (id, body) VALUES (50, 'late')");
-  const count = (...more: string[]): number => sqlJson('SELECT count(*) AS n FROM notes', ...more).document.results[0].rows[0].n;
+  const count = (...more: string[]): number =>
+    sqlJson('SELECT count(*) AS n FROM notes', ...more).document.results[0].rows[0].n;
   const before = rows.rows[0].n as number;
   expect(count()).toBe(before + 1);
   expect(count('--at', String(rows.position))).toBe(before);
   expect(count('--at', time)).toBe(before);
   expect(sqlJson('SELECT count(*) AS n FROM notes', '--at', '999999')).toMatchObject({
-    exitCode: 1, document: { error: { code: 'POSITION_UNKNOWN' } },
+    exitCode: 1,
+    document: { error: { code: 'POSITION_UNKNOWN' } },
   });
-  expect(sqlJson('DELETE FROM notes', '--at', '1')).toMatchObject({ exitCode: 2, document: { error: { code: 'INVALID_ARGUMENT' } } });
+  expect(sqlJson('DELETE FROM notes', '--at', '1')).toMatchObject({
+    exitCode: 2,
+    document: { error: { code: 'INVALID_ARGUMENT' } },
+  });
   expect(sqlJson('SELECT 1', '--at', 'yesterday').exitCode).toBe(2);
 });
 
 test('statements are read from a pipe, the last one needs no semicolon', () => {
-  const input = "INSERT INTO notes (id, body) VALUES (60, 'it''s; piped');\nSELECT body FROM notes\nWHERE id = 60";
-  expect(verity([...base, '--format', 'csv'], { input })).toMatchObject({ exitCode: 0, stdout: "body\nit's; piped\n" });
+  const input =
+    "INSERT INTO notes (id, body) VALUES (60, 'it''s; piped');\nSELECT body FROM notes\nWHERE id = 60";
+  expect(verity([...base, '--format', 'csv'], { input })).toMatchObject({
+    exitCode: 0,
+    stdout: "body\nit's; piped\n",
+  });
   expect(verityJson(base)).toMatchObject({ exitCode: 0, document: { results: [] } });
 });
 
 test('the first error ends a script; what ran before it stays and is shown', () => {
-  const input = "INSERT INTO notes (id) VALUES (70);\nSELECT nope\n  FROM notes;\nINSERT INTO notes (id) VALUES (71);";
+  const input =
+    'INSERT INTO notes (id) VALUES (70);\nSELECT nope\n  FROM notes;\nINSERT INTO notes (id) VALUES (71);';
   const { exitCode, stdout, stderr } = verity(base, { input });
   expect(exitCode).toBe(1);
   expect(stdout).toMatch(/^insert: 1 row at position \d+\n$/);
   expect(stderr).toMatch(/^error: .* \(line 2, column 8\) \[UNDEFINED_COLUMN\]\n$/);
-  expect(sqlJson('SELECT id FROM notes WHERE id >= 70').document.results[0].rows).toEqual([{ id: 70 }]);
+  expect(sqlJson('SELECT id FROM notes WHERE id >= 70').document.results[0].rows).toEqual([
+    { id: 70 },
+  ]);
 });
 
 test('SQL errors carry code, SQLSTATE and the offset in the whole input, as JSON', () => {
-  const { exitCode, stdout, stderr } = verity([...base, '--json', '-c', 'SELECT 1 AS one; SELECT * FROM nowhere']);
+  const { exitCode, stdout, stderr } = verity([
+    ...base,
+    '--json',
+    '-c',
+    'SELECT 1 AS one; SELECT * FROM nowhere',
+  ]);
   expect(exitCode).toBe(1);
   expect(JSON.parse(stdout).results).toHaveLength(1);
   expect(JSON.parse(stderr).error).toMatchObject({
-    code: 'UNDEFINED_TABLE', sqlState: '42P01', details: { offset: 31, line: 1, column: 32 },
+    code: 'UNDEFINED_TABLE',
+    sqlState: '42P01',
+    details: { offset: 31, line: 1, column: 32 },
   });
 });
 
@@ -128,16 +174,20 @@ test('beside a running owner reads follow its log, and a second writer is refuse
     }
     await db.close();`;
   const owner = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['pipe', 'pipe', 'inherit'], env: cleanEnvironment,
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: cleanEnvironment,
   });
   const lines = createInterface({ input: owner.stdout })[Symbol.asyncIterator]();
   expect(await lines.next()).toMatchObject({ value: 'open' });
   expect(sqlJson('SELECT id FROM notes WHERE id = 80').document.results[0].rows).toEqual([]);
   owner.stdin.write('go\n');
   expect(await lines.next()).toMatchObject({ value: 'written' });
-  expect(sqlJson('SELECT id FROM notes WHERE id = 80').document.results[0].rows).toEqual([{ id: 80 }]);
+  expect(sqlJson('SELECT id FROM notes WHERE id = 80').document.results[0].rows).toEqual([
+    { id: 80 },
+  ]);
   expect(sqlJson('INSERT INTO notes (id) VALUES (81)')).toMatchObject({
-    exitCode: 1, document: { error: { code: 'DATABASE_LOCKED' } },
+    exitCode: 1,
+    document: { error: { code: 'DATABASE_LOCKED' } },
   });
   owner.stdin.end();
   await once(owner, 'exit');
@@ -145,11 +195,23 @@ test('beside a running owner reads follow its log, and a second writer is refuse
 });
 
 test('a reader that goes away ends the command quietly', async () => {
-  const values = Array.from({ length: 20_000 }, (_item, index) => `(${1_000 + index}, '${'x'.repeat(40)}')`);
-  expect(verity(base, { input: `INSERT INTO notes (id, body) VALUES ${values.slice(0, 10_000).join(',')}` }).exitCode).toBe(0);
-  const child = spawn(process.execPath, [mainScript, ...base, '--format', 'csv', '-c', 'SELECT * FROM notes; SELECT * FROM notes'], {
-    stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment,
-  });
+  const values = Array.from(
+    { length: 20_000 },
+    (_item, index) => `(${1_000 + index}, '${'x'.repeat(40)}')`,
+  );
+  expect(
+    verity(base, {
+      input: `INSERT INTO notes (id, body) VALUES ${values.slice(0, 10_000).join(',')}`,
+    }).exitCode,
+  ).toBe(0);
+  const child = spawn(
+    process.execPath,
+    [mainScript, ...base, '--format', 'csv', '-c', 'SELECT * FROM notes; SELECT * FROM notes'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: cleanEnvironment,
+    },
+  );
   const messages: string[] = [];
   child.stderr.setEncoding('utf8').on('data', (text: string) => messages.push(text));
   child.stdout.once('data', () => child.stdout.destroy());
@@ -160,7 +222,8 @@ test('a reader that goes away ends the command quietly', async () => {
 test('output that cannot be written is an error, not silence', () => {
   const full = openSync('/dev/full', 'w');
   const child = spawn(process.execPath, [mainScript, ...base, '-c', 'SELECT 1 AS one'], {
-    stdio: ['ignore', full, 'pipe'], env: cleanEnvironment,
+    stdio: ['ignore', full, 'pipe'],
+    env: cleanEnvironment,
   });
   closeSync(full);
   return once(child, 'close').then(([exitCode]) => expect(exitCode).toBe(1));

@@ -38,14 +38,18 @@ describe.each(Object.entries(verbs))('%s', (verb, flags) => {
   test('without its arguments is wrong usage: exit code 2 and one line', () => {
     const { exitCode, stdout, stderr } = verity([verb]);
     expect([exitCode, stdout]).toEqual([2, '']);
-    expect(stderr).toMatch(/^error: .*DIR.* Try `verity \w+ --help`\. \[INVALID_ARGUMENT\]\n$/);
+    expect(stderr).toMatch(
+      /^error: .*(?:DIR|--tenant).* Try `verity \w+ --help`\. \[INVALID_ARGUMENT\]\n$/,
+    );
   });
 });
 
 test('an unknown verb, flag or format is wrong usage', () => {
   expect(verity(['explode']).exitCode).toBe(2);
   expect(verity(['status', 'd', '--nope']).exitCode).toBe(2);
-  expect(verity(['sql', 'd', '--tenant', 't', '--format', 'xml', '-c', 'SELECT 1']).exitCode).toBe(2);
+  expect(verity(['sql', 'd', '--tenant', 't', '--format', 'xml', '-c', 'SELECT 1']).exitCode).toBe(
+    2,
+  );
   expect(verity(['import', 'd', 'f.csv']).stderr).toMatch(/--tenant/);
   expect(verity(['import', 'd', '--tenant', 't']).exitCode).toBe(2);
 });
@@ -54,7 +58,12 @@ test('with --json wrong usage is a document on standard error', () => {
   const { exitCode, document } = verityJson(['history', 'd']);
   expect(exitCode).toBe(2);
   expect(document).toEqual({
-    error: { code: 'INVALID_ARGUMENT', message: expect.any(String), sqlState: '22023', details: {} },
+    error: {
+      code: 'INVALID_ARGUMENT',
+      message: expect.any(String),
+      sqlState: '22023',
+      details: {},
+    },
   });
 });
 
@@ -65,13 +74,21 @@ test('no verb prints the help and is wrong usage', () => {
 });
 
 test('--version is the version of the package', () => {
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    version: string;
+  };
   expect(verity(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
 });
 
 test('a directory that is not there or not ours is told apart from a missing key', () => {
-  expect(verityJson(['status', '/nowhere/at/all'])).toMatchObject({ exitCode: 1, document: { error: { code: 'NO_DATABASE' } } });
-  expect(verityJson(['status', join(root, 'docs')], { env: { VERITY_MASTER_KEY: 'ab'.repeat(32) } })).toMatchObject({
-    exitCode: 1, document: { error: { code: 'NOT_A_DATABASE' } },
+  expect(verityJson(['status', '/nowhere/at/all'])).toMatchObject({
+    exitCode: 1,
+    document: { error: { code: 'NO_DATABASE' } },
+  });
+  expect(
+    verityJson(['status', join(root, 'docs')], { env: { VERITY_MASTER_KEY: 'ab'.repeat(32) } }),
+  ).toMatchObject({
+    exitCode: 1,
+    document: { error: { code: 'NOT_A_DATABASE' } },
   });
 });

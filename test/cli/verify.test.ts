@@ -7,11 +7,14 @@ const workspace = new Workspace();
 afterAll(() => workspace.remove());
 const directory = workspace.database();
 const keyFile = `${directory}.key`;
-const sql = "CREATE TABLE t (id integer PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one'), (2, 'two'); UPDATE t SET v = 'uno' WHERE id = 1";
+const sql =
+  "CREATE TABLE t (id integer PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one'), (2, 'two'); UPDATE t SET v = 'uno' WHERE id = 1";
 verity(['sql', directory, '--tenant', 'acme', '--actor', 'ann', '--reason', 'because', '-c', sql]);
 
 function logFile(inDirectory: string): string {
-  const [name] = readdirSync(join(inDirectory, 'log')).filter((file) => file.endsWith('.vlog')).toSorted();
+  const [name] = readdirSync(join(inDirectory, 'log'))
+    .filter((file) => file.endsWith('.vlog'))
+    .toSorted();
   return `log/${name}`;
 }
 
@@ -29,7 +32,9 @@ test('an intact database verifies: exit code 0 and these fields', () => {
     findings: [],
   });
   expect(document.events).toBeGreaterThanOrEqual(4);
-  expect(verity(['verify', directory]).stdout).toContain('verified: every byte is as it was written.');
+  expect(verity(['verify', directory]).stdout).toContain(
+    'verified: every byte is as it was written.',
+  );
 });
 
 test('one changed byte is found with file and offset: exit code 3', () => {
@@ -44,18 +49,27 @@ test('one changed byte is found with file and offset: exit code 3', () => {
   expect(json.exitCode).toBe(3);
   expect(json.document.ok).toBe(false);
   expect(json.document.findings[0]).toEqual({
-    code: expect.stringMatching(/^[A-Z_]+$/), file, offset: expect.any(Number), message: expect.any(String),
+    code: expect.stringMatching(/^[A-Z_]+$/),
+    file,
+    offset: expect.any(Number),
+    message: expect.any(String),
   });
   const plain = verity(['verify', damaged, '--key-file', keyFile]);
   expect(plain.exitCode).toBe(3);
   expect(plain.stdout).toContain(`${file} at byte ${json.document.findings[0].offset}: `);
   expect(plain.stdout).toMatch(/NOT VERIFIED: \d+ findings?\.\n$/);
-  expect(verity(['sql', damaged, '--key-file', keyFile, '--tenant', 'acme', '-c', 'SELECT * FROM t']).exitCode).toBe(3);
+  expect(
+    verity(['sql', damaged, '--key-file', keyFile, '--tenant', 'acme', '-c', 'SELECT * FROM t'])
+      .exitCode,
+  ).toBe(3);
 });
 
 test('a wrong key is no integrity failure', () => {
-  expect(verityJson(['verify', directory], { env: { VERITY_MASTER_KEY: '11'.repeat(32) } })).toMatchObject({
-    exitCode: 1, document: { error: { code: 'WRONG_KEY' } },
+  expect(
+    verityJson(['verify', directory], { env: { VERITY_MASTER_KEY: '11'.repeat(32) } }),
+  ).toMatchObject({
+    exitCode: 1,
+    document: { error: { code: 'WRONG_KEY' } },
   });
 });
 
@@ -63,10 +77,28 @@ test('status tells what the database is: these fields', () => {
   const { exitCode, document } = verityJson(['status', directory]);
   expect(exitCode).toBe(0);
   expect(Object.keys(document).toSorted()).toEqual([
-    'chainHash', 'encryption', 'events', 'formatRevision', 'frames', 'keySlots', 'logBytes', 'logId', 'path',
-    'poisoned', 'position', 'readOnly', 'recovery', 'segments', 'tenants',
+    'chainHash',
+    'encryption',
+    'events',
+    'formatRevision',
+    'frames',
+    'keySlots',
+    'logBytes',
+    'logId',
+    'path',
+    'poisoned',
+    'position',
+    'readOnly',
+    'recovery',
+    'segments',
+    'tenants',
   ]);
-  expect(document).toMatchObject({ readOnly: true, poisoned: false, tenants: ['acme'], recovery: { cleanShutdown: true, cut: [] } });
+  expect(document).toMatchObject({
+    readOnly: true,
+    poisoned: false,
+    tenants: ['acme'],
+    recovery: { cleanShutdown: true, cut: [] },
+  });
   expect(document.keySlots).toHaveLength(2);
   expect(verity(['status', directory]).stdout).toMatch(/^position +\d+$/m);
 });
@@ -74,17 +106,30 @@ test('status tells what the database is: these fields', () => {
 test('history lists position, time, who, why and what: these fields', () => {
   const { exitCode, document } = verityJson(['history', directory, '--tenant', 'acme', 'T', '1']);
   expect(exitCode).toBe(0);
-  const who = { actor: 'ann', reason: 'because', position: expect.any(Number), time: expect.stringMatching(/^\d{4}-.*Z$/) };
+  const who = {
+    actor: 'ann',
+    reason: 'because',
+    position: expect.any(Number),
+    time: expect.stringMatching(/^\d{4}-.*Z$/),
+  };
   expect(document).toEqual({
     table: 't',
     key: { id: '1' },
     changes: [
       {
-        ...who, kind: 'insert', changed: [], before: null, after: { id: 1, v: 'one' },
+        ...who,
+        kind: 'insert',
+        changed: [],
+        before: null,
+        after: { id: 1, v: 'one' },
         statement: expect.stringContaining('INSERT INTO t'),
       },
       {
-        ...who, kind: 'update', changed: ['v'], before: { id: 1, v: 'one' }, after: { id: 1, v: 'uno' },
+        ...who,
+        kind: 'update',
+        changed: ['v'],
+        before: { id: 1, v: 'one' },
+        after: { id: 1, v: 'uno' },
         statement: 'UPDATE t SET v = $1 WHERE id = $2',
       },
     ],
@@ -103,6 +148,7 @@ test('history refuses what it cannot look up', () => {
   expect(code('t', 'x')).toEqual([1, 'INVALID_TEXT']);
   expect(code('t', '1', '2')).toEqual([2, 'INVALID_ARGUMENT']);
   expect(verity(['history', directory, '--tenant', 'acme', 't', '99'])).toMatchObject({
-    exitCode: 0, stdout: 'No row of t has ever had this key.\n',
+    exitCode: 0,
+    stdout: 'No row of t has ever had this key.\n',
   });
 });

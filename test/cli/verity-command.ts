@@ -11,7 +11,9 @@ export const clinicFolder = join(root, 'examples/clinic');
 
 /** The environment without keys that the machine's own user may have set. */
 export const cleanEnvironment: Record<string, string | undefined> = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !name.startsWith('VERITY_') && name !== 'NO_COLOR'),
+  Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('VERITY_') && name !== 'NO_COLOR',
+  ),
 );
 
 export interface Ran {
@@ -41,7 +43,10 @@ export function verity(args: readonly string[], options: RunOptions = {}): Ran {
 export type Document = ReturnType<typeof JSON.parse>;
 
 /** Runs a verb with --json; returns the parsed document, of standard error when it failed. */
-export function verityJson(args: readonly string[], options: RunOptions = {}): { exitCode: number | null; document: Document } {
+export function verityJson(
+  args: readonly string[],
+  options: RunOptions = {},
+): { exitCode: number | null; document: Document } {
   const { exitCode, stdout, stderr } = verity([...args, '--json'], options);
   const text = exitCode === 0 || (exitCode === 3 && stdout !== '') ? stdout : stderr;
   return { exitCode, document: JSON.parse(text) };

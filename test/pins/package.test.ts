@@ -44,5 +44,55 @@ test('the lock file is of this package.json', () => {
 });
 
 test('the SDK exports these values and no others', () => {
-  expect(Object.keys(sdk).toSorted()).toEqual(['CorruptionError', 'Verity', 'VerityError', 'keys']);
+  expect(Object.keys(sdk).toSorted()).toEqual([
+    'CorruptionError',
+    'Verity',
+    'VerityError',
+    'errorTable',
+    'inspectStatement',
+    'keys',
+    'limits',
+    'ready',
+    'splitStatements',
+  ]);
+});
+
+test('a master key comes from one of these', () => {
+  expect(Object.keys(sdk.keys).toSorted()).toEqual([
+    'fromEnv',
+    'fromFile',
+    'fromPassphrase',
+    'fromRecoveryCode',
+    'generateFile',
+  ]);
+});
+
+test('handles have these methods', async () => {
+  const methods = (value: object): string[] =>
+    Object.getOwnPropertyNames(Object.getPrototypeOf(value))
+      .filter((name) => name !== 'constructor')
+      .toSorted();
+  const db = await sdk.Verity.open(':memory:');
+  expect(methods(db)).toEqual([
+    'addRecoveryCode',
+    'close',
+    'createTenant',
+    'status',
+    'tenant',
+    'tenants',
+    'verify',
+  ]);
+  expect(methods(await db.createTenant('pins'))).toEqual([
+    'append',
+    'changes',
+    'execute',
+    'history',
+    'query',
+    'queryAt',
+    'read',
+    'stream',
+    'tables',
+    'transaction',
+  ]);
+  await db.close();
 });

@@ -51,7 +51,7 @@ describe('the type mapping', () => {
   test.each(cases)(
     '%s %s is returned as pinned, stored or computed',
     async (sql, literal, value) => {
-      const computed = await tenant.query(`SELECT ${literal}::${sql} AS value`);
+      const computed = await tenant.query(`SELECT CAST(${literal} AS ${sql}) AS value`);
       expect(computed.rows).toEqual([{ value }]);
       const table = `t${Math.abs(cases.findIndex(([type, text]) => type === sql && text === literal))}`;
       await tenant.execute(`CREATE TABLE ${table} (value ${sql})`);

@@ -36,7 +36,7 @@ export async function runImport(invocation: Invocation, request: ImportRequest):
   for (const { path, table } of targets) {
     checked.push(await checkOne(invocation, request, { path, table, existing: existing.get(table) }));
   }
-  const tenant = await openTenant(database, request.tenant);
+  const tenant = await openTenant(database, request.tenant, commandOptions(invocation.options));
   const imported: Imported[] = [];
   for (const file of checked) imported.push(await loadOne(invocation, tenant, file));
   await report(invocation, request.tenant, imported);

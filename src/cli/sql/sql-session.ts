@@ -1,6 +1,6 @@
 import { VerityError } from '../../base/index.ts';
 import {
-  type ExecuteResult, inspectStatement, type QueryResult, type TenantHandle, type Verity,
+  type CommandOptions, type ExecuteResult, inspectStatement, type QueryResult, ready, type TenantHandle, type Verity,
 } from '../../database/index.ts';
 import { usageError } from '../failure.ts';
 import { commandOptions, type Invocation, openDatabase } from '../invocation.ts';
@@ -34,6 +34,7 @@ export class SqlSession {
   /** Runs one statement, whole or not at all. SQL errors carry the place in the whole input. */
   async run(statement: Statement): Promise<StatementResult> {
     try {
+      await ready();
       const { kind } = inspectStatement(statement.text);
       if (kind === 'select') return await this.#query(statement.text);
       if (this.#at !== undefined) throw usageError('--at reads the past; only SELECT can be run with it.');
@@ -80,16 +81,19 @@ export class SqlSession {
       this.#database = await openDatabase(this.#invocation, 'write');
       this.#writes = true;
     }
-    return openTenant(this.#database as Verity, this.#tenantName);
+    const options = commandOptions(this.#invocation.options);
+    return openTenant(this.#database as Verity, this.#tenantName, options);
   }
 }
 
 /** The tenant, created if there is none of the name. */
-export async function openTenant(database: Verity, name: string): Promise<TenantHandle> {
+export async function openTenant(
+  database: Verity, name: string, options: CommandOptions,
+): Promise<TenantHandle> {
   try {
     return database.tenant(name);
   } catch (error) {
-    if (error instanceof VerityError && error.code === 'UNKNOWN_TENANT') return database.createTenant(name);
+    if (error instanceof VerityError && error.code === 'UNKNOWN_TENANT') return database.createTenant(name, options);
     throw error;
   }
 }

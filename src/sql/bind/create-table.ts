@@ -1,6 +1,6 @@
 /** CREATE TABLE as a table definition. */
 import type { ColumnDef, Constraint, CreateStmt, Node } from 'libpg-query';
-import { type ErrorCode, limits, type ObjectId, sqlError, type VerityError } from '../../base/index.ts';
+import { type ErrorCode, limits, type ObjectId, sqlError, utf8Length, type VerityError } from '../../base/index.ts';
 import type { Check, Column, Expression, Index, TableSchema } from '../../codec/index.ts';
 import type { StatementTree } from '../parse/script.ts';
 import { type BindContext, offsetOf, ParameterTypes } from './context.ts';
@@ -198,12 +198,19 @@ class ConstraintNames {
 
   take(constraint: Constraint, parts: readonly string[]): string {
     if (constraint.conname !== undefined) return constraint.conname;
-    const base = [this.#draft.name, ...parts].join('_');
+    const base = shortened([this.#draft.name, ...parts].join('_'));
     let name = base;
     for (let number = 1; this.#taken.has(name); number++) name = `${base}${number}`;
     this.#taken.add(name);
     return name;
   }
+}
+
+/** A generated name cut to where a number still fits. */
+function shortened(name: string): string {
+  const characters = Array.from(name);
+  while (utf8Length(characters.join('')) > limits.nameBytesMax - 5) characters.pop();
+  return characters.join('');
 }
 
 /** The definition as the catalog holds it; `allocate` draws the ids of the table and of its indexes. */

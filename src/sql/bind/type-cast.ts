@@ -33,7 +33,7 @@ function modifier(context: { readonly source: SourceText }, node: Node): number 
 export function bindTypeCast(context: BindContext, node: TypeCast): Bound {
   const type = bindTypeName(context, node.typeName as TypeNode);
   const arg = bindExpression(context, node.arg as Node);
-  const offset = offsetOf(context, node.location) ?? arg.offset;
+  const offset = offsetOf(context, node.location) ?? offsetOf(context, node.typeName?.location) ?? arg.offset;
   if (!canCoerce(arg.type, type, 'explicit')) {
     throw sqlError('CANNOT_COERCE', `${typeLabel(arg.type)} cannot be cast to ${typeLabel(type)}.`, offset);
   }

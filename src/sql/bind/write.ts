@@ -66,7 +66,9 @@ export function bindInsert(tree: StatementTree, statement: InsertStmt, catalog: 
   const { table } = relation;
   const targets = insertTargets(tree, statement.cols, table);
   const context = contextOf(tree, undefined, parameters, 'VALUES');
-  const rows = valueLists(tree, statement).map((list) => bindRow(context, list, targets, table));
+  const lists = valueLists(tree, statement);
+  checkLengths(tree, lists, statement.cols === undefined ? undefined : targets.length);
+  const rows = lists.map((list) => bindRow(context, list, targets, table));
   const returning = bindReturning(tree, statement.returningClause, relation, parameters);
   return { table, rows, returning };
 }
@@ -104,6 +106,16 @@ function valueLists(tree: StatementTree, statement: InsertStmt): readonly (reado
     withClause: 'WITH', sortClause: 'ORDER BY after VALUES', limitCount: 'LIMIT after VALUES', limitOffset: 'OFFSET after VALUES',
   });
   return select.valuesLists.map((list) => ('List' in list ? (list.List.items ?? []) : []));
+}
+
+/** All lists of VALUES are of one length, and of that of the column list if there is one. DEFAULT VALUES has none. */
+function checkLengths(tree: StatementTree, lists: readonly (readonly Node[])[], columnCount: number | undefined): void {
+  const [first = []] = lists;
+  const odd = lists.find((list) => list.length !== first.length);
+  if (odd !== undefined) throw errorAt(tree, 'SYNTAX_ERROR', 'The rows of VALUES differ in length; give each as many values.', firstLocation(odd[0]));
+  if (columnCount !== undefined && first.length > 0 && first.length < columnCount) {
+    throw errorAt(tree, 'SYNTAX_ERROR', `INSERT names ${columnCount} columns but gives ${first.length} values; use DEFAULT for the others.`, firstLocation(first[0]));
+  }
 }
 
 function bindRow(context: BindContext, values: readonly Node[], targets: readonly number[], table: TableSchema): RowValues {

@@ -2,6 +2,7 @@
 import { assert, type ColumnType, type Value } from '../../base/index.ts';
 import { type Expression, valueOfLiteral } from '../../codec/index.ts';
 import type { ExecutionContext } from '../contract.ts';
+import { isIdentical } from '../functions/comparison.ts';
 import { findScalar } from '../functions/registry.ts';
 import { castValue } from '../types/index.ts';
 import { compileSpecial } from './special-forms.ts';
@@ -89,6 +90,14 @@ function compileIn(expression: Extract<Expression, { kind: 'in' }>): Evaluate {
   const type = expression.arg.type as ColumnType;
   const equal = findScalar('=', [type.name, type.name])?.call as (left: Value, right: Value) => boolean;
   const list = expression.list.map(compile);
+  const members = expression.list.map((member) => (member.kind === 'literal' ? valueOfLiteral(member.value) : null));
+  if (isIdentical(type.name) && !members.includes(null)) {
+    const set = new Set<Value>(members);
+    return (row, parameters, context) => {
+      const value = arg(row, parameters, context);
+      return value === null ? null : set.has(value) !== negated;
+    };
+  }
   return (row, parameters, context) => {
     const value = arg(row, parameters, context);
     if (value === null) return null;

@@ -1,6 +1,6 @@
 /** Opens an access path against a view: entries of the table's tree, in key order. */
-import { type StoreKey, type TreeId, treeOf, type Value } from '../../base/index.ts';
-import { encodeKey, keyPrefixRange, type TableSchema } from '../../codec/index.ts';
+import { type ColumnType, type StoreKey, type TreeId, treeOf, type Value, VerityError } from '../../base/index.ts';
+import { encodeKey, type Expression, keyPrefixRange, type TableSchema } from '../../codec/index.ts';
 import type { Cursor, KeyRange, ReadView, StoreEntry } from '../../store/index.ts';
 import type { Catalog, ExecutionContext } from '../contract.ts';
 import type { AccessPath, Bound } from '../plan/access.ts';
@@ -23,7 +23,7 @@ export function compileFindKey(catalog: Catalog, table: TableSchema, path: Acces
     const evaluate = compileValues(path.values.map((value) => compile(value)));
     return (_view, parameters, context) => {
       const values = evaluate(parameters, context);
-      return values === undefined ? undefined : encodeKey(keyTypes, values);
+      return values === undefined ? undefined : searchKey(keyTypes, values);
     };
   }
   if (path.kind !== 'unique') return undefined;
@@ -32,9 +32,20 @@ export function compileFindKey(catalog: Catalog, table: TableSchema, path: Acces
   const evaluate = compileValues(path.values.map((value) => compile(value)));
   return (view, parameters, context) => {
     const values = evaluate(parameters, context);
-    const entry = values === undefined ? undefined : view.get(tree, encodeKey(types, values));
+    const key = values === undefined ? undefined : searchKey(types, values);
+    const entry = key === undefined ? undefined : view.get(tree, key);
     return entry === undefined ? undefined : keyOfBytes(entry.row);
   };
+}
+
+/** The key to look up; undefined for one that is too large to have been stored. */
+function searchKey(types: readonly ColumnType[], values: readonly Value[]): StoreKey | undefined {
+  try {
+    return encodeKey(types, values);
+  } catch (error) {
+    if (error instanceof VerityError && error.code === 'VALUE_TOO_LARGE') return undefined;
+    throw error;
+  }
 }
 
 /** The cursor opener of a path; `reverse` walks from the last key to the first. */
@@ -49,8 +60,36 @@ export function compileOpen(catalog: Catalog, table: TableSchema, path: AccessPa
       return single({ key, row: stored.row, from: stored.from, leaf: stored.leaf });
     };
   }
-  if (path.kind !== 'range') return (view) => view.scan(tree, { reverse });
-  return compileRange(table, path, tree, reverse);
+  if (path.kind === 'range') return compileRange(table, path, tree, reverse);
+  if (path.kind === 'keys') return compileKeys(table, path.values, tree, reverse);
+  return (view) => view.scan(tree, { reverse });
+}
+
+/** One get a value, in key order, each key once. */
+function compileKeys(table: TableSchema, values: readonly Expression[], tree: TreeId, reverse: boolean): OpenCursor {
+  const { keyTypes } = layoutOf(table);
+  const evaluates = values.map((value) => compile(value));
+  return (view, parameters, context) => {
+    const keys = new Set<StoreKey>();
+    for (const evaluate of evaluates) {
+      const value = evaluate(noRow, parameters, context);
+      const key = value === null ? undefined : searchKey(keyTypes, [value]);
+      if (key !== undefined) keys.add(key);
+    }
+    const ordered = [...keys].sort();
+    if (reverse) ordered.reverse();
+    let index = 0;
+    return {
+      next: () => {
+        while (index < ordered.length) {
+          const key = ordered[index++] as StoreKey;
+          const stored = view.get(tree, key);
+          if (stored !== undefined) return { key, row: stored.row, from: stored.from, leaf: stored.leaf };
+        }
+        return undefined;
+      },
+    };
+  };
 }
 
 function single(entry: StoreEntry): Cursor {

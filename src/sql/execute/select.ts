@@ -1,11 +1,11 @@
 /** Runs a bound SELECT: rows → filter → aggregate or sort → results → distinct → offset and limit. */
 import { type Value, treeOf, VerityError } from '../../base/index.ts';
-import { encodeKey, type Expression, type RowCodec } from '../../codec/index.ts';
-import type { ReadView, StoreEntry } from '../../store/index.ts';
+import { encodeKey, type Expression } from '../../codec/index.ts';
+import type { ReadView } from '../../store/index.ts';
 import type { BoundSelect } from '../bind/select.ts';
 import { typeOf } from '../bind/select.ts';
 import type { Catalog, ExecutionContext, PreparedQuery } from '../contract.ts';
-import { planAccess } from '../plan/access.ts';
+import { isConstant, planAccess } from '../plan/access.ts';
 import { planOrder } from '../plan/order.ts';
 import { layoutOf } from '../schema/table-layout.ts';
 import { compileAggregates } from './aggregate.ts';
@@ -96,9 +96,19 @@ function compileSource(select: BoundSelect, catalog: Catalog): { readonly open: 
   const openCursor = compileOpen(catalog, table, access.path, order === 'reverse');
   const { codec } = layoutOf(table);
   const rest = compileRest(access.rest);
+  const readsRows = rest !== undefined || readsColumns(select);
   const open: OpenRows = (view, parameters, context) => {
     const cursor = openCursor(view, parameters, context);
-    return { next: () => nextMatch(cursor.next.bind(cursor), codec, rest === undefined ? undefined : (row) => rest(row, parameters, context)) };
+    if (!readsRows) return { next: () => (cursor.next() === undefined ? undefined : noRow) };
+    return {
+      next: () => {
+        for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
+          const row = codec.decode(entry.row);
+          if (rest === undefined || rest(row, parameters, context)) return row;
+        }
+        return undefined;
+      },
+    };
   };
   return { open: fold(select, open), sorted: order !== undefined };
 }
@@ -106,12 +116,11 @@ function compileSource(select: BoundSelect, catalog: Catalog): { readonly open: 
 const fold = (select: BoundSelect, open: OpenRows): OpenRows =>
   select.aggregates.length === 0 ? open : compileAggregates(select.aggregates, open);
 
-function nextMatch(next: () => StoreEntry | undefined, codec: RowCodec, matches: ((row: Row) => boolean) | undefined): Row | undefined {
-  for (let entry = next(); entry !== undefined; entry = next()) {
-    const row = codec.decode(entry.row);
-    if (matches === undefined || matches(row)) return row;
-  }
-  return undefined;
+/** Whether what becomes of a row depends on its values; count(*) and constants do not. */
+function readsColumns(select: BoundSelect): boolean {
+  const folded = select.aggregates.flatMap((call) => call.argument ?? []);
+  const read = select.aggregates.length > 0 ? folded : [...select.outputs, ...select.sort.map((key) => key.expression)];
+  return !read.every(isConstant);
 }
 
 export function oneRow(row: Row | undefined): Rows {

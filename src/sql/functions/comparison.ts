@@ -1,4 +1,4 @@
-import { type ColumnType, type TypeName, typeNames, type Value } from '../../base/index.ts';
+import { type TypeName, typeNames, type Value } from '../../base/index.ts';
 import { comparator } from '../types/index.ts';
 import { scalar, type ScalarFunction } from './scalar.ts';
 
@@ -25,12 +25,8 @@ const direct: Readonly<Record<string, Test>> = {
 
 export const comparisonNames: ReadonlySet<string> = new Set(Object.keys(direct));
 
-/** Whether two values of the type, neither NULL, are equal. */
-export function equality(type: ColumnType): (left: Value, right: Value) => boolean {
-  if (identical.has(type.name)) return (left, right) => left === right;
-  const compare = comparator(type);
-  return (left, right) => compare(left, right) === 0;
-}
+/** Whether equal values of a type are always the same JavaScript value, so that === and Set find them. */
+export const isIdentical = (name: TypeName): boolean => identical.has(name);
 
 function comparisons(name: TypeName): ScalarFunction[] {
   const compare = comparator({ name }) as (left: Value, right: Value) => number;

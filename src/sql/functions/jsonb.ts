@@ -2,7 +2,8 @@
  * jsonb operators on canonical text: members keep their text, so that numbers of any size pass
  * through unharmed. Depth is bounded by what was let in as jsonb.
  */
-import { numericCompare } from '../types/index.ts';
+import type { ColumnType } from '../../base/index.ts';
+import { encodeKey } from '../../codec/index.ts';
 import { scalar, type ScalarFunction } from './scalar.ts';
 
 type Json =
@@ -14,6 +15,7 @@ type Json =
 /** Where an element of the container that opens at `start` lies: [key, from, to); the key is '' in arrays. */
 type Element = readonly [key: string, from: number, to: number];
 
+const numeric: readonly ColumnType[] = [{ name: 'numeric' }];
 const quote = 0x22;
 const comma = 0x2c;
 
@@ -108,14 +110,25 @@ function contains(whole: Json, part: Json): boolean {
     return true;
   }
   if (whole.kind === 'array' && part.kind === 'array') {
-    return part.items.every((each) => whole.items.some((other) => contains(other, each)));
+    const scalars = new Set(whole.items.map(scalarKey));
+    const containers = whole.items.filter((other) => other.kind === 'object' || other.kind === 'array');
+    return part.items.every((each) => {
+      const key = scalarKey(each);
+      return key === undefined ? containers.some((other) => contains(other, each)) : scalars.has(key);
+    });
   }
   return equalScalars(whole, part);
 }
 
+/** The same text for equal scalars; undefined for objects and arrays. */
+function scalarKey(json: Json): string | undefined {
+  if (json.kind === 'object' || json.kind === 'array') return undefined;
+  return json.kind === 'number' ? encodeKey(numeric, [json.text]) : json.text;
+}
+
 function equalScalars(left: Json, right: Json): boolean {
-  if (left.kind !== right.kind) return false;
-  return left.kind === 'number' ? numericCompare(left.text, right.text) === 0 : left.text === right.text;
+  const key = scalarKey(left);
+  return key !== undefined && left.kind === right.kind && key === scalarKey(right);
 }
 
 function containsTop(wholeText: string, partText: string): boolean {

@@ -12,6 +12,8 @@ export interface AsOfClause {
 }
 
 const clauseLength = 4;
+/** How 'infinity' is held; '-infinity' is the number below its negative. */
+const infinity = 2n ** 63n - 1n;
 
 /**
  * The `AS OF …` clause that ends a statement's tokens, or undefined. Throws SYNTAX_ERROR for one in
@@ -22,11 +24,12 @@ export function findAsOf(text: string, tokens: readonly Token[]): AsOfClause | u
     const kind = clauseKind(text, tokens, index);
     if (kind === undefined) continue;
     const start = (tokens[index] as Token).start;
+    const operand = tokens[index + clauseLength - 1] as Token;
+    const asOf = asOfValue(text, kind, operand);
     if (index + clauseLength !== tokens.length) {
       throw sqlError('SYNTAX_ERROR', 'AS OF must be the last clause of the statement, once.', start);
     }
-    const operand = tokens[index + clauseLength - 1] as Token;
-    return { asOf: asOfValue(text, kind, operand), start, end: operand.end };
+    return { asOf, start, end: operand.end };
   }
   return undefined;
 }
@@ -62,7 +65,7 @@ function asOfValue(text: string, kind: 'position' | 'timestamp', operand: Token)
 function timestampValue(literal: string, offset: number): bigint {
   try {
     const value = parseText({ name: 'timestamptz' }, stringValue(literal));
-    if (typeof value === 'bigint') return value;
+    if (typeof value === 'bigint' && value !== infinity && value !== -infinity - 1n) return value;
   } catch (error) {
     if (!(error instanceof VerityError)) throw error;
     throw sqlError(error.code, `AS OF TIMESTAMP: ${error.message}`, offset);

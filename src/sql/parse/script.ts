@@ -33,6 +33,7 @@ export function parseScript(text: string): ParsedStatement[] {
   const tokens = tokenize(text);
   checkNesting(text, tokens);
   const groups = splitStatements(text, tokens);
+  const parameterCounts = groups.map((group) => highestParameter(text, group));
   const clauses = groups.map((group) => findAsOf(text, group));
   const source = new SourceText(blank(text, clauses));
   const statements = runParser(source, tokens).stmts ?? [];
@@ -45,7 +46,7 @@ export function parseScript(text: string): ParsedStatement[] {
       throw sqlError('UNSUPPORTED_SQL', 'AS OF is for SELECT only; other statements act on the newest state.', clause.start);
     }
     const own = clause === undefined ? group : group.filter((token) => token.start < clause.start);
-    const parameterCount = highestParameter(text, group);
+    const parameterCount = parameterCounts[index] as number;
     const start = (own[0] as Token).start;
     return {
       kind,

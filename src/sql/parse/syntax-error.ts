@@ -26,6 +26,7 @@ function describe(text: string, tokens: readonly Token[], offset: number): strin
   if (token === undefined) return 'the end of the text';
   if (token.kind === 'string') return 'a string';
   if (token.kind === 'number') return 'a number';
+  if (token.kind === 'quotedName') return 'a quoted name';
   const word = text.slice(token.start, token.end);
   return utf8Length(word) > limits.nameBytesMax ? 'a long name' : `"${word}"`;
 }

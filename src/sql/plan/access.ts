@@ -15,6 +15,8 @@ export type AccessPath =
   | { readonly kind: 'unique'; readonly index: Index; readonly values: readonly Expression[] }
   /** Rows whose first key columns equal `prefix` and whose next one lies within the bounds. */
   | { readonly kind: 'range'; readonly prefix: readonly Expression[]; readonly low: Bound | undefined; readonly high: Bound | undefined }
+  /** The rows whose one-column primary key is among the values. */
+  | { readonly kind: 'keys'; readonly values: readonly Expression[] }
   | { readonly kind: 'all' };
 
 export interface Access {
@@ -41,9 +43,18 @@ export function planAccess(table: TableSchema, where: Expression | undefined): A
   const restrictions = conditions.flatMap((condition) => restrictionsOf(table, condition));
   const byKey = planKey(table, restrictions);
   if (byKey?.path.kind === 'get') return withRest(byKey, conditions);
-  const byIndex = planUnique(table, restrictions);
-  const best = byIndex ?? byKey;
-  return best === undefined ? { path: { kind: 'all' }, rest: conditions } : withRest(best, conditions);
+  const best = planUnique(table, restrictions) ?? byKey;
+  return best === undefined ? planList(table, conditions) : withRest(best, conditions);
+}
+
+/** IN over a primary key of one column; otherwise all rows. */
+function planList(table: TableSchema, conditions: readonly Expression[]): Access {
+  const [only, ...more] = table.primaryKey;
+  const list = more.length > 0 ? undefined : conditions.find((condition) => condition.kind === 'in'
+    && !condition.negated && condition.arg.kind === 'column' && condition.arg.ordinal === only
+    && condition.list.every(isConstant));
+  if (list?.kind !== 'in') return { path: { kind: 'all' }, rest: conditions };
+  return { path: { kind: 'keys', values: list.list }, rest: conditions.filter((condition) => condition !== list) };
 }
 
 interface Candidate {

@@ -44,7 +44,10 @@ function parseEscapes(text: string): Uint8Array {
       bytes[count++] = 0x5c;
       at++;
     } else {
-      const octal = octalDigit(source[at + 1], 3) * 64 + octalDigit(source[at + 2], 7) * 8 + octalDigit(source[at + 3], 7);
+      const octal =
+        octalDigit(source[at + 1], 3) * 64 +
+        octalDigit(source[at + 2], 7) * 8 +
+        octalDigit(source[at + 3], 7);
       bytes[count++] = octal;
       at += 3;
     }

@@ -1,5 +1,11 @@
 /** PostgreSQL's casts among the fifteen types (pg_cast, and input and output functions for text). */
-import { type ColumnType, sqlError, type TypeName, unreachable, type Value } from '../../base/index.ts';
+import {
+  type ColumnType,
+  sqlError,
+  type TypeName,
+  unreachable,
+  type Value,
+} from '../../base/index.ts';
 import { coerceExplicitly, coerceToColumn } from './coerce.ts';
 import { dateOfTimestamp, timestampOfDate } from './datetime.ts';
 import { outOfRange } from './errors.ts';
@@ -62,13 +68,23 @@ function isText(name: TypeName): boolean {
  * (varchar(n) cuts) or of an assignment (varchar(n) refuses). NULL stays NULL.
  * Throws TYPE_MISMATCH when castContext knows no such cast, and what parseText throws.
  */
-export function castValue(from: ColumnType, to: ColumnType, value: Value, explicit: boolean): Value {
+export function castValue(
+  from: ColumnType,
+  to: ColumnType,
+  value: Value,
+  explicit: boolean,
+): Value {
   if (value === null) return null;
   const converted = from.name === to.name ? value : convert(from, to, value, explicit);
   return explicit ? coerceExplicitly(to, converted) : coerceToColumn(to, converted);
 }
 
-function convert(from: ColumnType, to: ColumnType, value: NonNullable<Value>, explicit: boolean): Value {
+function convert(
+  from: ColumnType,
+  to: ColumnType,
+  value: NonNullable<Value>,
+  explicit: boolean,
+): Value {
   if (isText(to.name)) return textOf(from, to, value, explicit);
   if (isText(from.name)) return parseText(to, value as string);
   switch (from.name) {
@@ -85,7 +101,8 @@ function convert(from: ColumnType, to: ColumnType, value: NonNullable<Value>, ex
       if (to.name === 'integer') return value === true ? 1 : 0;
       break;
     case 'date':
-      if (to.name === 'timestamp' || to.name === 'timestamptz') return timestampOfDate(to.name, value as number);
+      if (to.name === 'timestamp' || to.name === 'timestamptz')
+        return timestampOfDate(to.name, value as number);
       break;
     case 'timestamp':
     case 'timestamptz':
@@ -107,17 +124,26 @@ function convert(from: ColumnType, to: ColumnType, value: NonNullable<Value>, ex
 }
 
 function noCast(from: ColumnType, to: ColumnType): Error {
-  return sqlError('TYPE_MISMATCH', `There is no cast from ${from.name} to ${to.name}. Cast through text, or choose another type.`);
+  return sqlError(
+    'TYPE_MISMATCH',
+    `There is no cast from ${from.name} to ${to.name}. Cast through text, or choose another type.`,
+  );
 }
 
-function textOf(from: ColumnType, to: ColumnType, value: NonNullable<Value>, explicit: boolean): string {
+function textOf(
+  from: ColumnType,
+  to: ColumnType,
+  value: NonNullable<Value>,
+  explicit: boolean,
+): string {
   // The one cast to text that is not the output form.
   const text = from.name === 'boolean' ? String(value) : formatText(from, value);
   return explicit && to.length !== undefined ? truncateLength(text, to.length) : text;
 }
 
 function ofWhole(from: ColumnType, to: ColumnType, value: number | bigint): Value {
-  if (isInteger(to.name)) return typeof value === 'bigint' ? integerOf(to.name, value) : wholeOf(to.name, value);
+  if (isInteger(to.name))
+    return typeof value === 'bigint' ? integerOf(to.name, value) : wholeOf(to.name, value);
   switch (to.name) {
     case 'real':
       return typeof value === 'bigint' ? realOfBigint(value) : Math.fround(value);
@@ -167,7 +193,8 @@ function roundHalfEven(value: number): number {
 
 function ofNumeric(from: ColumnType, to: ColumnType, value: string): Value {
   if (isInteger(to.name)) {
-    if (!isFiniteNumeric(value)) throw outOfRange(to.name, 'NaN and infinity are no whole numbers.');
+    if (!isFiniteNumeric(value))
+      throw outOfRange(to.name, 'NaN and infinity are no whole numbers.');
     const rounded = rescale(value, 0);
     if (rounded.length > 20) throw outOfRange(to.name);
     return integerOf(to.name, BigInt(rounded));
@@ -184,5 +211,8 @@ function ofJsonb(to: ColumnType, value: string): Value {
     const numeric: ColumnType = { name: 'numeric' };
     return to.name === 'numeric' ? scalar.number : ofNumeric(numeric, to, scalar.number);
   }
-  throw sqlError('INVALID_ARGUMENT', `The jsonb value is no ${to.name === 'boolean' ? 'boolean' : 'number'} and cannot be cast to ${to.name}.`);
+  throw sqlError(
+    'INVALID_ARGUMENT',
+    `The jsonb value is no ${to.name === 'boolean' ? 'boolean' : 'number'} and cannot be cast to ${to.name}.`,
+  );
 }

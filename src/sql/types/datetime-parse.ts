@@ -11,7 +11,14 @@
  */
 import { sqlError, type VerityError } from '../../base/index.ts';
 import { daysInMonth, daysOfCivil } from './calendar.ts';
-import { checkDate, type DateTimeName, dateTimeOutOfRange, timestampInfinity, timestampMinusInfinity, timestampOf } from './datetime.ts';
+import {
+  checkDate,
+  type DateTimeName,
+  dateTimeOutOfRange,
+  timestampInfinity,
+  timestampMinusInfinity,
+  timestampOf,
+} from './datetime.ts';
 import { isSpace, trimSpace } from './numeric-text.ts';
 
 interface Moment {
@@ -54,8 +61,16 @@ function parseMoment(type: DateTimeName, text: string): Moment | Special {
 }
 
 function malformed(type: DateTimeName): VerityError {
-  const example = type === 'date' ? '2024-02-29' : type === 'timestamp' ? '2024-02-29 13:05:00' : '2024-02-29T13:05:00Z';
-  return sqlError('INVALID_DATETIME', `The text is not a ${type} in ISO 8601 form. Write it like ${example}.`);
+  const example =
+    type === 'date'
+      ? '2024-02-29'
+      : type === 'timestamp'
+        ? '2024-02-29 13:05:00'
+        : '2024-02-29T13:05:00Z';
+  return sqlError(
+    'INVALID_DATETIME',
+    `The text is not a ${type} in ISO 8601 form. Write it like ${example}.`,
+  );
 }
 
 class Scanner {
@@ -77,7 +92,11 @@ class Scanner {
     const microsOfDay = hasTime ? this.#time() : 0;
     this.#skipSpace();
     // '2024-02-29-05' looks like a fourth part of the date, not like a zone.
-    if (!hasTime && this.#text.charAt(this.#at) === '-' && !isSpace(this.#text.charCodeAt(this.#at - 1))) {
+    if (
+      !hasTime &&
+      this.#text.charAt(this.#at) === '-' &&
+      !isSpace(this.#text.charCodeAt(this.#at - 1))
+    ) {
       throw malformed(this.#type);
     }
     const zoneSeconds = this.#zone();
@@ -87,12 +106,18 @@ class Scanner {
     return { days: this.#days(date, era === 'bc'), microsOfDay, zoneSeconds };
   }
 
-  #days({ year, month, day }: { year: number; month: number; day: number }, beforeChrist: boolean): number {
+  #days(
+    { year, month, day }: { year: number; month: number; day: number },
+    beforeChrist: boolean,
+  ): number {
     // There is no year 0: 1 BC comes right before AD 1. 7 digits hold every year there is.
     if (year === 0 || year > 9_999_999) throw dateTimeOutOfRange(this.#type);
     const astronomical = beforeChrist ? 1 - year : year;
     if (month < 1 || month > 12 || day < 1 || day > daysInMonth(astronomical, month)) {
-      throw sqlError('DATETIME_OUT_OF_RANGE', `The ${this.#type} names a month or day that the calendar does not have.`);
+      throw sqlError(
+        'DATETIME_OUT_OF_RANGE',
+        `The ${this.#type} names a month or day that the calendar does not have.`,
+      );
     }
     return daysOfCivil(astronomical, month, day);
   }
@@ -103,7 +128,11 @@ class Scanner {
     const digits = this.#at - start;
     const delimiter = this.#text.charAt(this.#at);
     if (digits === 8 && delimiter !== '-' && delimiter !== '/') {
-      return { year: Math.floor(first / 10_000), month: Math.floor(first / 100) % 100, day: first % 100 };
+      return {
+        year: Math.floor(first / 10_000),
+        month: Math.floor(first / 100) % 100,
+        day: first % 100,
+      };
     }
     // Fewer digits would be a day, a month or a year of some century: PostgreSQL asks DateStyle.
     if (digits < 3 || (delimiter !== '-' && delimiter !== '/')) throw malformed(this.#type);
@@ -120,7 +149,12 @@ class Scanner {
     const digits = this.#at - start;
     if (digits === 4) return this.#checkTime(Math.floor(first / 100), first % 100, 0, 0);
     if (digits === 6) {
-      return this.#checkTime(Math.floor(first / 10_000), Math.floor(first / 100) % 100, first % 100, this.#fraction());
+      return this.#checkTime(
+        Math.floor(first / 10_000),
+        Math.floor(first / 100) % 100,
+        first % 100,
+        this.#fraction(),
+      );
     }
     if (digits > 2 || !this.#take(':')) throw malformed(this.#type);
     const minute = this.#number(2);
@@ -131,8 +165,11 @@ class Scanner {
 
   #checkTime(hour: number, minute: number, second: number, fraction: number): number {
     const micros = ((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction;
-    if (minute > 59 || second > 60 || (second === 60 && fraction > 0) || micros > 86_400_000_000) {
-      throw sqlError('DATETIME_OUT_OF_RANGE', `The ${this.#type} names a time that the day does not have.`);
+    if (minute > 59 || second > 60 || micros > 86_400_000_000) {
+      throw sqlError(
+        'DATETIME_OUT_OF_RANGE',
+        `The ${this.#type} names a time that the day does not have.`,
+      );
     }
     return micros;
   }
@@ -164,7 +201,10 @@ class Scanner {
       if (this.#take(':')) second = this.#number(2);
     }
     if (hour > 15 || minute > 59 || second > 59) {
-      throw sqlError('INVALID_DATETIME', `The ${this.#type} has a zone offset beyond 15:59:59. Write it like +05:30.`);
+      throw sqlError(
+        'INVALID_DATETIME',
+        `The ${this.#type} has a zone offset beyond 15:59:59. Write it like +05:30.`,
+      );
     }
     const size = (hour * 60 + minute) * 60 + second;
     return sign === '-' ? -size : size;

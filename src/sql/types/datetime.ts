@@ -22,7 +22,10 @@ export const timestampInfinity = 2n ** 63n - 1n;
 export const timestampMinusInfinity = -(2n ** 63n);
 
 export function dateTimeOutOfRange(type: DateTimeName): VerityError {
-  return sqlError('DATETIME_OUT_OF_RANGE', `The value is out of range for type ${type}. ${rangeOf[type]}`);
+  return sqlError(
+    'DATETIME_OUT_OF_RANGE',
+    `The value is out of range for type ${type}. ${rangeOf[type]}`,
+  );
 }
 
 const rangeOf: Readonly<Record<DateTimeName, string>> = {
@@ -46,7 +49,9 @@ export function checkTimestamp(type: DateTimeName, micros: bigint): bigint {
 /** The timestamp `micros` (a number; may be negative) after midnight of `days`. Throws DATETIME_OUT_OF_RANGE. */
 export function timestampOf(type: DateTimeName, days: number, micros: number): bigint {
   const total = days * microsPerDay + micros;
-  const exact = Number.isSafeInteger(total) ? BigInt(total) : BigInt(days) * microsPerDayBig + BigInt(micros);
+  const exact = Number.isSafeInteger(total)
+    ? BigInt(total)
+    : BigInt(days) * microsPerDayBig + BigInt(micros);
   if (exact < timestampMin || exact >= timestampEnd) throw dateTimeOutOfRange(type);
   return exact;
 }

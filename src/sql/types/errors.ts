@@ -6,11 +6,17 @@ export function invalidText(type: TypeName, expected: string): VerityError {
 }
 
 /** NUMERIC_OUT_OF_RANGE (22003). */
-export function outOfRange(type: TypeName, remedy = 'Use a smaller number or a wider type.'): VerityError {
+export function outOfRange(
+  type: TypeName,
+  remedy = 'Use a smaller number or a wider type.',
+): VerityError {
   return sqlError('NUMERIC_OUT_OF_RANGE', `The number is out of range for type ${type}. ${remedy}`);
 }
 
 /** TYPE_MISMATCH (42804): a JavaScript value that stands for no value of the SQL type. */
 export function mismatch(type: TypeName, expected: string): VerityError {
-  return sqlError('TYPE_MISMATCH', `The value given from JavaScript does not fit type ${type}. Pass ${expected}.`);
+  return sqlError(
+    'TYPE_MISMATCH',
+    `The value given from JavaScript does not fit type ${type}. Pass ${expected}.`,
+  );
 }

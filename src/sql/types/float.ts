@@ -23,7 +23,8 @@ export function parseReal(text: string): number {
   if (real !== double && Number.isFinite(real)) {
     const other = neighbour(real, double > real);
     // Exactly between two floats the double may itself be rounded: only the digits can tell.
-    if ((real + other) / 2 === double) return checkReal(roundAtMidpoint(trimmed, double, real, other), double);
+    if ((real + other) / 2 === double)
+      return checkReal(roundAtMidpoint(trimmed, double, real, other), double);
   }
   return checkReal(real, double);
 }
@@ -32,7 +33,8 @@ function parseFloating(type: 'real' | 'double precision', text: string): number 
   const trimmed = trimSpace(text);
   if (!floatPattern.test(trimmed)) return parseSpecial(type, trimmed);
   const value = Number(trimmed);
-  if (!Number.isFinite(value) || (value === 0 && /^[^eE]*[1-9]/.test(trimmed))) throw outOfRange(type);
+  if (!Number.isFinite(value) || (value === 0 && /^[^eE]*[1-9]/.test(trimmed)))
+    throw outOfRange(type);
   return value;
 }
 
@@ -40,9 +42,13 @@ function parseSpecial(type: 'real' | 'double precision', text: string): number {
   switch (text.toLowerCase()) {
     case 'nan':
       return Number.NaN;
-    case 'inf': case '+inf': case 'infinity': case '+infinity':
+    case 'inf':
+    case '+inf':
+    case 'infinity':
+    case '+infinity':
       return Infinity;
-    case '-inf': case '-infinity':
+    case '-inf':
+    case '-infinity':
       return -Infinity;
     default:
       throw invalidText(type, 'Write decimal digits with an optional sign, point and exponent.');
@@ -67,7 +73,7 @@ export function realOfBigint(value: bigint): number {
   assert(size <= 2n ** 63n, 'the value is a bigint of SQL');
   // 51 bits with the lost ones folded into the last keep every tie and every side of it.
   const kept = size >> 12n;
-  const folded = (kept << 12n) === size ? kept : kept | 1n;
+  const folded = kept << 12n === size ? kept : kept | 1n;
   const real = Math.fround(Number(folded) * 4096);
   return value < 0n ? -real : real;
 }
@@ -102,7 +108,9 @@ function compareExactly(text: string, value: number): number {
   const digits = exponentAt === -1 ? text : text.slice(0, exponentAt);
   const exponent = exponentAt === -1 ? 0 : Number(text.slice(exponentAt + 1));
   const point = digits.indexOf('.');
-  const unscaled = BigInt((point === -1 ? digits : digits.slice(0, point) + digits.slice(point + 1)).replace('+', ''));
+  const unscaled = BigInt(
+    (point === -1 ? digits : digits.slice(0, point) + digits.slice(point + 1)).replace('+', ''),
+  );
   const power = exponent - (point === -1 ? 0 : digits.length - point - 1);
   const exact = exactBinary(value);
   // unscaled × 10^power against mantissa × 2^exponent, brought to whole numbers.
@@ -157,7 +165,8 @@ function isMidpoint(text: string, value: number): boolean {
   const other = exactBinary(nextDouble(value, compareExactly(text, value) > 0 === value > 0));
   const shift = BigInt(exact.exponent - other.exponent);
   // From 2^53 on all of these are whole numbers: twice the text against the sum of both.
-  const sum = (shift >= 0n ? exact.mantissa << shift : exact.mantissa) +
+  const sum =
+    (shift >= 0n ? exact.mantissa << shift : exact.mantissa) +
     (shift >= 0n ? other.mantissa : other.mantissa << -shift);
   const exponent = BigInt(Math.min(exact.exponent, other.exponent));
   const [mantissa, power] = text.split('e') as [string, string];
@@ -224,13 +233,16 @@ export function roundSignificant(value: number, digits: number): string {
   const rounded = value.toExponential(digits - 1);
   // JavaScript takes the larger of two equally near decimals, C the even one.
   const exact = value.toExponential(40);
-  const digitsOf = (text: string): string => text.slice(0, text.indexOf('e')).replace('-', '').replace('.', '');
+  const digitsOf = (text: string): string =>
+    text.slice(0, text.indexOf('e')).replace('-', '').replace('.', '');
   const rest = digitsOf(exact).slice(digits);
   const isTie = rest.startsWith('5') && !/[1-9]/.test(rest.slice(1));
   const kept = digitsOf(exact).slice(0, digits);
   if (!isTie || Number(kept.at(-1)) % 2 === 1) return stripMantissa(rounded);
   const sign = value < 0 ? '-' : '';
-  return stripMantissa(`${sign}${kept.charAt(0)}.${kept.slice(1)}${exact.slice(exact.indexOf('e'))}`);
+  return stripMantissa(
+    `${sign}${kept.charAt(0)}.${kept.slice(1)}${exact.slice(exact.indexOf('e'))}`,
+  );
 }
 
 function stripMantissa(text: string): string {

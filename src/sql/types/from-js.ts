@@ -1,5 +1,12 @@
 import { type ColumnType, type TypeName, type Value, VerityError } from '../../base/index.ts';
-import { checkDate, checkTimestamp, type DateTimeName, timestampInfinity, timestampMinusInfinity, timestampOf } from './datetime.ts';
+import {
+  checkDate,
+  checkTimestamp,
+  type DateTimeName,
+  timestampInfinity,
+  timestampMinusInfinity,
+  timestampOf,
+} from './datetime.ts';
 import { invalidText, mismatch, outOfRange } from './errors.ts';
 import { realOf } from './float.ts';
 import { checkBigint, checkInt, type IntegerName, integerOf } from './integer.ts';
@@ -38,7 +45,8 @@ export function fromJs(type: ColumnType, value: unknown): Value {
     case 'double precision':
       return float(type.name, value);
     case 'numeric':
-      if (typeof value === 'number' || typeof value === 'bigint') return parseText(type, String(value));
+      if (typeof value === 'number' || typeof value === 'bigint')
+        return parseText(type, String(value));
       throw mismatch('numeric', 'a string, number or bigint');
     case 'text':
     case 'varchar':
@@ -62,7 +70,8 @@ export function fromJs(type: ColumnType, value: unknown): Value {
 
 function integer(type: IntegerName, value: unknown): number | bigint {
   if (typeof value === 'bigint') return integerOf(type, value);
-  if (typeof value !== 'number' || !Number.isInteger(value)) throw mismatch(type, 'a whole number or bigint');
+  if (typeof value !== 'number' || !Number.isInteger(value))
+    throw mismatch(type, 'a whole number or bigint');
   if (type !== 'bigint') return checkInt(type, value) + 0;
   // Beyond 2^53 a number no longer says which whole number was meant.
   if (!Number.isSafeInteger(value)) throw outOfRange(type, 'Pass numbers beyond 2^53 as bigint.');
@@ -85,7 +94,8 @@ function timestamp(type: 'timestamp' | 'timestamptz', value: unknown): bigint {
   if (typeof value === 'bigint') return checkTimestamp(type, value);
   if (value === Infinity) return timestampInfinity;
   if (value === -Infinity) return timestampMinusInfinity;
-  if (!(value instanceof Date)) throw mismatch(type, 'a Date, a bigint of microseconds since 1970, or an ISO 8601 string');
+  if (!(value instanceof Date))
+    throw mismatch(type, 'a Date, a bigint of microseconds since 1970, or an ISO 8601 string');
   const milliseconds = millisecondsOf(type, value);
   const days = Math.floor(milliseconds / millisecondsPerDay);
   return timestampOf(type, days, (milliseconds - days * millisecondsPerDay) * 1_000);
@@ -100,7 +110,11 @@ function millisecondsOf(type: DateTimeName, value: Date): number {
 function jsonb(value: unknown): string {
   if (typeof value === 'bigint') return parseJsonb(value.toString());
   const isBare = typeof value === 'function' || typeof value === 'symbol';
-  if (isBare || value instanceof Uint8Array || (typeof value === 'number' && !Number.isFinite(value))) {
+  if (
+    isBare ||
+    value instanceof Uint8Array ||
+    (typeof value === 'number' && !Number.isFinite(value))
+  ) {
     throw mismatch('jsonb', 'an array, object, boolean, finite number, or JSON text');
   }
   return parseJsonb(stringify(value));
@@ -113,7 +127,10 @@ function stringify(value: unknown): string {
   } catch (cause) {
     // A cycle, a bigint inside, a toJSON that throws, or nesting beyond the stack.
     if (cause instanceof VerityError) throw cause;
-    throw invalidText('jsonb', 'JSON.stringify refuses the value: remove cycles and bigints, and nest less deeply.');
+    throw invalidText(
+      'jsonb',
+      'JSON.stringify refuses the value: remove cycles and bigints, and nest less deeply.',
+    );
   }
   if (text === undefined) throw mismatch('jsonb', 'a value that JSON.stringify turns into text');
   return text;

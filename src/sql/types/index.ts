@@ -5,8 +5,15 @@ export { formatText } from './format.ts';
 export { fromJs } from './from-js.ts';
 export { resolveTypeName, typeName } from './names.ts';
 export {
-  numericAbs, numericAdd, numericCompare, numericDivide, numericModulo, numericMultiply, numericNegate,
-  numericRound, numericSubtract,
+  numericAbs,
+  numericAdd,
+  numericCompare,
+  numericDivide,
+  numericModulo,
+  numericMultiply,
+  numericNegate,
+  numericRound,
+  numericSubtract,
 } from './numeric.ts';
 export { parseText } from './parse.ts';
 export { type JsOptions, jsConverter, toJs } from './to-js.ts';

@@ -21,7 +21,11 @@ export function parseInteger(type: IntegerName, text: string): number | bigint {
   }
   const signed = first === 0x2d ? 0 - value : value;
   if (type !== 'bigint') return checkInt(type, signed);
-  return checkBigint(Number.isSafeInteger(signed) ? BigInt(signed) : BigInt(digits.charAt(0) === '+' ? digits.slice(1) : digits));
+  return checkBigint(
+    Number.isSafeInteger(signed)
+      ? BigInt(signed)
+      : BigInt(digits.charAt(0) === '+' ? digits.slice(1) : digits),
+  );
 }
 
 /** The whole number `value`, if it is in the range of smallint or integer. Throws NUMERIC_OUT_OF_RANGE. */

@@ -20,9 +20,15 @@ function parse(text: string): JsonNode {
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error;
     if (error.reason === 'depth') {
-      throw sqlError('STATEMENT_TOO_COMPLEX', `A jsonb value is too deep: ${error.message}. Flatten it.`);
+      throw sqlError(
+        'STATEMENT_TOO_COMPLEX',
+        `A jsonb value is too deep: ${error.message}. Flatten it.`,
+      );
     }
-    throw sqlError('INVALID_TEXT', `The text is not a value of type jsonb: ${error.message}. Write JSON (RFC 8259).`);
+    throw sqlError(
+      'INVALID_TEXT',
+      `The text is not a value of type jsonb: ${error.message}. Write JSON (RFC 8259).`,
+    );
   }
 }
 
@@ -51,7 +57,10 @@ class Printer {
     const number = parseNumeric(text);
     this.#numberLength += number.length;
     if (this.#numberLength > limits.valueBytesMax) {
-      throw new VerityError('VALUE_TOO_LARGE', `The numbers of a jsonb value take more than ${limits.valueBytesMax} bytes when written out. Store smaller numbers.`);
+      throw new VerityError(
+        'VALUE_TOO_LARGE',
+        `The numbers of a jsonb value take more than ${limits.valueBytesMax} bytes when written out. Store smaller numbers.`,
+      );
     }
     return number;
   }
@@ -104,7 +113,8 @@ function compareNodes(a: JsonNode, b: JsonNode): -1 | 0 | 1 {
     if (a.members.length !== b.members.length) return order(a.members.length, b.members.length);
     for (const [index, member] of a.members.entries()) {
       const other = b.members[index] as typeof member;
-      const result = compareText(member.name, other.name) || compareNodes(member.value, other.value);
+      const result =
+        compareText(member.name, other.name) || compareNodes(member.value, other.value);
       if (result !== 0) return result;
     }
     return 0;

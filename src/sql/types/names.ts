@@ -11,18 +11,33 @@ export function typeName(type: ColumnType): string {
 }
 
 const internalNames: ReadonlyMap<string, TypeName> = new Map([
-  ['int2', 'smallint'], ['int4', 'integer'], ['int8', 'bigint'], ['float4', 'real'],
-  ['float8', 'double precision'], ['numeric', 'numeric'], ['text', 'text'], ['varchar', 'varchar'],
-  ['bool', 'boolean'], ['bytea', 'bytea'], ['date', 'date'], ['timestamp', 'timestamp'],
-  ['timestamptz', 'timestamptz'], ['uuid', 'uuid'], ['jsonb', 'jsonb'],
+  ['int2', 'smallint'],
+  ['int4', 'integer'],
+  ['int8', 'bigint'],
+  ['float4', 'real'],
+  ['float8', 'double precision'],
+  ['numeric', 'numeric'],
+  ['text', 'text'],
+  ['varchar', 'varchar'],
+  ['bool', 'boolean'],
+  ['bytea', 'bytea'],
+  ['date', 'date'],
+  ['timestamp', 'timestamp'],
+  ['timestamptz', 'timestamptz'],
+  ['uuid', 'uuid'],
+  ['jsonb', 'jsonb'],
 ]);
 
 /**
  * The type that the parser's name and modifiers stand for, e.g. ['pg_catalog', 'numeric'] with [12, 2];
  * undefined for one we do not have. Throws INVALID_ARGUMENT (22023) for a length, precision or scale out of range.
  */
-export function resolveTypeName(names: readonly string[], typmods: readonly number[]): ColumnType | undefined {
-  if (names.length === 0 || names.length > 2 || (names.length === 2 && names[0] !== 'pg_catalog')) return undefined;
+export function resolveTypeName(
+  names: readonly string[],
+  typmods: readonly number[],
+): ColumnType | undefined {
+  if (names.length === 0 || names.length > 2 || (names.length === 2 && names[0] !== 'pg_catalog'))
+    return undefined;
   const name = internalNames.get(names.at(-1) as string);
   if (name === undefined || typmods.length === 0) return name === undefined ? undefined : { name };
   switch (name) {

@@ -30,7 +30,7 @@ export function isNegative(text: string): boolean {
   return text.charCodeAt(0) === 0x2d;
 }
 
-export function scaleOf(text: string): number {
+function scaleOf(text: string): number {
   const point = text.indexOf('.');
   return point === -1 ? 0 : text.length - point - 1;
 }
@@ -39,7 +39,10 @@ export function scaleOf(text: string): number {
 export function decimalOf(text: string): Decimal {
   const point = text.indexOf('.');
   if (point === -1) return { unscaled: BigInt(text), scale: 0 };
-  return { unscaled: BigInt(text.slice(0, point) + text.slice(point + 1)), scale: text.length - point - 1 };
+  return {
+    unscaled: BigInt(text.slice(0, point) + text.slice(point + 1)),
+    scale: text.length - point - 1,
+  };
 }
 
 /** The canonical text of a decimal. Throws NUMERIC_OUT_OF_RANGE past PostgreSQL's bounds. */
@@ -48,7 +51,8 @@ export function decimalText({ unscaled, scale }: Decimal): string {
   const digits = (negative ? -unscaled : unscaled).toString().padStart(scale + 1, '0');
   const wholeLength = digits.length - scale;
   if (wholeLength > wholeDigitsMax || scale > scaleMax) throw outOfRange('numeric');
-  const magnitude = scale === 0 ? digits : `${digits.slice(0, wholeLength)}.${digits.slice(wholeLength)}`;
+  const magnitude =
+    scale === 0 ? digits : `${digits.slice(0, wholeLength)}.${digits.slice(wholeLength)}`;
   return negative ? `-${magnitude}` : magnitude;
 }
 
@@ -82,9 +86,13 @@ function parseSpecial(text: string): string {
   switch (text.toLowerCase()) {
     case 'nan':
       return 'NaN';
-    case 'inf': case '+inf': case 'infinity': case '+infinity':
+    case 'inf':
+    case '+inf':
+    case 'infinity':
+    case '+infinity':
       return 'Infinity';
-    case '-inf': case '-infinity':
+    case '-inf':
+    case '-infinity':
       return '-Infinity';
     default:
       throw malformed();
@@ -113,13 +121,18 @@ function canonical(negative: boolean, whole: string, fraction: string, exponent:
   let first = 0;
   while (first < digits.length && digits.charCodeAt(first) === zero) first++;
   const isZero = first === digits.length;
-  if (scale > scaleMax || (!isZero && wholeLength - first > wholeDigitsMax)) throw outOfRange('numeric');
+  if (scale > scaleMax || (!isZero && wholeLength - first > wholeDigitsMax))
+    throw outOfRange('numeric');
   let magnitude: string;
   if (isZero) magnitude = '0';
   else if (wholeLength <= first) magnitude = '0';
   else magnitude = digits.slice(first, wholeLength).padEnd(wholeLength - first, '0');
   if (scale > 0) {
-    const places = isZero ? '' : wholeLength < 0 ? '0'.repeat(-wholeLength) + digits : digits.slice(wholeLength);
+    const places = isZero
+      ? ''
+      : wholeLength < 0
+        ? '0'.repeat(-wholeLength) + digits
+        : digits.slice(wholeLength);
     magnitude += `.${places.slice(0, scale).padEnd(scale, '0')}`;
   }
   return negative && !isZero ? `-${magnitude}` : magnitude;
@@ -171,7 +184,8 @@ export function applyPrecision(type: ColumnType, text: string): string {
   const scale = type.scale ?? 0;
   if (!isFiniteNumeric(text)) throw fieldOverflow(type.precision, scale);
   const rounded = rescale(text, scale);
-  if (isNonZero(rounded) && wholeDigits(rounded) > type.precision - scale) throw fieldOverflow(type.precision, scale);
+  if (isNonZero(rounded) && wholeDigits(rounded) > type.precision - scale)
+    throw fieldOverflow(type.precision, scale);
   return rounded;
 }
 

@@ -5,8 +5,17 @@
 import { sqlError } from '../../base/index.ts';
 import { outOfRange } from './errors.ts';
 import {
-  type Decimal, decimalOf, decimalText, divideRounded, isFiniteNumeric, isNegative, isNonZero, powerOf10, rescale,
-  scaleMax, wholeDigitsMax,
+  type Decimal,
+  decimalOf,
+  decimalText,
+  divideRounded,
+  isFiniteNumeric,
+  isNegative,
+  isNonZero,
+  powerOf10,
+  rescale,
+  scaleMax,
+  wholeDigitsMax,
 } from './numeric-text.ts';
 
 /** What select_div_scale of PostgreSQL's numeric.c works with. */
@@ -14,7 +23,10 @@ const significantDigitsMin = 16;
 const displayScaleMax = 1_000;
 const roundScaleMax = 2_000;
 
-function sameScale(left: Decimal, right: Decimal): { readonly a: bigint; readonly b: bigint; readonly scale: number } {
+function sameScale(
+  left: Decimal,
+  right: Decimal,
+): { readonly a: bigint; readonly b: bigint; readonly scale: number } {
   const scale = Math.max(left.scale, right.scale);
   return {
     a: left.unscaled * powerOf10(scale - left.scale),
@@ -38,7 +50,8 @@ function addSpecial(left: string, right: string): string {
 
 /** Difference; scale: the larger one. */
 export function numericSubtract(left: string, right: string): string {
-  if (!isFiniteNumeric(left) || !isFiniteNumeric(right)) return addSpecial(left, numericNegate(right));
+  if (!isFiniteNumeric(left) || !isFiniteNumeric(right))
+    return addSpecial(left, numericNegate(right));
   const { a, b, scale } = sameScale(decimalOf(left), decimalOf(right));
   return decimalText({ unscaled: a - b, scale });
 }
@@ -51,7 +64,10 @@ export function numericMultiply(left: string, right: string): string {
   const scale = a.scale + b.scale;
   const unscaled = a.unscaled * b.unscaled;
   if (scale <= scaleMax) return decimalText({ unscaled, scale });
-  return decimalText({ unscaled: divideRounded(unscaled, powerOf10(scale - scaleMax)), scale: scaleMax });
+  return decimalText({
+    unscaled: divideRounded(unscaled, powerOf10(scale - scaleMax)),
+    scale: scaleMax,
+  });
 }
 
 function multiplySpecial(left: string, right: string): string {
@@ -83,13 +99,17 @@ export function numericDivide(left: string, right: string): string {
   const shift = scale + b.scale - a.scale;
   const dividend = shift >= 0 ? a.unscaled * powerOf10(shift) : a.unscaled;
   const divisor = shift >= 0 ? b.unscaled : b.unscaled * powerOf10(-shift);
-  const unscaled = divisor < 0n ? divideRounded(-dividend, -divisor) : divideRounded(dividend, divisor);
+  const unscaled =
+    divisor < 0n ? divideRounded(-dividend, -divisor) : divideRounded(dividend, divisor);
   return decimalText({ unscaled, scale });
 }
 
 function refuseZero(divisor: string): void {
   if (isFiniteNumeric(divisor) && !isNonZero(divisor)) {
-    throw sqlError('DIVISION_BY_ZERO', 'A number is divided by zero. Guard the division, for example with NULLIF.');
+    throw sqlError(
+      'DIVISION_BY_ZERO',
+      'A number is divided by zero. Guard the division, for example with NULLIF.',
+    );
   }
 }
 
@@ -117,7 +137,10 @@ function leadingGroup(text: string): { readonly group: number; readonly weight: 
   if (place < lowest) return { group: 0, weight: 0 };
   const weight = Math.floor(place / 4);
   const base = weight * 4;
-  return { group: Number(digit(base + 3) + digit(base + 2) + digit(base + 1) + digit(base)), weight };
+  return {
+    group: Number(digit(base + 3) + digit(base + 2) + digit(base + 1) + digit(base)),
+    weight,
+  };
 }
 
 /** Remainder with the sign of `left` (truncating division); scale: the larger one. Throws DIVISION_BY_ZERO. */
@@ -152,7 +175,8 @@ export function numericRound(value: string, scale: number): string {
 /** By value, whatever the scales; NaN equals NaN and is above Infinity. */
 export function numericCompare(left: string, right: string): -1 | 0 | 1 {
   if (left === right) return 0;
-  if (!isFiniteNumeric(left) || !isFiniteNumeric(right)) return specialRank(left) < specialRank(right) ? -1 : 1;
+  if (!isFiniteNumeric(left) || !isFiniteNumeric(right))
+    return specialRank(left) < specialRank(right) ? -1 : 1;
   const negative = isNegative(left);
   if (negative !== isNegative(right)) return negative ? -1 : 1;
   const order = compareMagnitudes(left, right, negative ? 1 : 0);

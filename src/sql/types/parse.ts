@@ -29,7 +29,9 @@ export function parseText(type: ColumnType, text: string): NonNullable<Value> {
     case 'text':
       return checkText('text', text);
     case 'varchar':
-      return type.length === undefined ? checkText('varchar', text) : assignLength(checkText('varchar', text), type.length);
+      return type.length === undefined
+        ? checkText('varchar', text)
+        : assignLength(checkText('varchar', text), type.length);
     case 'boolean':
       return parseBoolean(text);
     case 'bytea':
@@ -47,13 +49,19 @@ export function parseText(type: ColumnType, text: string): NonNullable<Value> {
 }
 
 function checkWellFormed(text: string): string {
-  if (text.includes('\0')) throw sqlError('INVALID_TEXT', 'The text of a bytea cannot hold the character U+0000. Write \\x00.');
+  if (text.includes('\0'))
+    throw sqlError(
+      'INVALID_TEXT',
+      'The text of a bytea cannot hold the character U+0000. Write \\x00.',
+    );
   return checkText('bytea', text);
 }
 
 const booleans: ReadonlyMap<string, boolean> = new Map([
   ...['t', 'tr', 'tru', 'true', 'y', 'ye', 'yes', 'on', '1'].map((word) => [word, true] as const),
-  ...['f', 'fa', 'fal', 'fals', 'false', 'n', 'no', 'of', 'off', '0'].map((word) => [word, false] as const),
+  ...['f', 'fa', 'fal', 'fals', 'false', 'n', 'no', 'of', 'off', '0'].map(
+    (word) => [word, false] as const,
+  ),
 ]);
 
 function parseBoolean(text: string): boolean {

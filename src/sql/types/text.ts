@@ -4,10 +4,16 @@ import { sqlError, type TypeName } from '../../base/index.ts';
 /** Returns `text`, or throws INVALID_TEXT if it holds U+0000 or half of a surrogate pair. */
 export function checkText(type: TypeName, text: string): string {
   if (text.includes('\0')) {
-    throw sqlError('INVALID_TEXT', `A ${type} value cannot hold the character U+0000. Use bytea for binary data.`);
+    throw sqlError(
+      'INVALID_TEXT',
+      `A ${type} value cannot hold the character U+0000. Use bytea for binary data.`,
+    );
   }
   if (!isWellFormed(text)) {
-    throw sqlError('INVALID_TEXT', `A ${type} value holds half of a surrogate pair. Pass well-formed Unicode.`);
+    throw sqlError(
+      'INVALID_TEXT',
+      `A ${type} value holds half of a surrogate pair. Pass well-formed Unicode.`,
+    );
   }
   return text;
 }
@@ -53,7 +59,10 @@ export function assignLength(text: string, length: number): string {
   if (kept === undefined) return text;
   for (let at = kept.length; at < text.length; at++) {
     if (text.charCodeAt(at) !== 0x20) {
-      throw sqlError('STRING_TOO_LONG', `The text is too long for varchar(${length}). Shorten it, or use a longer type.`);
+      throw sqlError(
+        'STRING_TOO_LONG',
+        `The text is too long for varchar(${length}). Shorten it, or use a longer type.`,
+      );
     }
   }
   return kept;

@@ -67,7 +67,10 @@ function timestampToDate(value: Value): unknown {
   if (value === timestampMinusInfinity) return -Infinity;
   const milliseconds = millisecondsOf(value);
   if (Math.abs(milliseconds) > dateMillisecondsMax) {
-    throw sqlError('DATETIME_OUT_OF_RANGE', "A timestamp lies beyond what a JavaScript Date holds. Open the database with timestamps: 'microseconds'.");
+    throw sqlError(
+      'DATETIME_OUT_OF_RANGE',
+      "A timestamp lies beyond what a JavaScript Date holds. Open the database with timestamps: 'microseconds'.",
+    );
   }
   return new Date(milliseconds);
 }

@@ -1,0 +1,30 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { keys, Verity } from 'veritydb';
+
+/** On the disk that holds the project: a system's folder for temporary files may be memory, where a flush is free. */
+const defaultFolder = fileURLToPath(new URL('../node_modules/.cache/veritydb-bench', import.meta.url));
+
+/** A folder of its own for one group of benches, removed by `remove`. */
+export class Place {
+  readonly folder: string;
+
+  constructor() {
+    const parent = process.env['VERITY_BENCH_DIR'] ?? defaultFolder;
+    mkdirSync(parent, { recursive: true });
+    this.folder = mkdtempSync(join(parent, 'run-'));
+  }
+
+  /** A new encrypted database. */
+  async open(name: string): Promise<Verity> {
+    const keyFile = join(this.folder, `${name}.key`);
+    await keys.generateFile(keyFile);
+    return Verity.open(join(this.folder, name), { masterKey: keys.fromFile(keyFile) });
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,66 @@
+import { CorruptionError, type Disk, VerityError } from '../base/index.ts';
+import type { MasterKeyProvider, SecretKey } from '../crypto/index.ts';
+import { identityPath, keyringPath, readWhole } from './files.ts';
+import { decodeIdentity, firstDifference, identityIsAuthentic } from './identity.ts';
+import { KeyHierarchy } from './key-hierarchy.ts';
+import { decodeKeyring, Keyring, keyringIsAuthentic } from './keyring.ts';
+
+/** Reads verity.json and the keyring, checks them, and unwraps the root key: one call of the provider. */
+export async function loadKeys(disk: Disk, provider: MasterKeyProvider): Promise<KeyHierarchy> {
+  const files = readKeyFiles(disk);
+  const root = await provider.unwrap(files.keyring.slots);
+  if (root === undefined) {
+    throw new VerityError('WRONG_KEY', `The ${provider.kind} key does not open ${disk.root}. Pass the key, passphrase or recovery code this database was created with.`);
+  }
+  try {
+    checkAuthentic(root, files);
+  } catch (error) {
+    root.wipe();
+    throw error;
+  }
+  return new KeyHierarchy(root, files.keyring);
+}
+
+export interface KeyFiles {
+  readonly identityBytes: Uint8Array;
+  readonly keyringBytes: Uint8Array;
+  readonly keyring: Keyring;
+}
+
+/** Reads verity.json and the keyring and checks all that needs no key. Throws CorruptionError. */
+export function readKeyFiles(disk: Disk): KeyFiles {
+  const identityBytes = required(disk, identityPath);
+  const keyringBytes = required(disk, keyringPath);
+  const keyring = decodeKeyring(keyringBytes);
+  const identity = decodeIdentity(identityBytes);
+  if (!(keyring instanceof Keyring)) throw new CorruptionError(keyring.code, keyringPath, keyring.offset, keyring.what);
+  if ('what' in identity) {
+    // The keyring's copy of verity.json tells where exactly.
+    const offset = identity.code === 'CHECKSUM_MISMATCH' ? firstDifference(identityBytes, keyring.identity) : undefined;
+    throw new CorruptionError(identity.code, identityPath, offset ?? identity.offset, identity.what);
+  }
+  if (firstDifference(identity.logId, keyring.logId) !== undefined) {
+    throw new CorruptionError('FOREIGN_FILE', keyringPath, 8, 'The keyring of another database lies');
+  }
+  const difference = firstDifference(identityBytes, keyring.identity);
+  if (difference !== undefined) {
+    throw new CorruptionError('CHECKSUM_MISMATCH', identityPath, difference, 'Bytes that differ from their copy in the keyring lie');
+  }
+  return { identityBytes, keyringBytes, keyring };
+}
+
+/** Checks that both files were written by a holder of the root key. Throws CorruptionError. */
+export function checkAuthentic(root: SecretKey, files: KeyFiles): void {
+  const forged = !keyringIsAuthentic(files.keyringBytes, root)
+    ? keyringPath
+    : identityIsAuthentic(files.identityBytes, root) ? undefined : identityPath;
+  if (forged === undefined) return;
+  throw new CorruptionError('AUTHENTICATION_FAILED', forged, 0, 'Contents that this database did not write lie');
+}
+
+/** The bytes of a file that every database has. Throws CorruptionError with MISSING_DATA. */
+export function required(disk: Disk, path: string): Uint8Array {
+  const bytes = readWhole(disk, path);
+  if (bytes === undefined) throw new CorruptionError('MISSING_DATA', path, 0, 'The whole file is missing: nothing is left');
+  return bytes;
+}

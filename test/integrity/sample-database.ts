@@ -1,0 +1,82 @@
+/** The databases that the integrity tests damage: two tenants, tables with a unique constraint, updates, deletes, a stream. */
+import { createHash } from 'node:crypto';
+import { type Disk, Prng } from '../../src/base/index.ts';
+import { SecretKey } from '../../src/crypto/index.ts';
+import { type MasterKeyProvider, Verity } from '../../src/database/index.ts';
+import { memoryDisk, systemClock, systemScheduler } from '../../src/host/index.ts';
+import { unwrapSlot, wrapSlot } from '../../src/keys/index.ts';
+
+/** The host of a database on `disk`; with the same seed, the same random bytes. */
+export function hostOn(disk: Disk, seed = 1): Parameters<typeof Verity.openOn>[0] {
+  return { disk, clock: systemClock, entropy: new Prng(seed), scheduler: systemScheduler };
+}
+
+/** A provider of a fixed master key, as quick as one can be; counts its calls. */
+export class TestKey implements MasterKeyProvider {
+  readonly kind = 'test';
+  unwraps = 0;
+  readonly #seed: string;
+
+  constructor(seed = 'a test key') {
+    this.#seed = seed;
+  }
+
+  async wrap(root: SecretKey): ReturnType<MasterKeyProvider['wrap']> {
+    return wrapSlot(this.#master(), root, this.kind, new Uint8Array());
+  }
+
+  async unwrap(slots: Parameters<MasterKeyProvider['unwrap']>[0]): Promise<SecretKey | undefined> {
+    this.unwraps += 1;
+    const master = this.#master();
+    return slots.map((slot) => unwrapSlot(master, slot)).find((root) => root !== undefined);
+  }
+
+  #master(): SecretKey {
+    return new SecretKey(new Uint8Array(createHash('sha256').update(this.#seed).digest()));
+  }
+}
+
+/** Longer than the pause after which an idle database marks its log. */
+export const idleMs = 120;
+
+export const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
+
+export interface Sample {
+  readonly disk: Disk;
+  readonly key: TestKey;
+  readonly db: Verity;
+}
+
+const rowsPerStatement = 25;
+
+/** An open database of two tenants with `rowCount` rows together, idle. */
+export async function sampleDatabase(rowCount: number): Promise<Sample> {
+  const disk = memoryDisk();
+  const key = new TestKey();
+  const db = await Verity.openOn(hostOn(disk), { masterKey: key });
+  for (const name of ['north', 'south']) {
+    const tenant = await db.createTenant(name);
+    await tenant.execute(
+      'CREATE TABLE visits (id integer PRIMARY KEY, code text NOT NULL UNIQUE, cost numeric)',
+    );
+    const rows = rowCount / 2;
+    for (let first = 1; first <= rows; first += rowsPerStatement) {
+      const values = Array.from(
+        { length: Math.min(rowsPerStatement, rows - first + 1) },
+        (_, index) => `(${first + index}, 'c${first + index}', ${first + index}.5)`,
+      );
+      await tenant.execute(`INSERT INTO visits VALUES ${values.join(', ')}`, [], { actor: 'ann' });
+    }
+    await tenant.execute("UPDATE visits SET code = 'd' || id WHERE id <= 5", [], {
+      reason: 'recoded',
+    });
+    await tenant.execute('DELETE FROM visits WHERE id = 1');
+    await tenant.execute("INSERT INTO visits VALUES (1, 'again', NULL)");
+    await tenant.append('notes', [{ text: 'first' }, { text: 'second' }]);
+  }
+  await pause(idleMs);
+  return { disk, key, db };
+}
