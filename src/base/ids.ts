@@ -4,6 +4,7 @@
  */
 import type { Brand } from './brand.ts';
 import { VerityError } from './errors.ts';
+import { limits } from './limits.ts';
 
 /** Counts committed commands; all events of a command share it. The first is 1; 0 means "before everything". */
 export type Position = Brand<number, 'Position'>;
@@ -32,14 +33,13 @@ export type Digest32 = Brand<Uint8Array, 'Digest32'>;
 export type LogId = Brand<Uint8Array, 'LogId'>;
 
 export const systemTenant = 0 as TenantId;
-const objectsPerTenantMax = 2 ** 20;
 
 /** The tree that holds object `objectId` of tenant `tenantId`. Throws RangeError past either limit. */
 export function treeOf(tenantId: TenantId, objectId: ObjectId): TreeId {
-  if (objectId >= objectsPerTenantMax || tenantId > 0xffff_ffff) {
+  if (objectId >= limits.objectsPerTenantMax || tenantId > 0xffff_ffff) {
     throw new RangeError(`tree out of range: tenant ${tenantId}, object ${objectId}`);
   }
-  return (tenantId * objectsPerTenantMax + objectId) as TreeId;
+  return (tenantId * limits.objectsPerTenantMax + objectId) as TreeId;
 }
 
 /** Checks a caller's position (bigint or safe integer, ≥ 0) and brands it. Throws INVALID_ARGUMENT. */

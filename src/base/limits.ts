@@ -15,13 +15,13 @@ export const limits = {
   /** Most events of one command. */
   commandEventsMax: 200_000,
   columnsMax: 1_000,
-  tablesPerTenantMax: 10_000,
+  /** Tables and indexes that a tenant may ever create. */
+  objectsPerTenantMax: 1 << 20,
   /** Names of tenants, tables, columns, streams: UTF-8 bytes. */
   nameBytesMax: 255,
   actorBytesMax: 1_024,
   reasonBytesMax: 4_096,
   requestIdBytesMax: 4_096,
-  /** Commands waiting for a flush; further callers wait. */
-  queuedCommandsMax: 65_536,
-  queuedBytesMax: 64 << 20,
+  /** Commands in one frame; at this many, or at 4 MiB of events, it is flushed at once. */
+  frameCommandsMax: 32_768,
 } as const;

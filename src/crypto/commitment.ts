@@ -12,7 +12,7 @@ import { digestBytes, sha256Into } from './hash.ts';
  * section, and is stored inside the sealed section. A commitment hides its event; opening one event
  * (its bytes and salt) tells nothing about another.
  */
-export const saltBytes = 16;
+const saltBytes = 16;
 export const seedBytes = 32;
 const commitmentDomain = utf8Encode('veritydb/commitment/v1');
 const fieldDomain = utf8Encode('veritydb/field/v1');
@@ -27,7 +27,7 @@ let scratch = new Uint8Array(4096);
 scratch.set(commitmentDomain);
 
 /** Derives the salt of event `event` (from 0 within its section), field `field` (0 for kind 0) into `target`. */
-export function saltInto(target: Uint8Array, offset: number, seed: Uint8Array, place: { event: number; field: number }): void {
+function saltInto(target: Uint8Array, offset: number, seed: Uint8Array, place: { event: number; field: number }): void {
   assert(seed.length === seedBytes, 'a seed has 32 bytes');
   saltInput.set(seed, saltDomain.length);
   saltView.setUint32(saltDomain.length + seedBytes, place.event, true);
@@ -76,13 +76,8 @@ export function commitFieldsInto(
   sha256Into(target, offset, input);
 }
 
-/** Wipes the scratch memory that held events. */
-export function wipeCommitmentScratch(): void {
-  scratch.fill(0, prefixBytes);
-}
-
 /** Merkle tree hash of RFC 6962 section 2.1 over `leaves` (at least one), level by level. */
-export function merkleRoot(leaves: readonly Uint8Array[]): Uint8Array {
+function merkleRoot(leaves: readonly Uint8Array[]): Uint8Array {
   assert(leaves.length > 0, 'a tree has leaves');
   let level = leaves.map((leaf) => prefixed(0, leaf));
   while (level.length > 1) {

@@ -4,9 +4,8 @@ import { hkdf, hmac } from './kdf.ts';
 import { pae } from './pae.ts';
 import { constantTimeEqual, SecretKey } from './secret-key.ts';
 
-export const nonceBytes = 12;
+const nonceBytes = 12;
 export const tagBytes = 16;
-export const keyCommitmentBytes = 32;
 /** A key seals at most this many sections; then the writer starts a new sealing epoch. */
 export const sealsPerKeyMax = 2 ** 30;
 

@@ -7,7 +7,7 @@ export type TimestampForm = 'date' | 'microseconds';
 /** Turns rows of values into objects; made once for each prepared statement. */
 export interface RowBuilder {
   readonly columns: ResultColumnInfo[];
-  build(values: readonly Value[]): Row;
+  readonly build: (values: readonly Value[]) => Row;
 }
 
 const builders = { date: new WeakMap<readonly ResultColumn[], RowBuilder>(), microseconds: new WeakMap<readonly ResultColumn[], RowBuilder>() };
@@ -20,7 +20,7 @@ export function rowBuilder(columns: readonly ResultColumn[], timestamps: Timesta
   const converters = columns.map((column) => jsConverter(column.type, { timestamps }));
   const builder: RowBuilder = {
     columns: columns.map((column) => ({ name: column.name, type: typeName(column.type) })),
-    build(values) {
+    build: (values) => {
       const row: Row = {};
       for (let index = 0; index < names.length; index++) {
         const name = names[index] as string;

@@ -167,7 +167,7 @@ export class Engine {
     const { position, events, outcome } = decision;
     const changes = this.#gather(events);
     this.#queue.add({ position, changes, succeed: () => resolve({ position, outcome }), fail: reject });
-    if (this.#builder.sizeBytes >= frameBytesTarget || this.#queue.size >= limits.queuedCommandsMax) this.#flush();
+    if (this.#builder.sizeBytes >= frameBytesTarget || this.#queue.size >= limits.frameCommandsMax) this.#flush();
     else this.#schedule();
   }
 

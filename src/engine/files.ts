@@ -26,7 +26,7 @@ export function readWhole(disk: Disk, path: string): Uint8Array | undefined {
 }
 
 /** Reads a file from `offset` to its end. */
-export function readFrom(file: DiskFile, offset: number, bytesMax: number): Uint8Array {
+function readFrom(file: DiskFile, offset: number, bytesMax: number): Uint8Array {
   const size = file.sizeBytes();
   if (size > bytesMax) {
     throw new CorruptionError('CHECKSUM_MISMATCH', file.path, bytesMax, 'More bytes than were ever written lie');

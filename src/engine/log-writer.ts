@@ -2,10 +2,20 @@ import { assert, type Disk, type DiskFile, VerityError } from '../base/index.ts'
 import { encodeSegmentHeader, type LogHead, segmentHeaderAt, segmentHeaderBytes, segmentPath } from '../log/index.ts';
 import { logDirectory } from './files.ts';
 
-/** A segment is finished when it has grown past this. */
-const segmentBytes = 32 << 20;
-const fillBytesMin = 64 << 10;
-const fillBytesMax = 4 << 20;
+/** How the log's files grow. */
+export interface LogSizes {
+  /** A segment is finished when it has grown past this. */
+  readonly segmentBytes: number;
+  /** How far ahead of the tail a file is filled with zeros: as much again as it holds, within these bounds. */
+  readonly fillBytesMin: number;
+  readonly fillBytesMax: number;
+}
+
+export const defaultLogSizes: LogSizes = {
+  segmentBytes: 32 << 20,
+  fillBytesMin: 64 << 10,
+  fillBytesMax: 4 << 20,
+};
 
 /**
  * Appends frames to the last segment. The file is filled with zeros ahead of the tail, because a flush
@@ -16,18 +26,20 @@ const fillBytesMax = 4 << 20;
  */
 export class LogWriter {
   readonly #disk: Disk;
+  readonly #sizes: LogSizes;
   #file: DiskFile;
   #path: string;
   #tail: number;
   #filled: number;
 
-  constructor(disk: Disk, path: string, tail: number) {
+  constructor(disk: Disk, at: { readonly path: string; readonly tail: number }, sizes: LogSizes) {
     this.#disk = disk;
-    this.#path = path;
-    this.#file = disk.open(path, 'readwrite');
-    this.#tail = tail;
+    this.#sizes = sizes;
+    this.#path = at.path;
+    this.#file = disk.open(at.path, 'readwrite');
+    this.#tail = at.tail;
     this.#filled = this.#file.sizeBytes();
-    assert(this.#filled >= tail, 'a segment reaches its tail');
+    assert(this.#filled >= this.#tail, 'a segment reaches its tail');
   }
 
   get path(): string {
@@ -39,13 +51,14 @@ export class LogWriter {
   }
   /** Whether the segment is full and the log should go on in a new one. */
   get full(): boolean {
-    return this.#tail >= segmentBytes;
+    return this.#tail >= this.#sizes.segmentBytes;
   }
 
   /** Makes sure that `count` bytes have room. Throws DISK_FULL with nothing of a frame written. */
   reserve(count: number): void {
     const needed = this.#tail + count;
     if (needed <= this.#filled) return;
+    const { fillBytesMin, fillBytesMax } = this.#sizes;
     const step = Math.min(Math.max(fillBytesMin, this.#tail), fillBytesMax);
     const target = Math.ceil(needed / step) * step;
     try {

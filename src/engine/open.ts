@@ -13,7 +13,7 @@ import type { EngineHost } from './host.ts';
 import { loadKeys, required } from './key-files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import { LogIndex } from './log-index.ts';
-import { LogWriter } from './log-writer.ts';
+import { defaultLogSizes, LogWriter } from './log-writer.ts';
 import { type LogTail, type Replay, replayLog } from './replay.ts';
 
 export interface OpenSettings {
@@ -60,7 +60,7 @@ function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettin
   const tail = replayLog(replay, start);
   const logged = checkGeneration(disk, hierarchy, state);
   const recovery = repairTail(disk, tail);
-  const writer = new LogWriter(disk, tail.path, tail.offset);
+  const writer = new LogWriter(disk, { path: tail.path, tail: tail.offset }, host.logSizes ?? defaultLogSizes);
   const engine = new Engine({ host, hierarchy, state, index, head: tail.head, writer, recovery, follower: undefined });
   if (!logged) engine.logKeyring(hierarchy.keyring.digest(required(disk, keyringPath)));
   return engine;

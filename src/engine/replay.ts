@@ -1,5 +1,5 @@
 import {
-  CorruptionError, type Disk, type LeafIndex, type Position, VerityError,
+  CorruptionError, type Disk, type VerityError,
 } from '../base/index.ts';
 import { decodeEvent, type LogEvent } from '../codec/index.ts';
 import type { KernelState } from '../kernel/index.ts';
@@ -133,7 +133,7 @@ export function applyFrame(
 }
 
 /** All events of a frame, opened and decoded, in log order. */
-export function decodeFrame(hierarchy: KeyHierarchy, frame: CheckedFrame): LogEvent[] | FrameProblem {
+function decodeFrame(hierarchy: KeyHierarchy, frame: CheckedFrame): LogEvent[] | FrameProblem {
   const { header } = frame;
   for (const section of frame.sections) {
     if (hierarchy.sectionKey(section.tenant, header.epochSalt) === undefined) {
@@ -170,9 +170,4 @@ function commandLength(events: readonly LogEvent[], first: number): number | und
     if (event.position !== position || event.command !== undefined) return undefined;
   }
   return command.eventCount;
-}
-
-/** Positions and leaves that a replay must have reached; for assertions. */
-export function replayedTo(state: KernelState, head: LogHead): boolean {
-  return (state.decidedPosition as Position) === head.position && (state.leafCount as LeafIndex) === head.leafCount;
 }

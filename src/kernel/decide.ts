@@ -139,7 +139,7 @@ function commitTransaction(
 }
 
 /** The stream's newest version as the view shows it; 0 if it has no events. */
-export function streamVersion(view: KernelState['overlay'], tenant: TenantId, stream: string): number {
+function streamVersion(view: KernelState['overlay'], tenant: TenantId, stream: string): number {
   const range = keyPrefixRange(streamPrefix(stream));
   const last = view.scan(treeOf(tenant, streamsObject), { ...range, reverse: true }).next();
   return last === undefined ? 0 : parseStreamKey(last.key).version;

@@ -1,6 +1,6 @@
 /** The kernel's own objects within each tenant, and their keys. Tables and indexes start at 16. */
 import {
-  type LeafIndex, type ObjectId, type Position, type StoreKey, systemTenant, type TenantId, treeOf,
+  type ObjectId, type Position, type StoreKey, systemTenant, type TenantId, treeOf,
   utf8Decode, utf8Encode,
 } from '../base/index.ts';
 import { decodeKey, encodeKey, type TableSchema } from '../codec/index.ts';
@@ -16,9 +16,9 @@ export const tablesObject = 2 as ObjectId;
 /** One key whose version tells when a definition last changed. */
 export const definitionsObject = 3 as ObjectId;
 /** In the system tenant: tenant name → tenant id. */
-export const tenantsObject = 4 as ObjectId;
+const tenantsObject = 4 as ObjectId;
 /** In the system tenant: the keyring's generation and digest. */
-export const keyringObject = 5 as ObjectId;
+const keyringObject = 5 as ObjectId;
 export const firstUserObject = 16;
 
 export const tenantsTree = treeOf(systemTenant, tenantsObject);
@@ -95,5 +95,3 @@ export function tablesOf(view: ReadView, tenant: TenantId): TableSchema[] {
   for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) tables.push(schemaOf(entry.row));
   return tables;
 }
-
-export const noLeaf = 0 as LeafIndex;

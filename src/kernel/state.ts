@@ -1,5 +1,5 @@
 import {
-  assert, type LeafIndex, type ObjectId, type Position, type TenantId, type TimestampMicros,
+  assert, type LeafIndex, limits, type ObjectId, type Position, type TenantId, type TimestampMicros, VerityError,
 } from '../base/index.ts';
 import { type LogEvent, rowIdOfKey } from '../codec/index.ts';
 import type { ParsedStatement, PreparedStatement } from '../sql/index.ts';
@@ -64,6 +64,9 @@ export class KernelState {
   /** Draws an id for a new table or index; ids of refused commands are lost. */
   allocateObject(tenant: TenantId): ObjectId {
     const counters = this.#countersOf(tenant);
+    if (counters.nextObject >= limits.objectsPerTenantMax) {
+      throw new VerityError('COMMAND_TOO_LARGE', `The tenant has used up its ${limits.objectsPerTenantMax} tables and indexes. Use another tenant.`);
+    }
     counters.nextObject += 1;
     return (counters.nextObject - 1) as ObjectId;
   }

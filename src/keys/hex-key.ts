@@ -7,7 +7,7 @@ import { unwrapSlot, wrapSlot } from './slot.ts';
 
 /** Keys of 64 hex digits fill slots of this kind, wherever the digits come from. */
 const slotKind = 'master-key';
-export const masterKeyVariable = 'VERITY_MASTER_KEY';
+const masterKeyVariable = 'VERITY_MASTER_KEY';
 const noParameters = new Uint8Array();
 
 class HexKeyProvider implements MasterKeyProvider {

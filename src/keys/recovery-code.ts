@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { blake3 } from '@noble/hashes/blake3.js';
 import { VerityError } from '../base/index.ts';
-import { type KeySlot, type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
+import { type KeySlot, type MasterKeyProvider, pae, SecretKey, sha256 } from '../crypto/index.ts';
 import { unwrapSlot, wrapSlot } from './slot.ts';
 
 const slotKind = 'recovery';
-const context = new TextEncoder().encode('veritydb 2026 recovery code v1');
+const keyPurpose = 'veritydb/recovery-key/v1';
+const checkPurpose = 'veritydb/recovery-check/v1';
 /** Crockford's base 32: no I, L, O, U. */
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const entropyBytes = 24;
@@ -26,7 +26,7 @@ export function generateRecoveryCode(): string {
 /** The recovery code that "verity init" printed. Case, spaces and hyphens do not matter. */
 export function fromRecoveryCode(code: string): MasterKeyProvider {
   const bytes = parseCode(code);
-  const master = (): SecretKey => new SecretKey(blake3(bytes, { context, dkLen: 32 }));
+  const master = (): SecretKey => new SecretKey(sha256(pae(keyPurpose, bytes)));
   return {
     kind: 'recovery',
     async wrap(root: SecretKey): Promise<Omit<KeySlot, 'id'>> {
@@ -64,7 +64,7 @@ function parseCode(code: string): Uint8Array {
 }
 
 function checkByte(bytes: Uint8Array): number {
-  return blake3(bytes, { context, dkLen: 1 })[0] as number;
+  return sha256(pae(checkPurpose, bytes))[0] as number;
 }
 
 function fiveBits(bytes: Uint8Array, bit: number): number {

@@ -137,7 +137,9 @@ export function walkSegment(
     }
     const header = decodeFrameHeader(bytes, offset);
     if (typeof header === 'string') {
-      return { end: classify(bytes, offset, head, { last, header: undefined, problem: headerProblem(header, offset, 'frame') }), head };
+      // Where no frame begins, the first byte that is not zero is the one that should not be there.
+      const at = header === 'magic' ? firstNonZero(bytes, offset) : offset;
+      return { end: classify(bytes, offset, head, { last, header: undefined, problem: headerProblem(header, at, 'frame') }), head };
     }
     const end = offset + header.frameLength;
     const checked: CheckedFrame | FrameProblem = end > bytes.length

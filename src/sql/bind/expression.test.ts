@@ -104,7 +104,7 @@ describe('errors', () => {
   test.each([
     ["'é😀' || nope", '42703', 'nope'], ["'é', nope(1)", '0A000', 'nope(1)'], ["'😀' = 1", '22P02', "'😀' = 1"], ["'é', 1 + 'x'", '22P02', "'x'"], ["'é', 1 = 'secret'", '22P02', "'secret'"],
     ["'é', true + 1", '42883', '+ 1'], ["1 || 2", '42883', '|| 2'], ["'é', $1 + $2", '42883', '+ $2'], ["'a' and true", '22P02', "'a' and "], ['1 and true', '42804', '1 and tr'], ['not 1', '42804', '1'],
-    ["'é', case when 1 then 2 end", '42804', '1 then 2'], ["case when true then 1 else date '2026-01-01' end", '42804', 'date \'20'], ["coalesce(1, true)", '42804', 'true)'], ["1 in (true)", '42883', 'true'],
+    ["'é', case when 1 then 2 end", '42804', '1 then 2'], ["case when true then 1 else date '2026-01-01' end", '42804', 'date \'20'], ["coalesce(1, true)", '42804', 'true)'], ["1 in (true)", '42883', 'true)'],
     ["'abc'::int", '22P02', "'abc'::i"], ["70000::smallint", '22003', '70000::s'], ["true::date", '42846', '::date'], ["'é', 'x'::foo", '0A000', 'foo'], ["interval '1 day'", '0A000', 'interval'],
     ["lower(1)", '42883', 'lower(1)'], ["lower('a', 'b')", '42883', 'lower(\'a'], ['count(count(1))', '42803', 'count(1)'], ['sum(true)', '42883', 'sum(true'], ['sum()', '42883', 'sum()'],
     ["'é', (select 1)", '0A000', '(select '], ['exists(select 1)', '0A000', 'exists(s'], ['array[1]', '0A000', 'array[1]'], ['row(1,2)', '0A000', 'row(1,2)'], ['1 = any(array[1])', '0A000', '= any(ar'],

@@ -59,7 +59,7 @@ describe('results', () => {
   test('columns are named and typed as PostgreSQL does', () => {
     const { columns } = db.run("select id, name as n, id + 1, lower(name), id::bigint, '1'::int, case when true then 1 end, coalesce(city, ''), now(), current_date from people");
     expect(columns.map(({ name, type }) => [name, type.name])).toEqual([
-      ['id', 'integer'], ['n', 'text'], ['?column?', 'integer'], ['lower', 'text'], ['id', 'bigint'], ['int4', 'integer'], ['case', 'integer'], ['coalesce', 'text'],
+      ['id', 'integer'], ['n', 'text'], ['?column?', 'integer'], ['lower', 'text'], ['id', 'bigint'], ['int4', 'integer'], ['case', 'integer'], ['coalesce', 'varchar'],
       ['now', 'timestamptz'], ['current_date', 'date'],
     ]);
   });
@@ -122,7 +122,7 @@ describe('errors', () => {
     ['select x.* from people', '42P01', 'x.* from'], ["select 'é', id from people where nope = 1", '42703', 'nope = 1'], ['select id from people where id', '42804', 'id'], ['select id from people where count(*) > 1', '42803', 'count(*)'],
     ['select id, count(*) from people', '42803', 'id, coun'], ['select count(*) from people order by id', '42803', 'id'], ['select id from people order by 2', '42P10', '2'], ["select id from people order by 'a'", '42P10', "'a'"],
     ['select distinct id from people order by name', '42P10', 'name'], ['select id as a, name as a from people order by a', '42702', 'a'], ['select id from people limit nope', '42703', 'nope'], ['select id from people limit true', '42804', 'true'],
-    ['select * from people, visits', '0A000', 'visits'], ['select * from people join visits on true', '0A000', 'people j'], ['select * from (select 1) x', '0A000', '(select '], ['select id from people group by id', '0A000', 'id'],
+    ['select * from people, visits', '0A000', 'visits'], ['select * from people join visits on true', '0A000', 'people j'], ['select * from (select 1) x', '0A000', '1) x'], ['select id from people group by id', '0A000', 'id'],
     ['select 1 having true', '0A000', 'true'], ['select 1 union select 2', '0A000', '2'], ['with x as (select 1) select 1', '0A000', 'x as (se'], ['values (1)', '0A000', '1)'], ['select id from people for update', '0A000', 'id from '],
     ['select distinct on (id) id from people', '0A000', 'id) id f'], ['select * from only people', '0A000', 'people'], ['select * from people p (a)', '0A000', 'people p'], ['select 1 into x', '0A000', 'x'],
     ['select id from people tablesample system (1)', '0A000', 'people t'], ['select id from people order by id using <', '0A000', 'id using'], ['select * from generate_series(1,2)', '0A000', 'generate'],
