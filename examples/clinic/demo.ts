@@ -7,7 +7,15 @@
 import assert from 'node:assert/strict';
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
@@ -24,7 +32,9 @@ const dataFolder = join(root, 'demo-data');
 const database = join(dataFolder, 'clinic');
 const keyFile = join(dataFolder, 'clinic.key');
 const damaged = join(dataFolder, 'damaged');
-const csvFiles = readdirSync(here).filter((name) => name.endsWith('.csv')).map((name) => join(here, name));
+const csvFiles = readdirSync(here)
+  .filter((name) => name.endsWith('.csv'))
+  .map((name) => join(here, name));
 
 /** Keys that the user's own shell may name must not reach the demo. */
 const environment = Object.fromEntries(
@@ -37,14 +47,21 @@ interface CommandResult {
 }
 
 /** Runs `verity` as a user would. Its messages go to the terminal; its output too unless it is captured. */
-function verity(args: readonly string[], options: { capture?: boolean; env?: Record<string, string> } = {}): CommandResult {
+function verity(
+  args: readonly string[],
+  options: { capture?: boolean; env?: Record<string, string> } = {},
+): CommandResult {
   console.log(pc.dim(`$ verity ${asTyped(args)}`));
-  const { status, stdout } = spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), ...args], {
-    cwd: root,
-    env: { ...environment, ...options.env },
-    stdio: ['ignore', options.capture === true ? 'pipe' : 'inherit', 'inherit'],
-    encoding: 'utf8',
-  });
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(root, 'dist/cli/main.js'), ...args],
+    {
+      cwd: root,
+      env: { ...environment, ...options.env },
+      stdio: ['ignore', options.capture === true ? 'pipe' : 'inherit', 'inherit'],
+      encoding: 'utf8',
+    },
+  );
   return { exitCode: status, stdout: stdout ?? '' };
 }
 
@@ -79,12 +96,23 @@ function createDatabase(): string {
   rmSync(copy, { recursive: true });
   assert.equal(recovered.exitCode, 0, 'the recovery code opens the database');
   console.log(firstLines(recovered.stdout, /^(log|encryption|key slots) {2}/));
-  return 'key file (mode 0600) and recovery code, each opens it';
+  return 'opens with its key file (0600), and with the recovery code';
 }
 
 async function importRecords(): Promise<string> {
   const reason = 'migration from the old system';
-  const args = ['import', database, '--key-file', keyFile, '--tenant', 'clinic', '--actor', 'admin', '--reason', reason];
+  const args = [
+    'import',
+    database,
+    '--key-file',
+    keyFile,
+    '--tenant',
+    'clinic',
+    '--actor',
+    'admin',
+    '--reason',
+    reason,
+  ];
   const { exitCode } = verity([...args, ...csvFiles]);
   assert.equal(exitCode, 0, '`verity import` succeeds');
   await using db = await openDatabase();
@@ -94,7 +122,7 @@ async function importRecords(): Promise<string> {
   assert.equal(rows, expected, 'every row of every file is there');
   const patients = tables.find((table) => table.name === 'patients');
   assert.deepEqual(patients?.primaryKey, ['id'], 'patients have their primary key');
-  return `${rows} rows from ${tables.length} CSV files into typed tables`;
+  return `${rows} rows of ${tables.length} CSV files in typed tables`;
 }
 
 interface Patient extends Record<string, unknown> {
@@ -112,23 +140,44 @@ async function correctAddress(): Promise<string> {
   const { id, address } = firstPatient();
   const before = await clinic.query<Patient>(byId, [id]);
   const corrected = '12 Elm Street';
-  const { position } = await clinic.execute('UPDATE patients SET address = $1 WHERE id = $2', [corrected, id], {
-    actor: 'nurse.adams',
-    reason: 'the patient moved; told us at the front desk',
-  });
+  const { position } = await clinic.execute(
+    'UPDATE patients SET address = $1 WHERE id = $2',
+    [corrected, id],
+    {
+      actor: 'nurse.adams',
+      reason: 'the patient moved; told us at the front desk',
+    },
+  );
   const then = await clinic.queryAt<Patient>(byId, [id], before.position);
   const now = await clinic.queryAt<Patient>(byId, [id], position);
   assert.equal(then.rows[0]?.address, address, 'the old address is still readable as of then');
   assert.equal(now.rows[0]?.address, corrected, 'the new address is readable as of now');
-  console.log(`As of position ${before.position}: ${then.rows[0]?.first} ${then.rows[0]?.last}, ${then.rows[0]?.address}`);
-  console.log(`As of position ${position}: ${now.rows[0]?.first} ${now.rows[0]?.last}, ${now.rows[0]?.address}`);
+  console.log(
+    `As of position ${before.position}: ${then.rows[0]?.first} ${then.rows[0]?.last}, ${then.rows[0]?.address}`,
+  );
+  console.log(
+    `As of position ${position}: ${now.rows[0]?.first} ${now.rows[0]?.last}, ${now.rows[0]?.address}`,
+  );
   const changes = await clinic.history('patients', [id]);
-  assert.deepEqual(changes.map((change) => change.kind), ['insert', 'update'], 'both changes are listed');
+  assert.deepEqual(
+    changes.map((change) => change.kind),
+    ['insert', 'update'],
+    'both changes are listed',
+  );
   assert.equal(changes[1]?.actor, 'nurse.adams', 'the list names who');
   await db.close();
-  const { exitCode } = verity(['history', database, '--key-file', keyFile, '--tenant', 'clinic', 'patients', id]);
+  const { exitCode } = verity([
+    'history',
+    database,
+    '--key-file',
+    keyFile,
+    '--tenant',
+    'clinic',
+    'patients',
+    id,
+  ]);
   assert.equal(exitCode, 0, '`verity history` succeeds');
-  return 'the row before and after; who changed it, when and why';
+  return 'before and after; who changed it, when and why';
 }
 
 function searchForPlaintext(): string {
@@ -138,9 +187,11 @@ function searchForPlaintext(): string {
   assert.notEqual(control.found.length, 0, 'the search finds them in the CSV files');
   const { files, bytes, found } = findBytes(dataFolder, secrets);
   console.log(`Looked for "${patient.last}" and "${patient.ssn}" as UTF-8, UTF-16, hex and base64`);
-  console.log(`in ${bytes.toLocaleString('en')} bytes of ${files} files: ${found.length} found (in the CSV files: ${control.found.length}).`);
+  console.log(
+    `in ${bytes.toLocaleString('en')} bytes of ${files} files: ${found.length} found (in the CSV files: ${control.found.length}).`,
+  );
   assert.deepEqual(found, [], 'nothing on disk shows a name or a number');
-  return `no name and no SSN in ${files} files`;
+  return `no name and no SSN in any byte of ${files} files`;
 }
 
 async function killAnImport(): Promise<string> {
@@ -155,20 +206,33 @@ async function killAnImport(): Promise<string> {
   const stored = new Map<number, string[]>();
   for (const { batch, claim } of rows) stored.set(batch, [...(stored.get(batch) ?? []), claim]);
   const records = readCsv(csvFile);
-  for (const batch of acknowledged) assert(stored.has(batch), `acknowledged batch ${batch} is there`);
+  for (const batch of acknowledged)
+    assert(stored.has(batch), `acknowledged batch ${batch} is there`);
   for (const [batch, claims] of stored) {
-    assert.deepEqual(claims, billingLines(records, batch).map((record) => record['CLAIMID']), `batch ${batch} is whole`);
+    assert.deepEqual(
+      claims,
+      billingLines(records, batch).map((record) => record['CLAIMID']),
+      `batch ${batch} is whole`,
+    );
   }
   const unanswered = stored.size - acknowledged.size;
-  console.log(`Acknowledged before SIGKILL: ${acknowledged.size} batches of ${linesPerBatch} rows. After reopening: all of them,`);
-  console.log(`and ${unanswered} more that were durable but not yet answered. Batches that are there in part: 0.`);
-  return `all ${acknowledged.size * linesPerBatch} acknowledged rows, no half batch`;
+  console.log(
+    `Acknowledged before SIGKILL: ${acknowledged.size} batches of ${linesPerBatch} rows. After reopening: all of them,`,
+  );
+  console.log(
+    `and ${unanswered} more that were durable but not yet answered. Batches that are there in part: 0.`,
+  );
+  return `all ${acknowledged.size * linesPerBatch} acknowledged rows there, no half batch`;
 }
 
 /** Starts the import in a process of its own, kills it in full flight and returns the batches it reported. */
 async function runUntilKilled(args: readonly string[]): Promise<Set<number>> {
   const script = join(here, 'interrupted-import.ts');
-  const child = fork(script, [...args], { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
+  const child = fork(script, [...args], {
+    cwd: root,
+    env: environment,
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
   const exited = once(child, 'exit');
   const acknowledged = new Set<number>();
   const killAfter = 100 + Math.floor(Math.random() * 200);
@@ -190,19 +254,25 @@ async function verifyAndDamage(): Promise<string> {
   console.log(`\nNow a copy in which one byte of ${file} is changed, byte ${offset}:`);
   const broken = verity(['verify', damaged, '--key-file', keyFile, '--json'], { capture: true });
   assert.equal(broken.exitCode, 3, 'verification of the damaged copy exits with 3');
-  const report = JSON.parse(broken.stdout) as { findings: { file: string; offset: number; code: string; message: string }[] };
+  const report = JSON.parse(broken.stdout) as {
+    findings: { file: string; offset: number; code: string; message: string }[];
+  };
   const finding = report.findings[0];
   assert(finding, 'the damage is reported');
-  console.log(`${finding.file} at byte ${finding.offset}: ${finding.code} (exit code ${broken.exitCode})`);
+  console.log(
+    `${finding.file} at byte ${finding.offset}: ${finding.code} (exit code ${broken.exitCode})`,
+  );
   console.log(finding.message);
   assert.equal(finding.file, file, 'the damaged file is named');
   assert(finding.offset <= offset, 'the place lies at or before the changed byte');
-  return `intact: exit 0; one changed byte: found in ${finding.file}, exit 3`;
+  return 'intact: exit 0; one byte changed: file and offset, exit 3';
 }
 
 /** Changes one byte in the middle of the written part of the log. */
 function flipOneByte(directory: string): { file: string; offset: number } {
-  const log = readdirSync(join(directory, 'log')).filter((name) => name.endsWith('.vlog')).sort()[0];
+  const log = readdirSync(join(directory, 'log'))
+    .filter((name) => name.endsWith('.vlog'))
+    .sort()[0];
   assert(log, 'the database has a log');
   const path = join(directory, 'log', log);
   const bytes = readFileSync(path);
@@ -233,30 +303,39 @@ function firstPatient(): { id: string; last: string; ssn: string; address: strin
 }
 
 function firstLines(text: string, pattern: RegExp): string {
-  return text.split('\n').filter((line) => pattern.test(line)).join('\n');
+  return text
+    .split('\n')
+    .filter((line) => pattern.test(line))
+    .join('\n');
 }
 
 function summary(): void {
   const table = new Table({ head: ['', 'Shown', 'Result'], style: { head: [], border: [] } });
   shown.forEach(([title, result], index) => table.push([index + 1, title, result]));
   console.log(`\n${pc.bold(pc.cyan(`${shown.length + 1}. What was shown`))}\n${table.toString()}`);
-  const command = 'node dist/cli/main.js';
+  const command = 'npx verity';
   console.log(`\n${pc.bold('Try next')}`);
-  console.log(`  ${command} sql demo-data/clinic --tenant clinic -c "SELECT first, last, birthdate, zip FROM patients LIMIT 5"`);
+  console.log(
+    `  ${command} sql demo-data/clinic --tenant clinic -c "SELECT first, last, birthdate, zip FROM patients LIMIT 5"`,
+  );
   console.log(`  ${command} sql demo-data/clinic --tenant clinic`);
   console.log(`  ${command} verify demo-data/damaged --key-file demo-data/clinic.key`);
 }
 
 const started = performance.now();
 try {
-  await step('An encrypted database with a key and a recovery code', createDatabase);
-  await step('Clinical CSV files, imported', importRecords);
-  await step('A correction, with who and why, and the past kept', correctAddress);
+  await step('An encrypted database', createDatabase);
+  await step('Clinical records, imported', importRecords);
+  await step('A correction, and the past kept', correctAddress);
   await step('Nothing readable on disk', searchForPlaintext);
-  await step('A process killed in the middle of an import', killAnImport);
-  await step('Verification, and one changed byte', verifyAndDamage);
+  await step('An import killed half-way', killAnImport);
+  await step('Verification', verifyAndDamage);
   summary();
-  console.log(pc.dim(`\n${((performance.now() - started) / 1000).toFixed(1)} s; everything lies in demo-data/.`));
+  console.log(
+    pc.dim(
+      `\n${((performance.now() - started) / 1000).toFixed(1)} s; everything lies in demo-data/.`,
+    ),
+  );
 } catch (error) {
   const what = error instanceof Error ? error.message : String(error);
   console.error(`\n${pc.red('The demo failed:')} this should hold, and does not: ${what}`);

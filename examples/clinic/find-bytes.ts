@@ -38,13 +38,18 @@ function formsOf(secret: string): { form: string; needle: Buffer }[] {
     { form: 'UTF-16', needle: Buffer.from(secret, 'utf16le') },
     { form: 'hex', needle: Buffer.from(hex) },
     { form: 'HEX', needle: Buffer.from(hex.toUpperCase()) },
-    ...[0, 1, 2].map((shift) => ({ form: 'base64', needle: Buffer.from(base64Inside(text, shift)) })),
+    ...[0, 1, 2].map((shift) => ({
+      form: 'base64',
+      needle: Buffer.from(base64Inside(text, shift)),
+    })),
   ];
 }
 
 /** The base64 characters that depend on `text` alone when `shift` other bytes stand before it. */
 function base64Inside(text: Buffer, shift: number): string {
-  const encoded = Buffer.concat([Buffer.alloc(shift), text]).toString('base64').replace(/=+$/, '');
+  const encoded = Buffer.concat([Buffer.alloc(shift), text])
+    .toString('base64')
+    .replace(/=+$/, '');
   const start = Math.ceil((shift * 8) / 6);
   const end = Math.floor(((shift + text.length) * 8) / 6);
   return encoded.slice(start, end);

@@ -13,7 +13,10 @@ export const linesPerBatch = 10;
 const batchesInFlight = 4;
 
 /** The lines of batch `batch`, from the file read over and over. */
-export function billingLines(records: readonly Record<string, string>[], batch: number): Record<string, string>[] {
+export function billingLines(
+  records: readonly Record<string, string>[],
+  batch: number,
+): Record<string, string>[] {
   return Array.from({ length: linesPerBatch }, (_line, index) => {
     const record = records[(batch * linesPerBatch + index) % records.length];
     return record as Record<string, string>;
@@ -41,7 +44,10 @@ async function importForEver(directory: string, keyFile: string, csvFile: string
     for (;;) {
       const batch = next++;
       const parameters = billingLines(records, batch).flatMap((record, line) => [
-        batch, line, record['CLAIMID'] ?? null, record['AMOUNT'] || null,
+        batch,
+        line,
+        record['CLAIMID'] ?? null,
+        record['AMOUNT'] || null,
       ]);
       await clinic.execute(insert, parameters, { actor: 'billing', reason: 'nightly load' });
       // Only now: the row is durable. Written at once, so that the parent knows what we know.

@@ -1,6 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { VerityError } from '../base/index.ts';
-import { type CommandOptions, Verity } from '../database/index.ts';
+import {
+  type CommandOptions,
+  type Progress,
+  type TenantHandle,
+  Verity,
+} from '../database/index.ts';
 import { usageError } from './failure.ts';
 import { type KeyOptions, keySourceOf, masterKeyOf } from './master-key.ts';
 import { type ProgressLine, startProgress } from './progress.ts';
@@ -24,23 +29,43 @@ export interface Invocation {
 
 /** Opens the database, which must exist. Times are read as microseconds, so that none is rounded. */
 export async function openDatabase(
-  invocation: Invocation, mode: 'write' | 'readOnly',
+  invocation: Invocation,
+  mode: 'write' | 'readOnly',
 ): Promise<Verity> {
   const { directory, options, terminal } = invocation;
   // Looked at first: with a wrong path, a missing key file would be the lesser part of the truth.
   assertDatabaseDirectory(directory);
-  const source = keySourceOf(directory, options, terminal);
+  const masterKey = await masterKeyOf(keySourceOf(directory, options, terminal), terminal);
+  const { onProgress, end } = segmentProgress(invocation, 'opening');
+  const readOnly = mode === 'readOnly';
   return Verity.open(directory, {
-    masterKey: await masterKeyOf(source, terminal),
+    masterKey,
     create: false,
-    readOnly: mode === 'readOnly',
+    readOnly,
     timestamps: 'microseconds',
-  });
+    onProgress,
+  }).finally(end);
+}
+
+/** The tenant of this name. Throws UNKNOWN_TENANT with what to do about it at a terminal. */
+export function tenantOf(invocation: Invocation, database: Verity, name: string): TenantHandle {
+  try {
+    return database.tenant(name);
+  } catch (error) {
+    if (!(error instanceof VerityError) || error.code !== 'UNKNOWN_TENANT') throw error;
+    throw new VerityError(
+      'UNKNOWN_TENANT',
+      `There is no tenant ${name} in ${invocation.directory}. \`verity status\` lists the tenants; ` +
+        'import, or a statement that writes, creates one.',
+      { cause: error, details: { tenant: name } },
+    );
+  }
 }
 
 /** Throws NO_DATABASE unless there is a directory with something in it. */
 export function assertDatabaseDirectory(directory: string): void {
-  if (directory === ':memory:') throw usageError('DIR must be a directory; :memory: is for programs only.');
+  if (directory === ':memory:')
+    throw usageError('DIR must be a directory; :memory: is for programs only.');
   if (existsSync(directory) && listing(directory).length > 0) return;
   throw new VerityError(
     'NO_DATABASE',
@@ -56,7 +81,10 @@ export function listing(directory: string): readonly string[] {
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? 'unknown';
     if (reason === 'ENOTDIR') {
-      throw new VerityError('NOT_A_DATABASE', `${directory} is a file, not a database directory. Check the path.`);
+      throw new VerityError(
+        'NOT_A_DATABASE',
+        `${directory} is a file, not a database directory. Check the path.`,
+      );
     }
     throw new VerityError('IO_ERROR', `Cannot read the directory ${directory}: ${reason}.`, {
       cause: error,
@@ -74,15 +102,21 @@ export function commandOptions(options: CommonOptions, reason?: string): Command
   };
 }
 
-/** Progress of a step whose total is known only when it reports. Nothing with --json. */
-export function progressReporter(
-  invocation: Invocation, label: string, unit: string,
-): { onProgress: (progress: { done: number; total: number }) => void; end: () => void } {
-  const quiet = invocation.options.json === true || invocation.terminal.stderr.isTTY !== true;
+/**
+ * Progress over the segments of the log, for steps that read all of it. Only on a terminal, and only
+ * when there are several.
+ */
+export function segmentProgress(
+  invocation: Invocation,
+  label: string,
+): { readonly onProgress: (progress: Progress) => void; readonly end: () => void } {
+  const { terminal, options } = invocation;
+  const isShown = options.json !== true && terminal.stderr.isTTY === true;
   let line: ProgressLine | undefined;
   return {
     onProgress: ({ done, total }) => {
-      line ??= startProgress({ terminal: invocation.terminal, label, total, unit, quiet });
+      if (!isShown || total < 2) return;
+      line ??= startProgress({ terminal, label, total, unit: 'segments', quiet: false });
       line.update(done);
     },
     end: () => line?.end(),

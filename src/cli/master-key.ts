@@ -12,7 +12,11 @@ export interface KeyOptions {
 }
 
 export type KeySource =
-  | { readonly kind: 'file'; readonly path: string; /** Named by --key-file. */ readonly isExplicit: boolean }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      /** Named by --key-file. */ readonly isExplicit: boolean;
+    }
   | { readonly kind: 'recoveryFile'; readonly path: string }
   | { readonly kind: 'environment' | 'passphrase' | 'recovery' };
 
@@ -29,8 +33,10 @@ export function keySourceOf(directory: string, options: KeyOptions, terminal: Te
   if (options.keyFile !== undefined && options.recoveryCodeFile !== undefined) {
     throw usageError('--key-file and --recovery-code-file exclude each other. Give one of them.');
   }
-  if (options.keyFile !== undefined) return { kind: 'file', path: options.keyFile, isExplicit: true };
-  if (options.recoveryCodeFile !== undefined) return { kind: 'recoveryFile', path: options.recoveryCodeFile };
+  if (options.keyFile !== undefined)
+    return { kind: 'file', path: options.keyFile, isExplicit: true };
+  if (options.recoveryCodeFile !== undefined)
+    return { kind: 'recoveryFile', path: options.recoveryCodeFile };
   if (isSet(terminal, 'VERITY_MASTER_KEY') || dotEnvNamesKey()) return { kind: 'environment' };
   if (isSet(terminal, 'VERITY_PASSPHRASE')) return { kind: 'passphrase' };
   if (isSet(terminal, 'VERITY_RECOVERY_CODE')) return { kind: 'recovery' };
@@ -38,7 +44,10 @@ export function keySourceOf(directory: string, options: KeyOptions, terminal: Te
 }
 
 /** The provider for a source. Throws KEY_MISSING, naming every way to give a key, when a file is absent. */
-export async function masterKeyOf(source: KeySource, terminal: Terminal): Promise<MasterKeyProvider> {
+export async function masterKeyOf(
+  source: KeySource,
+  terminal: Terminal,
+): Promise<MasterKeyProvider> {
   switch (source.kind) {
     case 'environment':
       return keys.fromEnv();
@@ -69,10 +78,14 @@ async function recoveryCode(path: string, terminal: Terminal): Promise<string> {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch (error) {
-    throw new VerityError('KEY_MISSING', `Cannot read the recovery code from ${path}. Check the path.`, {
-      cause: error,
-      details: { file: path },
-    });
+    throw new VerityError(
+      'KEY_MISSING',
+      `Cannot read the recovery code from ${path}. Check the path.`,
+      {
+        cause: error,
+        details: { file: path },
+      },
+    );
   }
 }
 

@@ -27,7 +27,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 integrity failure.`;
 /** The command line: verbs, options and help. Parsing throws CommanderError instead of exiting. */
 export function buildProgram(context: ProgramContext): Command {
   const program = new Command('verity')
-    .description('A system of record you can prove: an append-only, encrypted, hash-chained SQL database.')
+    .description(
+      'A system of record you can prove: an append-only, encrypted, hash-chained SQL database.',
+    )
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [verb]', 'show the help of a verb')
@@ -43,7 +45,10 @@ export function buildProgram(context: ProgramContext): Command {
   addHistory(program, context);
   addVerify(program, context);
   addStatus(program, context);
-  program.addHelpText('after', `${keyHelp}\n\nStart here:\n  $ verity init ./data\n  $ verity import ./data --tenant clinic patients.csv`);
+  program.addHelpText(
+    'after',
+    `${keyHelp}\n\nStart here:\n  $ verity init ./data\n  $ verity import ./data --tenant clinic patients.csv`,
+  );
   return program;
 }
 
@@ -71,12 +76,19 @@ function addCommonOptions(command: Command): Command {
   return command
     .option('--json', 'print one JSON document; errors as JSON on standard error')
     .option('--key-file <FILE>', 'file with the master key (default: DIR.key)')
-    .option('--recovery-code-file <FILE>', 'open with the recovery code in this file; - asks for it')
+    .option(
+      '--recovery-code-file <FILE>',
+      'open with the recovery code in this file; - asks for it',
+    )
     .option('--actor <NAME>', 'who does this; recorded with every change')
     .option('--reason <TEXT>', 'why; recorded with every change');
 }
 
-function invocationOf(context: ProgramContext, directory: string, options: CommonOptions): Invocation {
+function invocationOf(
+  context: ProgramContext,
+  directory: string,
+  options: CommonOptions,
+): Invocation {
   return { terminal: context.terminal, output: context.output, directory, options };
 }
 
@@ -84,7 +96,8 @@ function addInit(program: Command, context: ProgramContext): void {
   const command = addVerb(program, {
     name: 'init',
     summary: 'Create an encrypted database, its master key and a recovery code.',
-    example: '  $ verity init ./data\n  $ VERITY_PASSPHRASE="correct horse battery staple" verity init ./data',
+    example:
+      '  $ verity init ./data\n  $ VERITY_PASSPHRASE="correct horse battery staple" verity init ./data',
   });
   addCommonOptions(command).action(async (directory: string, options: CommonOptions) => {
     context.exit(await runInit(invocationOf(context, directory, options)));
@@ -102,13 +115,30 @@ function addImport(program: Command, context: ProgramContext): void {
       '  $ verity import ./data --tenant clinic --table visits --primary-key id encounters.csv',
   })
     .argument('<FILE...>', 'CSV files with a header line, in UTF-8')
-    .requiredOption('--tenant <NAME>', 'tenant that owns the tables; created if there is none of this name')
+    .requiredOption(
+      '--tenant <NAME>',
+      'tenant that owns the tables; created if there is none of this name',
+    )
     .option('--table <NAME>', 'table to load into (default: the name of the file)')
-    .option('--primary-key <COLUMN>', 'primary key of a new table (default: a column named id, if unique and never empty)');
-  interface Options extends CommonOptions { tenant: string; table?: string; primaryKey?: string }
+    .option(
+      '--primary-key <COLUMN>',
+      'primary key of a new table (default: a column named id, if unique and never empty)',
+    );
+  interface Options extends CommonOptions {
+    tenant: string;
+    table?: string;
+    primaryKey?: string;
+  }
   addCommonOptions(command).action(async (directory: string, files: string[], options: Options) => {
     const { tenant, table, primaryKey } = options;
-    context.exit(await runImport(invocationOf(context, directory, options), { tenant, files, table, primaryKey }));
+    context.exit(
+      await runImport(invocationOf(context, directory, options), {
+        tenant,
+        files,
+        table,
+        primaryKey,
+      }),
+    );
   });
 }
 
@@ -123,14 +153,34 @@ function addSql(program: Command, context: ProgramContext): void {
       '  $ verity sql ./data --tenant clinic --at 2024-05-31T12:00:00Z --format csv -c "SELECT * FROM patients"\n' +
       '  $ verity sql ./data --tenant clinic --actor "dr. jones" --reason "typing error" < fix.sql',
   })
-    .requiredOption('--tenant <NAME>', 'tenant to work on; created by the first statement that writes')
+    .requiredOption(
+      '--tenant <NAME>',
+      'tenant to work on; created by the first statement that writes',
+    )
     .option('-c, --command <SQL>', 'statements to run, separated by semicolons')
-    .option('--at <POSITION|TIME>', 'read as of a log position, or a time in ISO 8601 (UTC unless it has a zone)')
-    .addOption(new Option('--format <FORMAT>', 'form of the results (default: table)').choices(sqlFormats));
-  interface Options extends CommonOptions { tenant: string; command?: string; at?: string; format?: SqlFormat }
+    .option(
+      '--at <POSITION|TIME>',
+      'read as of a log position, or a time in ISO 8601 (UTC unless it has a zone)',
+    )
+    .addOption(
+      new Option('--format <FORMAT>', 'form of the results (default: table)').choices(sqlFormats),
+    );
+  interface Options extends CommonOptions {
+    tenant: string;
+    command?: string;
+    at?: string;
+    format?: SqlFormat;
+  }
   addCommonOptions(command).action(async (directory: string, options: Options) => {
     const { tenant, command: text, at, format } = options;
-    context.exit(await runSql(invocationOf(context, directory, options), { tenant, command: text, at, format }));
+    context.exit(
+      await runSql(invocationOf(context, directory, options), {
+        tenant,
+        command: text,
+        at,
+        format,
+      }),
+    );
   });
 }
 
@@ -138,12 +188,15 @@ function addHistory(program: Command, context: ProgramContext): void {
   const command = addVerb(program, {
     name: 'history',
     summary: 'Show every change of one row: position, time, who, why and what.',
-    example: '  $ verity history ./data --tenant clinic patients 3edac2e3-d223-6fae-d515-daf96ef6bc76',
+    example:
+      '  $ verity history ./data --tenant clinic patients 3edac2e3-d223-6fae-d515-daf96ef6bc76',
   })
     .argument('<TABLE>', 'table of the row')
     .argument('<KEY...>', 'values of its primary key, in key order')
     .requiredOption('--tenant <NAME>', 'tenant that owns the table');
-  interface Options extends CommonOptions { tenant: string }
+  interface Options extends CommonOptions {
+    tenant: string;
+  }
   addCommonOptions(command).action(
     async (directory: string, table: string, key: string[], options: Options) => {
       const request = { tenant: options.tenant, table, key };
@@ -155,7 +208,8 @@ function addHistory(program: Command, context: ProgramContext): void {
 function addVerify(program: Command, context: ProgramContext): void {
   const command = addVerb(program, {
     name: 'verify',
-    summary: 'Read every byte of the database and check it; exit code 3 if anything is not as it was written.',
+    summary:
+      'Read every byte of the database and check it; exit code 3 if anything is not as it was written.',
     example: '  $ verity verify ./data && echo intact',
   });
   addCommonOptions(command).action(async (directory: string, options: CommonOptions) => {

@@ -3,7 +3,11 @@ import { expect, test } from 'vitest';
 import { byteCount, count, startProgress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
 
-function fakeTerminal(isTTY: boolean): { terminal: Terminal; text: () => string; clock: { now: number } } {
+function fakeTerminal(isTTY: boolean): {
+  terminal: Terminal;
+  text: () => string;
+  clock: { now: number };
+} {
   const pieces: string[] = [];
   const clock = { now: 0 };
   const stderr = Object.assign(
@@ -16,7 +20,13 @@ function fakeTerminal(isTTY: boolean): { terminal: Terminal; text: () => string;
 
 test('without a terminal progress is a line now and then, and a last one with the rate', () => {
   const { terminal, text, clock } = fakeTerminal(false);
-  const progress = startProgress({ terminal, label: 'patients.csv', total: 5_000, unit: 'rows', quiet: false });
+  const progress = startProgress({
+    terminal,
+    label: 'patients.csv',
+    total: 5_000,
+    unit: 'rows',
+    quiet: false,
+  });
   clock.now = 1_000;
   progress.update(1_000);
   clock.now = 2_500;
@@ -32,7 +42,13 @@ test('without a terminal progress is a line now and then, and a last one with th
 
 test('on a terminal progress is a bar with rows per second', () => {
   const { terminal, text, clock } = fakeTerminal(true);
-  const progress = startProgress({ terminal, label: 'patients.csv', total: 10, unit: 'rows', quiet: false });
+  const progress = startProgress({
+    terminal,
+    label: 'patients.csv',
+    total: 10,
+    unit: 'rows',
+    quiet: false,
+  });
   clock.now = 2_000;
   progress.update(10);
   progress.end();
@@ -49,6 +65,15 @@ test('quiet progress prints nothing', () => {
 });
 
 test('figures are grouped and bytes scaled the same on every machine', () => {
-  expect([count(0), count(999), count(1_000), count(12_345_678)]).toEqual(['0', '999', '1,000', '12,345,678']);
-  expect([byteCount(9_999), byteCount(12_340), byteCount(5_000_000_000)]).toEqual(['9,999 bytes', '12.3 kB', '5.0 GB']);
+  expect([count(0), count(999), count(1_000), count(12_345_678)]).toEqual([
+    '0',
+    '999',
+    '1,000',
+    '12,345,678',
+  ]);
+  expect([byteCount(9_999), byteCount(12_340), byteCount(5_000_000_000)]).toEqual([
+    '9,999 bytes',
+    '12.3 kB',
+    '5.0 GB',
+  ]);
 });

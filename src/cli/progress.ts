@@ -56,7 +56,9 @@ class Lines implements ProgressLine {
   #line(now: number): void {
     const { label, total, unit, terminal } = this.#options;
     const rate = ratePerSecond(this.#done, now - this.#started);
-    terminal.stderr.write(`${label}: ${count(this.#done)} of ${count(total)} ${unit}, ${count(rate)} ${unit}/s\n`);
+    terminal.stderr.write(
+      `${label}: ${count(this.#done)} of ${count(total)} ${unit}, ${count(rate)} ${unit}/s\n`,
+    );
   }
 }
 
@@ -70,7 +72,8 @@ class Bar implements ProgressLine {
     this.#options = options;
     this.#started = options.terminal.now();
     const { label, unit, terminal } = options;
-    const name = label.length > labelWidth ? `…${label.slice(1 - labelWidth)}` : label.padEnd(labelWidth);
+    const name =
+      label.length > labelWidth ? `…${label.slice(1 - labelWidth)}` : label.padEnd(labelWidth);
     const settings: Options = {
       format: `${name} {bar} {shown} ${unit}, {rate} ${unit}/s`,
       stream: terminal.stderr,
@@ -78,9 +81,10 @@ class Bar implements ProgressLine {
       barIncompleteChar: '░',
       barsize: 24,
       fps: 12,
-      hideCursor: null,
-      // Colours of the bar stay those of the terminal.
-      forceRedraw: false,
+      // Nothing of the terminal to restore, so that Ctrl-C may end the process at once.
+      hideCursor: false,
+      linewrap: true,
+      gracefulExit: false,
     };
     this.#bar = new SingleBar(settings);
     this.#bar.start(Math.max(1, options.total), 0, this.#figures());

@@ -34,7 +34,8 @@ function asUsageError(error: CommanderError, args: readonly string[]): Error {
   const verb = args.find((arg) => !arg.startsWith('-'));
   const help = verb === undefined ? '`verity --help`' : `\`verity ${verb} --help\``;
   if (error.code === 'commander.help') return usageError('No verb was given. Try `verity --help`.');
-  if (error.code === 'commander.unknownCommand') return usageError(`${tidy(error.message)} Try \`verity --help\`.`);
+  if (error.code === 'commander.unknownCommand')
+    return usageError(`${tidy(error.message)} Try \`verity --help\`.`);
   return usageError(`${tidy(error.message)} Try ${help}.`);
 }
 

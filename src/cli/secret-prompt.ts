@@ -8,11 +8,22 @@ export async function readSecret(terminal: Terminal, question: string): Promise<
   const isTerminal = terminal.stdin.isTTY === true;
   if (isTerminal) terminal.stderr.write(question);
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: terminal.stdin, output: silent, terminal: isTerminal, historySize: 0 });
+  const lines = createInterface({
+    input: terminal.stdin,
+    output: silent,
+    terminal: isTerminal,
+    historySize: 0,
+  });
   try {
     return await new Promise<string>((resolve, reject) => {
-      const ended = new VerityError('KEY_MISSING', 'Nothing was entered. Type the recovery code or name its file.');
-      lines.once('line', resolve).once('close', () => reject(ended)).once('SIGINT', () => reject(ended));
+      const ended = new VerityError(
+        'KEY_MISSING',
+        'Nothing was entered. Type the recovery code or name its file.',
+      );
+      lines
+        .once('line', resolve)
+        .once('close', () => reject(ended))
+        .once('SIGINT', () => reject(ended));
     });
   } finally {
     lines.close();

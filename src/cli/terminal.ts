@@ -44,10 +44,15 @@ export class Output {
     }
     if (this.#failure === undefined) return;
     const { code } = this.#failure;
-    if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') throw new OutputClosed('standard output was closed');
-    throw new VerityError('IO_ERROR', `Cannot write the results: ${code}. Check where standard output goes.`, {
-      cause: this.#failure,
-    });
+    if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED')
+      throw new OutputClosed('standard output was closed');
+    throw new VerityError(
+      'IO_ERROR',
+      `Cannot write the results: ${code}. Check where standard output goes.`,
+      {
+        cause: this.#failure,
+      },
+    );
   }
 
   async line(text: string): Promise<void> {

@@ -52,14 +52,15 @@ export type Expression =
   | { readonly kind: 'in'; readonly type: ColumnType; readonly arg: Expression; readonly list: readonly Expression[]; readonly negated: boolean }
   | { readonly kind: 'case'; readonly type: ColumnType; readonly whens: readonly { readonly when: Expression; readonly then: Expression }[]; readonly otherwise: Expression };
 
-/** A literal in JSON: bigint and bytea values are wrapped because JSON has neither. */
-export type LiteralValue = null | boolean | number | string | { readonly bigint: string } | { readonly bytes: string } | { readonly number: 'NaN' | 'Infinity' | '-Infinity' };
+/** A literal in JSON: bigint and bytea values, and numbers that JSON has not, are wrapped. */
+export type LiteralValue = null | boolean | number | string | { readonly bigint: string } | { readonly bytes: string } | { readonly number: 'NaN' | 'Infinity' | '-Infinity' | '-0' };
 
 export function literalOf(value: Value): LiteralValue {
   if (typeof value === 'bigint') return { bigint: value.toString() };
   if (typeof value === 'number' && !Number.isFinite(value)) {
     return { number: Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity' };
   }
+  if (Object.is(value, -0)) return { number: '-0' };
   if (value instanceof Uint8Array) return { bytes: toHex(value) };
   return value;
 }

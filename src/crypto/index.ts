@@ -1,3 +1,4 @@
+export * from './aead.ts';
 export * from './checksum.ts';
 export * from './commitment.ts';
 export * from './hash.ts';

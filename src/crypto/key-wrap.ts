@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { concatBytes } from '../base/index.ts';
 import { SecretKey } from './secret-key.ts';
 
 const cipher = 'id-aes256-wrap-pad';
@@ -14,15 +15,19 @@ export function wrapKey(wrapping: SecretKey, key: SecretKey): Uint8Array {
 /** Unwraps what `wrapKey` made; undefined if it was not made with this wrapping key or was altered. */
 export function unwrapKey(wrapping: SecretKey, wrapped: Uint8Array): SecretKey | undefined {
   if (wrapped.length !== wrappedKeyBytes) return undefined;
+  const unwrap = createDecipheriv(cipher, wrapping.expose(), initialValue);
+  const parts: Uint8Array[] = [];
   try {
-    const unwrap = createDecipheriv(cipher, wrapping.expose(), initialValue);
-    const first = unwrap.update(wrapped);
-    const last = unwrap.final();
-    const bytes = new Uint8Array(Buffer.concat([first, last]));
-    first.fill(0);
-    last.fill(0);
-    return bytes.length === 32 ? new SecretKey(bytes) : undefined;
+    parts.push(unwrap.update(wrapped));
+    parts.push(unwrap.final());
+    // Not Buffer.concat: it takes memory of a pool, where a second copy of the key would stay.
+    const bytes = concatBytes(...parts);
+    if (bytes.length === 32) return new SecretKey(bytes);
+    bytes.fill(0);
+    return undefined;
   } catch {
     return undefined;
+  } finally {
+    for (const part of parts) part.fill(0);
   }
 }

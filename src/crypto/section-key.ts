@@ -1,11 +1,9 @@
-import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
-import { assert, concatBytes } from '../base/index.ts';
+import { assert } from '../base/index.ts';
+import { nonceBytes, openBytes, sealBytes } from './aead.ts';
 import { hkdf, hmac } from './kdf.ts';
 import { pae } from './pae.ts';
 import { constantTimeEqual, SecretKey } from './secret-key.ts';
 
-const nonceBytes = 12;
-export const tagBytes = 16;
 /** A key seals at most this many sections; then the writer starts a new sealing epoch. */
 export const sealsPerKeyMax = 2 ** 30;
 
@@ -48,32 +46,13 @@ export class SectionKey {
     assert(this.#seals < sealsPerKeyMax, 'a section key is rolled before its limit');
     this.#seals += 1;
     const nonce = hmac(this.#nonce, pae(aad, plaintext)).subarray(0, nonceBytes);
-    const cipher = createCipheriv('aes-256-gcm', this.#encryption.handle() as KeyObject, nonce, {
-      authTagLength: tagBytes,
-    });
-    cipher.setAAD(aad);
-    const body = cipher.update(plaintext);
-    cipher.final();
-    return { nonce, sealed: concatBytes(body, cipher.getAuthTag()) };
+    return { nonce, sealed: sealBytes(this.#encryption, nonce, aad, plaintext) };
   }
 
   /** The plaintext, or undefined if key commitment, tag or AAD do not fit. Nothing is handed out before the tag is checked. */
   open(aad: Uint8Array, commitment: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
     if (!constantTimeEqual(commitment, this.commitment)) return undefined;
-    if (sealed.length < tagBytes || nonce.length !== nonceBytes) return undefined;
-    const decipher = createDecipheriv(
-      'aes-256-gcm', this.#encryption.handle() as KeyObject, nonce, { authTagLength: tagBytes },
-    );
-    decipher.setAAD(aad);
-    decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
-    const plaintext = decipher.update(sealed.subarray(0, sealed.length - tagBytes));
-    try {
-      decipher.final();
-      return plaintext;
-    } catch {
-      plaintext.fill(0);
-      return undefined;
-    }
+    return openBytes(this.#encryption, nonce, aad, sealed);
   }
 
   wipe(): void {

@@ -1,4 +1,8 @@
 import { VerityError } from '../base/index.ts';
+import { checkOptions } from './arguments.ts';
+
+/** Node's timers take no more and would fire at once; in 24 days nobody waits any longer. */
+const timerMsMax = 2 ** 31 - 1;
 
 export interface Deadline {
   readonly signal?: AbortSignal | undefined;
@@ -7,9 +11,13 @@ export interface Deadline {
 
 /** Throws ABORTED if the caller has cancelled, INVALID_ARGUMENT for a bad time limit. */
 export function checkDeadline(deadline: Deadline): void {
+  checkOptions(deadline);
   const { signal, timeoutMs } = deadline;
-  if (timeoutMs !== undefined && !(timeoutMs > 0)) {
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new VerityError('INVALID_ARGUMENT', 'timeoutMs must be a positive number of milliseconds.');
+  }
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+    throw new VerityError('INVALID_ARGUMENT', 'signal must be an AbortSignal, such as that of an AbortController.');
   }
   if (signal?.aborted === true) throw new VerityError('ABORTED', 'The caller cancelled before anything was done.', { cause: signal.reason });
 }
@@ -23,7 +31,7 @@ export function withDeadline<T>(work: Promise<T>, deadline: Deadline, late: (why
   if (signal === undefined && timeoutMs === undefined) return work;
   return new Promise<T>((resolve, reject) => {
     const abort = (): void => settle(() => reject(late('aborted')));
-    const timer = timeoutMs === undefined ? undefined : setTimeout(() => settle(() => reject(late('timeout'))), timeoutMs);
+    const timer = timeoutMs === undefined || timeoutMs > timerMsMax ? undefined : setTimeout(() => settle(() => reject(late('timeout'))), timeoutMs);
     const settle = (finish: () => void): void => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);

@@ -2,6 +2,8 @@ import { sqlError, VerityError } from '../base/index.ts';
 import { loadParser, type ParsedStatement, parseScript } from '../sql/index.ts';
 
 const cachedTextsMax = 2_000;
+/** Longer texts are rarely sent twice, and 2,000 of them would fill the memory of all tenants. */
+const cachedTextLengthMax = 16_384;
 
 /** Parses each text once. Bounded; the oldest text goes first. */
 export class StatementCache {
@@ -20,6 +22,7 @@ export class StatementCache {
         details: { offset: (statements[1] as ParsedStatement).offset },
       });
     }
+    if (text.length > cachedTextLengthMax) return statement;
     if (this.#single.size >= cachedTextsMax) this.#single.delete(this.#single.keys().next().value as string);
     this.#single.set(text, statement);
     return statement;

@@ -10,6 +10,7 @@ import {
 } from '../kernel/index.ts';
 import { bindParameters, fromJs, type ParsedStatement, parseText, type PreparedQuery, typeName } from '../sql/index.ts';
 import type { ReadView } from '../store/index.ts';
+import { checkParameters, originOf } from './arguments.ts';
 import { ChangeFeed } from './changes.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
 import { rowBuilder, type TimestampForm } from './results.ts';
@@ -20,12 +21,16 @@ import type {
   TenantHandle, Transaction,
 } from './types.ts';
 
-const transactionAttemptsMax = 10;
-
 export interface TenantScope extends TransactionScope {
   readonly name: string;
   /** Key of the fingerprints of request ids. */
   readonly requestKey: SecretKey;
+}
+
+/** A query that is about to yield rows. */
+interface Opened {
+  readonly prepared: PreparedQuery;
+  readonly rows: ReturnType<PreparedQuery['run']>;
 }
 
 /** One tenant's tables and streams. Made by Verity.tenant and Verity.createTenant. */
@@ -50,6 +55,7 @@ export class Tenant implements TenantHandle {
     sql: string, parameters: readonly SqlParameter[] = [], options: CommandOptions = {},
   ): Promise<ExecuteResult<R>> {
     checkDeadline(options);
+    checkParameters(parameters);
     const statement = this.#statements.parse(sql);
     if (statement.kind === 'select') {
       const result = await this.query<R>(sql, parameters, options);
@@ -74,6 +80,7 @@ export class Tenant implements TenantHandle {
     sql: string, parameters: readonly SqlParameter[] = [], options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
     checkDeadline(options);
+    checkParameters(parameters);
     return this.#read<R>(this.#statements.parse(sql), parameters, undefined);
   }
 
@@ -81,6 +88,7 @@ export class Tenant implements TenantHandle {
     sql: string, parameters: readonly SqlParameter[], at: bigint | Date, options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
     checkDeadline(options);
+    checkParameters(parameters);
     const statement = this.#statements.parse(sql);
     if (statement.asOf !== undefined) {
       throw new VerityError('INVALID_ARGUMENT', 'The statement names a position itself; give it either there or to queryAt().');
@@ -88,44 +96,24 @@ export class Tenant implements TenantHandle {
     return this.#read<R>(statement, parameters, this.#positionOf(at));
   }
 
-  async *stream<R extends Row = Row>(
+  stream<R extends Row = Row>(
     sql: string, parameters: readonly SqlParameter[] = [], options: QueryOptions = {},
   ): AsyncGenerator<R, undefined> {
-    checkDeadline(options);
-    const statement = this.#statements.parse(sql);
-    this.#engine.checkOpen();
-    this.#engine.catchUp();
-    const position = this.#asOf(statement, parameters) ?? this.#engine.committedPosition;
-    const { prepared, rows } = this.#run(statement, parameters, this.#engine.state.store.viewAt(position));
-    const builder = rowBuilder(prepared.columns, this.#timestamps);
-    for (let next = rows.next(); next.done !== true; next = rows.next()) {
-      yield builder.build(next.value) as R;
-      if (options.signal?.aborted === true) throw new VerityError('ABORTED', 'The caller cancelled while rows were read.');
+    // Parameters and position are those of the call, whenever the first row is asked for; errors come then.
+    let opened: Opened;
+    try {
+      opened = this.#openStream(sql, parameters, options);
+    } catch (error) {
+      return failing(error);
     }
-    return undefined;
+    return this.#streamed<R>(opened, options);
   }
 
   async transaction<T>(body: (tx: Transaction) => Promise<T>, options: CommandOptions = {}): Promise<T> {
     checkDeadline(options);
-    const origin = this.#origin(options);
-    for (let attempt = 1; ; attempt++) {
-      this.#engine.checkWritable();
-      const transaction = new OpenTransaction(this.#scope);
-      let result: T;
-      try {
-        result = await withDeadline(body(transaction), options, transactionLate);
-      } catch (error) {
-        transaction.abandon();
-        throw error;
-      }
-      try {
-        await withDeadline(this.#engine.submit(transaction.finish(origin)), options, commandLate);
-        return result;
-      } catch (error) {
-        const again = error instanceof VerityError && error.code === 'TRANSACTION_CONFLICT' && attempt < transactionAttemptsMax;
-        if (!again) throw error;
-      }
-    }
+    if (typeof body !== 'function') throw new VerityError('INVALID_ARGUMENT', 'transaction() takes a function of the transaction.');
+    const attempts = new TransactionAttempts(this.#scope, this.#origin(options));
+    return withDeadline(attempts.run(body), options, (why) => attempts.stop(why));
   }
 
   async append(
@@ -139,7 +127,8 @@ export class Tenant implements TenantHandle {
     const { expectedVersion } = options;
     const result: CommandResult = await withDeadline(
       this.#engine.submit({
-        kind: 'append', tenant: this.#id, stream, events: events.map(encodeData), origin: this.#origin(options),
+        // Not map(), which skips the holes of a sparse array.
+        kind: 'append', tenant: this.#id, stream, events: Array.from(events, encodeData), origin: this.#origin(options),
         expectedVersion: expectedVersion === undefined ? undefined : parsePosition(expectedVersion),
       }),
       options, commandLate,
@@ -203,6 +192,26 @@ export class Tenant implements TenantHandle {
     }));
   }
 
+  #openStream(sql: string, parameters: readonly SqlParameter[], options: QueryOptions): Opened {
+    checkDeadline(options);
+    checkParameters(parameters);
+    const statement = this.#statements.parse(sql);
+    this.#engine.checkOpen();
+    this.#engine.catchUp();
+    const position = this.#asOf(statement, parameters) ?? this.#engine.committedPosition;
+    return this.#run(statement, parameters, this.#engine.state.store.viewAt(position));
+  }
+
+  async *#streamed<R extends Row>({ prepared, rows }: Opened, { signal }: QueryOptions): AsyncGenerator<R, undefined> {
+    const builder = rowBuilder(prepared.columns, this.#timestamps);
+    for (let next = rows.next(); next.done !== true; next = rows.next()) {
+      if (signal?.aborted === true) throw new VerityError('ABORTED', 'The caller cancelled while rows were read.');
+      this.#engine.checkOpen();
+      yield builder.build(next.value) as R;
+    }
+    return undefined;
+  }
+
   #read<R extends Row>(
     statement: ParsedStatement, parameters: readonly SqlParameter[], at: Position | undefined,
   ): QueryResult<R> {
@@ -220,7 +229,7 @@ export class Tenant implements TenantHandle {
     };
   }
 
-  #run(statement: ParsedStatement, parameters: readonly SqlParameter[], view: ReadView): { prepared: PreparedQuery; rows: ReturnType<PreparedQuery['run']> } {
+  #run(statement: ParsedStatement, parameters: readonly SqlParameter[], view: ReadView): Opened {
     const { state, now } = this.#engine;
     const prepared = state.prepare(this.#id, statement, view);
     if (prepared.kind !== 'query') {
@@ -279,29 +288,8 @@ export class Tenant implements TenantHandle {
   }
 
   #origin(options: CommandOptions): CommandOrigin {
-    const { actor, reason, requestId } = options;
-    if (actor === undefined && reason === undefined && requestId === undefined) return noOrigin;
-    return {
-      ...(actor !== undefined && { actor: checkedText('actor', actor) }),
-      ...(reason !== undefined && { reason: checkedText('reason', reason) }),
-      ...(requestId !== undefined && { request: this.#fingerprint(checkedText('requestId', requestId)) }),
-    };
+    return originOf(options, (requestId) => requestFingerprint(this.#scope.requestKey, this.#id, requestId));
   }
-
-  #fingerprint(requestId: string): Uint8Array {
-    const size = utf8Length(requestId);
-    if (size === 0 || size > limits.requestIdBytesMax) {
-      throw new VerityError('INVALID_ARGUMENT', `A requestId must have 1 to ${limits.requestIdBytesMax} bytes; this one has ${size}.`);
-    }
-    return hmac(this.#scope.requestKey, utf8Encode(`${this.#id}:${requestId}`)).slice(0, 16);
-  }
-}
-
-const noOrigin: CommandOrigin = {};
-
-function checkedText(what: string, value: unknown): string {
-  if (typeof value !== 'string') throw new VerityError('INVALID_ARGUMENT', `${what} must be a string.`);
-  return value;
 }
 
 function checkStandalone(statement: ParsedStatement): void {
@@ -310,19 +298,18 @@ function checkStandalone(statement: ParsedStatement): void {
   }
 }
 
-function transactionLate(why: 'aborted' | 'timeout'): VerityError {
-  return why === 'aborted'
-    ? new VerityError('ABORTED', 'The caller cancelled the transaction; nothing of it was committed.')
-    : new VerityError('TIMEOUT', 'The time limit ran out within the transaction; nothing of it was committed.');
-}
-
 function parseDigits(text: string): bigint {
   if (!/^\d{1,16}$/.test(text)) throw new VerityError('INVALID_ARGUMENT', 'A log position is a whole number.');
   return BigInt(text);
 }
 
 function encodeData(data: unknown): Uint8Array {
-  const text = JSON.stringify(data) as string | undefined;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data);
+  } catch {
+    // The error would quote the event.
+  }
   if (text === undefined) throw new VerityError('INVALID_ARGUMENT', 'An event must be a JSON value.');
   return utf8Encode(text);
 }
@@ -332,4 +319,8 @@ function countRows(view: ReadView, tree: ReturnType<typeof treeOf>): number {
   let count = 0;
   while (cursor.next() !== undefined) count += 1;
   return count;
+}
+
+async function* failing(error: unknown): AsyncGenerator<never, undefined> {
+  throw error;
 }

@@ -1,7 +1,7 @@
-import { type LeafIndex, type Position, type TenantId, VerityError } from '../base/index.ts';
+import { type LeafIndex, type Position, type TenantId, utf8Length, VerityError } from '../base/index.ts';
 import type { Engine } from '../engine/index.ts';
 import {
-  type Command, type CommandOrigin, executionContext, Overlay, rowChanges, TrackingView, type VersionedView,
+  checkCommandSize, type Command, type CommandOrigin, executionContext, Overlay, rowChanges, TrackingView, type VersionedView,
 } from '../kernel/index.ts';
 import { bindParameters, type ExecutionContext, type PreparedStatement, type RowChange } from '../sql/index.ts';
 import { rowBuilder, type TimestampForm } from './results.ts';
@@ -29,6 +29,8 @@ export class OpenTransaction implements Transaction {
   readonly #context: ExecutionContext;
   readonly #changes: RowChange[] = [];
   readonly #texts: string[] = [];
+  /** Bytes of `#changes` and `#texts`. */
+  #bytes = 0;
   #ended = false;
 
   constructor(scope: TransactionScope) {
@@ -52,8 +54,11 @@ export class OpenTransaction implements Transaction {
       return this.#result(rows.length, rows, builder.columns);
     }
     const outcome = prepared.run(this.#view, values, this.#context);
+    if (outcome.changes.length > 0) {
+      this.#reserve(outcome.changes, normalized);
+      this.#texts.push(normalized);
+    }
     for (const change of outcome.changes) this.#buffer(change);
-    if (outcome.changes.length > 0) this.#texts.push(normalized);
     return this.#result(outcome.rowCount, outcome.rows.map((row) => builder.build(row)) as R[], builder.columns);
   }
 
@@ -90,6 +95,14 @@ export class OpenTransaction implements Transaction {
       throw new VerityError('UNSUPPORTED_SQL', 'AS OF cannot be used within a transaction, which reads at its own snapshot. Use queryAt().', { details: { offset: statement.offset } });
     }
     return { prepared: engine.state.prepare(tenant, statement, this.#local), normalized: statement.normalized };
+  }
+
+  /** Refuses a statement whole, before memory is taken, with which the transaction could not be committed. */
+  #reserve(changes: readonly RowChange[], text: string): void {
+    let bytes = this.#bytes + utf8Length(text);
+    for (const { key, row } of changes) bytes += key.length + (row?.length ?? 0);
+    checkCommandSize(this.#changes.length + changes.length, bytes);
+    this.#bytes = bytes;
   }
 
   #buffer(change: RowChange): void {

@@ -178,9 +178,8 @@ export class Verity {
   async addRecoveryCode(): Promise<string> {
     this.#engine.checkWritable();
     const code = generateRecoveryCode();
-    const { keyring, root } = this.#engine.hierarchy;
-    keyring.addSlot(await fromRecoveryCode(code).wrap(root));
-    this.#engine.storeKeyring();
+    const slot = await fromRecoveryCode(code).wrap(this.#engine.hierarchy.root);
+    this.#engine.storeKeyring((keyring) => keyring.addSlot(slot));
     return code;
   }
 
@@ -193,9 +192,9 @@ export class Verity {
     } finally {
       this.#requestKey.wipe();
       this.#parts.lock?.release();
+      // Callers of commands that were under way get their answers before close() returns.
+      await new Promise<void>((resolve) => this.#parts.host.scheduler.defer(resolve));
     }
-    // Callers of commands that were under way get their answers before close() returns.
-    await new Promise<void>((resolve) => this.#parts.host.scheduler.defer(resolve));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

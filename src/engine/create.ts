@@ -7,7 +7,7 @@ import {
 import type { EngineHost } from './host.ts';
 import { encodeIdentity, type Identity } from './identity.ts';
 import { Keyring } from './keyring.ts';
-import { startSegment } from './log-writer.ts';
+import { publishSegment, writeSegment } from './log-writer.ts';
 
 export type DirectoryState = 'absent' | 'empty' | 'unfinished' | 'database';
 
@@ -60,7 +60,7 @@ export async function createDatabase(host: EngineHost, provider: MasterKeyProvid
     keyring.addSlot(await provider.wrap(root));
     keyring.addTenant(systemTenant, root, entropy);
     replaceFile(disk, keyringPath, keyring.encode(root));
-    startSegment(disk, emptyLogHead(identity.logId));
+    publishSegment(disk, writeSegment(disk, emptyLogHead(identity.logId)));
     disk.flushDirectory('');
     replaceFile(disk, identityPath, identityBytes);
   } finally {

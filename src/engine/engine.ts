@@ -5,18 +5,19 @@ import {
 import { encodeEvent, type LogEvent, Writer } from '../codec/index.ts';
 import { type Command, decide, type KernelState, type Outcome } from '../kernel/index.ts';
 import {
-  type BuiltFrame, digestsBytes, FrameBuilder, type FrameKind, leafBytes, logicalHeaderFixedBytes,
+  type BuiltFrame, digestsBytes, FrameBuilder, frameBytesMax, type FrameKind, leafBytes, logicalHeaderFixedBytes,
   type LogHead, physicalHeaderBytes, sectionHeaderBytes, sectionOrderBytes,
 } from '../log/index.ts';
 import { tagBytes } from '../crypto/index.ts';
 import { type CommandResult, CommitQueue, type Waiting } from './commit-queue.ts';
-import { keyringPath, replaceFile } from './files.ts';
+import { keyringPath, smallFileBytesMax, writeTemporary } from './files.ts';
 import type { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
 import { type KeyHierarchy, SealingEpoch } from './key-hierarchy.ts';
+import type { Keyring } from './keyring.ts';
 import type { LogIndex } from './log-index.ts';
 import { LogReader } from './log-reader.ts';
-import { type LogWriter, startSegment } from './log-writer.ts';
+import { type LogWriter, publishSegment, writeSegment } from './log-writer.ts';
 
 /** A frame is flushed early when it has gathered this much, so that memory stays bounded. */
 const frameBytesTarget = 4 << 20;
@@ -70,6 +71,9 @@ export class Engine {
   #poison: VerityError | undefined;
   #closed = false;
   #cancelMark: (() => void) | undefined;
+  /** The digest of a keyring that no durable frame names yet, and whether the frame being gathered does. */
+  #unloggedKeyring: Uint8Array | undefined;
+  #keyringGathered = false;
   readonly #commitListeners = new Set<() => void>();
 
   constructor(parts: EngineParts) {
@@ -150,7 +154,8 @@ export class Engine {
       case 'rejected':
         return this.#afterDecided(() => reject(decision.error), reject);
       case 'unchanged': {
-        const position = this.state.decidedPosition;
+        // What waits will be committed or take this reply along; what was dropped has left a gap behind it.
+        const position = this.#queue.size === 0 ? this.committedPosition : this.state.decidedPosition;
         return this.#afterDecided(() => resolve({ position, outcome: decision.outcome }), reject);
       }
       case 'accepted':
@@ -213,13 +218,16 @@ export class Engine {
     this.#cancelMark?.();
     try {
       this.#ensureKeys();
-      this.#writer.reserve(this.#frameBytesMax());
+      const bytesMax = this.#frameBytesMax();
+      // Readers refuse a longer one, so it must never be acknowledged.
+      assert(bytesMax <= frameBytesMax, 'commands are bounded so that a frame is');
+      this.#writer.reserve(bytesMax);
     } catch (error) {
       this.#refuse(error);
       return;
     }
     try {
-      this.#writeFrame('data');
+      this.#writeFrame('data', this.#build('data'));
       this.#commitQueued();
       if (this.#writer.full) this.#roll();
     } catch (error) {
@@ -238,44 +246,90 @@ export class Engine {
   /** Tenants that write for the first time get keys, durable in the keyring before the frame that uses them. */
   #ensureKeys(): void {
     const { keyring, root } = this.hierarchy;
-    let changed = false;
-    for (const tenant of this.#builder.tenants) {
-      if (keyring.has(tenant)) continue;
-      keyring.addTenant(tenant, root, this.#host.entropy);
-      changed = true;
+    const without = [...this.#builder.tenants].filter((tenant) => !keyring.has(tenant));
+    if (without.length > 0) {
+      this.storeKeyring((next) => {
+        for (const tenant of without) next.addTenant(tenant, root, this.#host.entropy);
+      });
+    } else if (this.#unloggedKeyring !== undefined && !this.#keyringGathered) {
+      this.#gatherKeyring(this.#unloggedKeyring);
     }
-    if (changed) this.storeKeyring();
   }
 
-  /** Replaces the keyring file under the next generation and logs generation and digest with the next frame. */
-  storeKeyring(): void {
+  /**
+   * Replaces the keyring file by a changed one of the next generation, and logs generation and digest with the
+   * next frame. If that fails the keyring in use stays as it was: nothing may be sealed under keys that only
+   * memory holds.
+   */
+  storeKeyring(change: (keyring: Keyring) => void): void {
+    this.checkWritable();
     const { keyring, root } = this.hierarchy;
-    keyring.generation += 1;
-    const bytes = keyring.encode(root);
-    replaceFile(this.#host.disk, keyringPath, bytes);
-    this.logKeyring(keyring.digest(bytes));
+    const next = keyring.copy();
+    change(next);
+    next.generation += 1;
+    const bytes = next.encode(root);
+    if (bytes.length > smallFileBytesMax) {
+      throw new VerityError('COMMAND_TOO_LARGE', `The keyring would exceed ${smallFileBytesMax} bytes; put further tenants into another database.`);
+    }
+    this.#replaceKeyring(bytes);
+    this.hierarchy.replaceKeyring(next);
+    this.logKeyring(next.digest(bytes));
   }
 
-  /** Gathers the record that names the keyring's generation and digest. */
+  #replaceKeyring(bytes: Uint8Array): void {
+    const { disk } = this.#host;
+    const temporary = writeTemporary(disk, keyringPath, bytes);
+    let renamed = false;
+    try {
+      disk.rename(temporary, keyringPath);
+      renamed = true;
+      disk.flushDirectory('');
+    } catch (error) {
+      // Which of the two keyrings a crash would leave is not known from here on.
+      if (renamed || !isDiskFull(error)) this.#fail(error);
+      throw error;
+    }
+  }
+
+  /** Logs the keyring's generation and digest: with the next frame, or the one after if that is refused. */
   logKeyring(digest: Uint8Array): void {
+    this.#unloggedKeyring = digest;
+    this.#gatherKeyring(digest);
+  }
+
+  #gatherKeyring(digest: Uint8Array): void {
     const command: Command = {
       kind: 'keyringChanged', generation: this.hierarchy.keyring.generation, digest, origin: {},
     };
     const decision = decide(this.state, command, { time: this.now });
     assert(decision.kind === 'accepted', 'a keyring record is always accepted');
     const changes = this.#gather(decision.events);
+    this.#keyringGathered = true;
     const ignore = (): void => undefined;
     this.#queue.add({ position: decision.position, changes, succeed: ignore, fail: ignore });
     this.#schedule();
   }
 
-  #writeFrame(kind: FrameKind): void {
+  /** Writes and flushes a frame that there is room for. */
+  #writeFrame(kind: FrameKind, frame: BuiltFrame): void {
     assert(this.#writer !== undefined, 'only a writer writes frames');
-    const frame = this.#build(kind);
-    if (kind !== 'data') this.#writer.reserve(frame.bytes.length);
     const offset = this.#writer.tail;
     this.#writer.append(frame.bytes);
     this.#advance(kind, frame, offset);
+  }
+
+  /** Writes a frame without events. False if the disk is full: then nothing was written. */
+  #writeEmptyFrame(kind: 'mark' | 'close'): boolean {
+    assert(this.#writer !== undefined, 'only a writer writes frames');
+    const frame = this.#build(kind);
+    try {
+      this.#writer.reserve(frame.bytes.length);
+    } catch (error) {
+      if (isDiskFull(error)) return false;
+      throw error;
+    }
+    this.#writeFrame(kind, frame);
+    return true;
   }
 
   #build(kind: FrameKind): BuiltFrame {
@@ -308,7 +362,7 @@ export class Engine {
     assert(this.#epoch !== undefined && this.#writer !== undefined, 'a frame was written under an epoch');
     const op = (this.#head.op + 1) as Op;
     const timestamp = this.state.timeAt(this.#head.timestamp);
-    this.#index.add({ path: this.#writer.path, offset, position: (this.#head.position + 1) as Position, timestamp });
+    this.#index.add({ path: this.#writer.path, offset, op, position: (this.#head.position + 1) as Position, timestamp });
     this.#head = {
       logId: this.#head.logId,
       op,
@@ -328,6 +382,8 @@ export class Engine {
       if (changes !== undefined) this.state.commit(position, changes);
     }
     assert(this.state.store.appliedPosition === this.#head.position, 'a durable frame is applied whole');
+    if (this.#keyringGathered) this.#unloggedKeyring = undefined;
+    this.#keyringGathered = false;
     // A loop of microtasks alone would starve timers and sockets.
     this.#host.scheduler.defer(() => {
       for (const { succeed } of waiting) succeed();
@@ -338,22 +394,28 @@ export class Engine {
   #roll(): void {
     assert(this.#writer !== undefined, 'only a writer rolls segments');
     const end = this.#build('end');
-    this.#writer.reserve(end.bytes.length);
-    const offset = this.#writer.tail;
     const after: LogHead = { ...this.#head, op: (this.#head.op + 1) as Op, chainHash: end.chainHash };
+    let path: string;
+    try {
+      this.#writer.reserve(end.bytes.length);
+      path = writeSegment(this.#host.disk, after);
+    } catch (error) {
+      // On a full disk the segment grows on; the next frame tries again.
+      if (isDiskFull(error)) return;
+      throw error;
+    }
     // The next segment is durable before the end frame that promises it.
-    const path = startSegment(this.#host.disk, after);
-    this.#writer.append(end.bytes);
-    this.#advance('end', end, offset);
+    publishSegment(this.#host.disk, path);
+    this.#writeFrame('end', end);
     this.#writer.continueIn(path);
   }
 
   #mark(): void {
     if (this.#closed || this.#poison !== undefined || this.#queue.size > 0 || this.#head.lastKind !== 'data') return;
     try {
-      this.#writeFrame('mark');
+      this.#writeEmptyFrame('mark');
     } catch (error) {
-      if (!isDiskFull(error)) this.#fail(error);
+      this.#fail(error);
     }
   }
 
@@ -376,6 +438,7 @@ export class Engine {
 
   #dropAll(errorFor: (waiting: Waiting) => VerityError): void {
     this.#builder.drop();
+    this.#keyringGathered = false;
     this.state.drop(this.#head.leafCount as LeafIndex);
     const waiting = this.#queue.takeAll();
     this.#host.scheduler.defer(() => {
@@ -399,17 +462,14 @@ export class Engine {
   }
 
   #closeLog(writer: LogWriter): void {
-    if (this.#head.op > 0 && this.#head.lastKind !== 'close') {
-      try {
-        this.#writeFrame('close');
-      } catch (error) {
-        writer.abandon();
-        // On a full disk the next open takes this for a crash; nothing acknowledged is lost.
-        if (isDiskFull(error)) return;
-        throw error;
-      }
+    let clean = false;
+    try {
+      clean = this.#head.op === 0 || this.#head.lastKind === 'close' || this.#writeEmptyFrame('close');
+    } finally {
+      // On a full disk the next open takes this for a crash; nothing acknowledged is lost.
+      if (!clean) writer.abandon();
     }
-    writer.close();
+    if (clean) writer.close();
   }
 }
 

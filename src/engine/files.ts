@@ -6,7 +6,8 @@ export const identityPath = 'verity.json';
 export const keyringPath = 'keyring';
 export const logDirectory = 'log';
 export const temporarySuffix = '.tmp';
-const smallFileBytesMax = 64 << 20;
+/** The longest verity.json or keyring. */
+export const smallFileBytesMax = 64 << 20;
 const segmentFileBytesMax = 256 << 20;
 
 /** Names at the root that belong to a database; anything else there is not ours. */
@@ -36,8 +37,26 @@ function readFrom(file: DiskFile, offset: number, bytesMax: number): Uint8Array 
   return read === bytes.length ? bytes : bytes.subarray(0, read);
 }
 
+/** Reads the first `count` bytes of a file, or fewer if it is shorter or not there. */
+export function readStart(disk: Disk, path: string, count: number): Uint8Array {
+  if (!disk.exists(path)) return new Uint8Array();
+  const file = disk.open(path, 'read');
+  try {
+    const bytes = new Uint8Array(count);
+    return bytes.subarray(0, file.read(bytes, 0));
+  } finally {
+    file.close();
+  }
+}
+
 /** Replaces a file so that after a crash either the old or the new bytes are there. */
 export function replaceFile(disk: Disk, path: string, bytes: Uint8Array): void {
+  disk.rename(writeTemporary(disk, path, bytes), path);
+  disk.flushDirectory(directoryOf(path));
+}
+
+/** Writes and flushes what is to replace `path`, beside it; returns its path. Nothing else changes. */
+export function writeTemporary(disk: Disk, path: string, bytes: Uint8Array): string {
   const temporary = path + temporarySuffix;
   if (disk.exists(temporary)) disk.remove(temporary);
   const file = disk.open(temporary, 'create');
@@ -47,8 +66,7 @@ export function replaceFile(disk: Disk, path: string, bytes: Uint8Array): void {
   } finally {
     file.close();
   }
-  disk.rename(temporary, path);
-  disk.flushDirectory(directoryOf(path));
+  return temporary;
 }
 
 function directoryOf(path: string): string {

@@ -1,10 +1,10 @@
 import type { Op } from '../base/index.ts';
 import {
-  advance, type CheckedFrame, checkSegmentHeader, type LogHead, segmentHeaderBytes, walkSegment,
+  advance, type CheckedFrame, checkSegmentHeader, isProblem, type LogHead, segmentHeaderBytes, walkSegment,
 } from '../log/index.ts';
 import { readWhole, segmentPaths } from './files.ts';
 import { checkAuthentic, readKeyFiles } from './key-files.ts';
-import { applyFrame, corruption, type Replay } from './replay.ts';
+import { applyFrame, corruption, decodeFrame, type Replay } from './replay.ts';
 
 /**
  * Follows the log of a running owner: applies the frames that a later frame says are durable, and
@@ -55,10 +55,22 @@ export class Follower {
       },
     );
     if (walked.end.kind === 'damaged') throw corruption(path, walked.end.problem);
-    const closed = walked.head.lastKind === 'close' || walked.head.lastKind === 'end';
-    const durable = closed ? walked.head.op : walked.head.durableHead;
+    const newest = pending.at(-1);
+    if (newest === undefined) return;
+    this.#checkSealed(path, newest);
+    const { op, kind, durableHead } = newest.frame.header;
+    const durable = kind === 'close' || kind === 'end' ? op : durableHead;
     for (const { frame, offset } of pending) {
       if (!this.#applyOne(path, frame, offset, durable)) return;
+    }
+  }
+
+  /** Only a frame that the owner sealed tells what is durable; it also vouches for all that its chain hash continues. */
+  #checkSealed(path: string, { frame, offset }: { readonly frame: CheckedFrame; readonly offset: number }): void {
+    this.#learnKeys(frame);
+    const events = decodeFrame(this.#replay.hierarchy, frame);
+    if (frame.sections.length === 0 || isProblem(events)) {
+      throw corruption(path, { code: 'AUTHENTICATION_FAILED', offset, what: 'A frame that nobody sealed lies' });
     }
   }
 

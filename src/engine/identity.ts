@@ -28,6 +28,8 @@ interface IdentityFile {
   readonly mac: string;
 }
 
+/** Far more than encodeIdentity writes. */
+const identityBytesMax = 4096;
 const macPurpose = 'veritydb/identity-mac/v1';
 
 export function encodeIdentity(identity: Identity, root: SecretKey): Uint8Array {
@@ -59,6 +61,8 @@ export function decodeIdentity(bytes: Uint8Array): Identity | IdentityProblem {
   const damaged = (offset: number): IdentityProblem => ({
     code: 'CHECKSUM_MISMATCH', offset, what: 'Bytes that were not written so lie',
   });
+  // A crafted one could nest deeper than JSON.stringify can follow.
+  if (bytes.length > identityBytesMax) return damaged(identityBytesMax);
   const file = parse(bytes);
   if (file === undefined) return damaged(0);
   if (file.format === 'veritydb' && file.revision !== formatRevision && checksumHolds(file)) {
@@ -66,7 +70,10 @@ export function decodeIdentity(bytes: Uint8Array): Identity | IdentityProblem {
   }
   const logId = fromHex(file.logId);
   const instanceId = fromHex(file.instanceId);
+  const mac = fromHex(file.mac);
   if (logId?.length !== 16 || instanceId?.length !== 16 || file.algorithm !== 'aes-256-gcm') return damaged(0);
+  // One MAC has one spelling.
+  if (mac === undefined || toHex(mac) !== file.mac) return damaged(0);
   const canonical = utf8Encode(`${JSON.stringify(file, undefined, 2)}\n`);
   const difference = firstDifference(bytes, canonical);
   if (difference !== undefined) return damaged(difference);

@@ -1,6 +1,7 @@
-import { CorruptionError, type Disk, VerityError } from '../base/index.ts';
+import { CorruptionError, type Disk, type LogId, VerityError } from '../base/index.ts';
 import type { MasterKeyProvider, SecretKey } from '../crypto/index.ts';
-import { identityPath, keyringPath, readWhole } from './files.ts';
+import { decodeSegmentHeader, segmentHeaderBytes } from '../log/index.ts';
+import { identityPath, keyringPath, readStart, readWhole, segmentPaths } from './files.ts';
 import { decodeIdentity, firstDifference, identityIsAuthentic } from './identity.ts';
 import { KeyHierarchy } from './key-hierarchy.ts';
 import { decodeKeyring, Keyring, keyringIsAuthentic } from './keyring.ts';
@@ -39,14 +40,25 @@ export function readKeyFiles(disk: Disk): KeyFiles {
     const offset = identity.code === 'CHECKSUM_MISMATCH' ? firstDifference(identityBytes, keyring.identity) : undefined;
     throw new CorruptionError(identity.code, identityPath, offset ?? identity.offset, identity.what);
   }
-  if (firstDifference(identity.logId, keyring.logId) !== undefined) {
-    throw new CorruptionError('FOREIGN_FILE', keyringPath, 8, 'The keyring of another database lies');
-  }
   const difference = firstDifference(identityBytes, keyring.identity);
+  if (firstDifference(identity.logId, keyring.logId) !== undefined) {
+    // The log tells which of the two was put here.
+    const keyringBelongs = logIdOnDisk(disk)?.every((byte, index) => byte === keyring.logId[index]) ?? false;
+    throw keyringBelongs
+      ? new CorruptionError('FOREIGN_FILE', identityPath, difference ?? 0, 'The verity.json of another database lies')
+      : new CorruptionError('FOREIGN_FILE', keyringPath, 8, 'The keyring of another database lies');
+  }
   if (difference !== undefined) {
     throw new CorruptionError('CHECKSUM_MISMATCH', identityPath, difference, 'Bytes that differ from their copy in the keyring lie');
   }
   return { identityBytes, keyringBytes, keyring };
+}
+
+/** The log id in the header of the first segment; undefined if there is no such header. */
+function logIdOnDisk(disk: Disk): LogId | undefined {
+  const [path] = segmentPaths(disk);
+  const header = path === undefined ? 'short' : decodeSegmentHeader(readStart(disk, path, segmentHeaderBytes));
+  return typeof header === 'string' ? undefined : header.logId;
 }
 
 /** Checks that both files were written by a holder of the root key. Throws CorruptionError. */

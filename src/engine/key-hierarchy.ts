@@ -24,7 +24,7 @@ export class KeyHierarchy {
     return this.#keyring;
   }
 
-  /** Goes on with a newer keyring of the same database: for a handle that follows the process that owns it. */
+  /** Goes on with a newer keyring of the same database, which is on the disk. */
   replaceKeyring(keyring: Keyring): void {
     this.#keyring = keyring;
   }

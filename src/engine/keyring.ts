@@ -9,7 +9,7 @@
  *   tenants  each: tenant u32, wrapped KEK 40, secret number u32, wrapped epoch secret 40, CRC u32
  *   end      MAC 32 over all before it, CRC u32 of the MAC
  */
-import { type Entropy, type LogId, type TenantId } from '../base/index.ts';
+import { type Entropy, type LogId, type TenantId, VerityError } from '../base/index.ts';
 import { DecodeError, Reader, Writer } from '../codec/index.ts';
 import {
   constantTimeEqual, crc32, deriveKey, hmac, type KeySlot, pae, SecretKey, sha256, unwrapKey,
@@ -53,6 +53,11 @@ export class Keyring {
     this.#tenants = contents.tenants;
   }
 
+  /** One to change; this one stays what is on the disk until the changed one is there. */
+  copy(): Keyring {
+    return new Keyring(this.logId, this.identity, this.generation, { slots: [...this.slots], tenants: new Map(this.#tenants) });
+  }
+
   get tenantCount(): number {
     return this.#tenants.size;
   }
@@ -82,6 +87,9 @@ export class Keyring {
   }
 
   addSlot(slot: Omit<KeySlot, 'id'>): KeySlot {
+    if (this.slots.length >= slotsMax) {
+      throw new VerityError('COMMAND_TOO_LARGE', `The keyring has ${slotsMax} key slots already, the most it may have.`);
+    }
     const id = this.slots.reduce((highest, known) => Math.max(highest, known.id), 0) + 1;
     const added = { id, ...slot };
     this.slots.push(added);

@@ -1,9 +1,11 @@
-import type { Position, TimestampMicros } from '../base/index.ts';
+import type { Op, Position, TimestampMicros } from '../base/index.ts';
 
 /** A frame from which reading can start. */
 export interface LogPlace {
   readonly path: string;
   readonly offset: number;
+  /** Op of the frame there. */
+  readonly op: Op;
   /** First position of the frame there (or the next position, if it has no events). */
   readonly position: Position;
   readonly timestamp: TimestampMicros;

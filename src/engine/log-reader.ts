@@ -2,7 +2,7 @@ import { type Disk, type DiskFile, type LeafIndex, type Op, type Position, type 
 import type { LogEvent } from '../codec/index.ts';
 import { decodeEvent } from '../codec/index.ts';
 import {
-  type CheckedFrame, checkFrame, decodeFrameHeader, type FrameHeader, isProblem, openFrame,
+  type CheckedFrame, checkFrame, decodeFrameHeader, type FrameHeader, isProblem, type OpenedEvent, openFrame,
   segmentHeaderBytes, trustedFrameLength,
 } from '../log/index.ts';
 import { physicalHeaderBytes } from '../log/index.ts';
@@ -15,6 +15,12 @@ import { corruption } from './replay.ts';
 export interface LoggedCommand {
   readonly position: Position;
   readonly events: readonly { readonly event: LogEvent; readonly leaf: LeafIndex }[];
+}
+
+interface LocatedFrame {
+  readonly frame: CheckedFrame;
+  readonly path: string;
+  readonly offset: number;
 }
 
 interface LogSource {
@@ -35,9 +41,11 @@ export class LogReader {
 
   /** The tenant's commands from position `from` on, oldest first, up to what is committed when each frame is reached. */
   *commands(tenant: TenantId, from: Position): Generator<LoggedCommand, void> {
-    for (const frame of this.#frames(this.#source.index.before(from))) {
+    for (const located of this.#frames(this.#source.index.before(from))) {
+      const { frame } = located;
+      const opened = this.#open(located, tenant);
       if (frame.header.lastPosition < from) continue;
-      for (const command of this.#commandsOf(frame, tenant)) {
+      for (const command of commandsOf(frame, opened)) {
         if (command.position >= from) yield command;
       }
     }
@@ -46,12 +54,14 @@ export class LogReader {
   /** The newest position at which the tenant's state is as it was at `time` (microseconds since 1970). */
   positionAt(tenant: TenantId, time: number): Position {
     let position = 0 as Position;
-    for (const frame of this.#frames(this.#source.index.beforeTime(time))) {
+    for (const located of this.#frames(this.#source.index.beforeTime(time))) {
+      const { frame } = located;
+      const opened = this.#open(located, tenant);
       if (frame.header.timestamp <= time) {
         position = frame.header.lastPosition;
         continue;
       }
-      for (const command of this.#commandsOf(frame, tenant)) {
+      for (const command of commandsOf(frame, opened)) {
         const at = command.events[0]?.event.command?.time;
         if (at !== undefined && at <= time) position = command.position;
       }
@@ -60,57 +70,78 @@ export class LogReader {
     return position;
   }
 
-  #commandsOf(frame: CheckedFrame, tenant: TenantId): LoggedCommand[] {
-    const { header } = frame;
-    if (!frame.sections.some((section) => section.tenant === tenant)) return [];
-    const opened = openFrame(frame, (section) =>
-      section.tenant === tenant ? this.#source.hierarchy.sectionKey(tenant, header.epochSalt) : undefined);
-    if (isProblem(opened)) throw corruption('log', opened);
-    const commands: { position: Position; events: { event: LogEvent; leaf: LeafIndex }[] }[] = [];
-    for (const { event: bytes, leaf } of opened) {
-      const event = decodeEvent(bytes);
-      const entry = { event, leaf: (header.firstLeaf + leaf) as LeafIndex };
-      const last = commands.at(-1);
-      if (last?.position === event.position) last.events.push(entry);
-      else commands.push({ position: event.position, events: [entry] });
+  /**
+   * The tenant's events in the frame. What a frame says of itself is believed only when one of its sections
+   * opens – each is sealed together with the chain hash – so another tenant's stands in where there is no own.
+   */
+  #open({ frame, path, offset }: LocatedFrame, tenant: TenantId): readonly OpenedEvent[] {
+    const own = frame.sections.find((section) => section.tenant === tenant);
+    const witness = own ?? frame.sections[0];
+    const key = witness === undefined ? undefined : this.#source.hierarchy.sectionKey(witness.tenant, frame.header.epochSalt);
+    if (witness === undefined || key === undefined) {
+      throw corruption(path, { code: 'AUTHENTICATION_FAILED', offset: offset, what: 'A frame that nobody sealed lies' });
     }
-    return commands;
+    const opened = openFrame(frame, (section) => (section === witness ? key : undefined));
+    if (isProblem(opened)) throw corruption(path, { ...opened, offset: offset + opened.offset });
+    return own === undefined ? [] : opened;
   }
 
-  *#frames(start: LogPlace | undefined): Generator<CheckedFrame, void> {
+  /** The frames from `start` up to what is committed, each of them once and none left out. */
+  *#frames(start: LogPlace | undefined): Generator<LocatedFrame, void> {
     if (start === undefined) return;
     const { disk, head } = this.#source;
-    let { path, offset } = start;
-    for (;;) {
+    let { path, offset, op } = start;
+    while (op <= head()) {
       const file = disk.open(path, 'read');
-      let ended: boolean;
       try {
-        ended = yield* this.#framesOf(file, offset, head);
+        op = yield* this.#framesOf(file, offset, op);
       } finally {
         file.close();
       }
+      if (op > head()) return;
       const next = segmentPaths(disk).find((candidate) => candidate > path);
-      if (!ended || next === undefined) return;
+      if (next === undefined) throw missing(path, offset);
       path = next;
       offset = segmentHeaderBytes;
     }
   }
 
-  /** Returns whether the segment is finished, so that the next one follows. */
-  *#framesOf(file: DiskFile, start: number, head: () => Op): Generator<CheckedFrame, boolean> {
-    for (let offset = start; ; ) {
+  /** The frames of one segment from `start`, where frame `first` lies; returns the op after the last. */
+  *#framesOf(file: DiskFile, start: number, first: Op): Generator<LocatedFrame, Op> {
+    let op = first;
+    for (let offset = start; op <= this.#source.head(); ) {
       const bytes = readFrame(file, offset);
-      if (bytes === undefined) return false;
+      if (bytes === undefined) throw missing(file.path, offset);
       const header = decodeFrameHeader(bytes, 0);
       if (typeof header === 'string') {
         throw corruption(file.path, { code: 'CHECKSUM_MISMATCH', offset, what: 'A frame header is damaged' });
       }
-      if (header.op > head()) return false;
-      yield checked(file.path, offset, bytes, header);
-      if (header.kind === 'end') return true;
+      if (header.op !== op) {
+        throw corruption(file.path, { code: 'CHAIN_BROKEN', offset, what: 'A frame does not continue the one before it' });
+      }
+      yield { frame: checked(file.path, offset, bytes, header), path: file.path, offset };
+      op = (op + 1) as Op;
+      if (header.kind === 'end') return op;
       offset += header.frameLength;
     }
+    return op;
   }
+}
+
+function missing(path: string, offset: number): Error {
+  return corruption(path, { code: 'MISSING_DATA', offset, what: 'A frame that was committed is missing' });
+}
+
+function commandsOf({ header }: CheckedFrame, opened: readonly OpenedEvent[]): LoggedCommand[] {
+  const commands: { position: Position; events: { event: LogEvent; leaf: LeafIndex }[] }[] = [];
+  for (const { event: bytes, leaf } of opened) {
+    const event = decodeEvent(bytes);
+    const entry = { event, leaf: (header.firstLeaf + leaf) as LeafIndex };
+    const last = commands.at(-1);
+    if (last?.position === event.position) last.events.push(entry);
+    else commands.push({ position: event.position, events: [entry] });
+  }
+  return commands;
 }
 
 function checked(path: string, offset: number, bytes: Uint8Array, header: FrameHeader): CheckedFrame {

@@ -22,7 +22,9 @@ export const defaultLogSizes: LogSizes = {
  * inside a filled file costs less than one that grows it, and because room is then taken before any
  * byte of a frame is written: a full disk refuses a command and damages nothing.
  *
- * Invariants: bytes from `tail` to the end of the file are zero; nothing before `tail` is written twice.
+ * Invariants: bytes from `tail` to the end of the file are zero; nothing before `tail` is written twice;
+ * while frames are appended there is at least one such byte, so that a file that ends with its last
+ * frame was closed or finished after that frame was flushed.
  */
 export class LogWriter {
   readonly #disk: Disk;
@@ -56,7 +58,7 @@ export class LogWriter {
 
   /** Makes sure that `count` bytes have room. Throws DISK_FULL with nothing of a frame written. */
   reserve(count: number): void {
-    const needed = this.#tail + count;
+    const needed = this.#tail + count + 1;
     if (needed <= this.#filled) return;
     const { fillBytesMin, fillBytesMax } = this.#sizes;
     const step = Math.min(Math.max(fillBytesMin, this.#tail), fillBytesMax);
@@ -75,7 +77,7 @@ export class LogWriter {
 
   /** Writes one frame at the tail and flushes it. After a failure the writer must not be used again. */
   append(frame: Uint8Array): void {
-    assert(this.#tail + frame.length <= this.#filled, 'room was reserved for the frame');
+    assert(this.#tail + frame.length < this.#filled, 'room was reserved for the frame');
     this.#file.write(frame, this.#tail);
     this.#file.flush();
     this.#tail += frame.length;
@@ -93,8 +95,11 @@ export class LogWriter {
 
   /** Cuts the zeros behind the tail off and closes. */
   close(): void {
-    this.#trim();
-    this.#file.close();
+    try {
+      this.#trim();
+    } finally {
+      this.#file.close();
+    }
   }
 
   /** Closes without touching the file: after a failed flush. */
@@ -110,19 +115,42 @@ export class LogWriter {
   }
 }
 
-/** Creates the segment that continues `head`, durable before it returns; its path. */
-export function startSegment(disk: Disk, head: LogHead): string {
+/** Creates the segment that continues `head`; its path. If it fails with DISK_FULL, nothing is left of it. */
+export function writeSegment(disk: Disk, head: LogHead): string {
   const header = segmentHeaderAt(head);
   const path = segmentPath(header.firstPosition);
   disk.makeDirectory(logDirectory);
-  if (disk.exists(path)) disk.remove(path);
-  const file = disk.open(path, 'create');
+  removeSegment(disk, path);
   try {
-    file.write(encodeSegmentHeader(header), 0);
+    const file = disk.open(path, 'create');
+    try {
+      file.write(encodeSegmentHeader(header), 0);
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    removeSegment(disk, path);
+    throw error;
+  }
+  return path;
+}
+
+function removeSegment(disk: Disk, path: string): void {
+  try {
+    if (disk.exists(path)) disk.remove(path);
+  } catch (cause) {
+    // Not DISK_FULL, whatever the cause: the log must not go on beside a segment that is only begun.
+    throw new VerityError('IO_ERROR', `The segment ${path}, which was only begun, could not be removed.`, { cause });
+  }
+}
+
+/** Makes a new segment and its name durable. After a failure the name is in doubt. */
+export function publishSegment(disk: Disk, path: string): void {
+  const file = disk.open(path, 'readwrite');
+  try {
     file.flush();
   } finally {
     file.close();
   }
   disk.flushDirectory(logDirectory);
-  return path;
 }

@@ -60,6 +60,9 @@ function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettin
   const tail = replayLog(replay, start);
   const logged = checkGeneration(disk, hierarchy, state);
   const recovery = repairTail(disk, tail);
+  // Names that this process sees may be there in memory only, if the one before was killed.
+  disk.flushDirectory(logDirectory);
+  disk.flushDirectory('');
   const writer = new LogWriter(disk, { path: tail.path, tail: tail.offset }, host.logSizes ?? defaultLogSizes);
   const engine = new Engine({ host, hierarchy, state, index, head: tail.head, writer, recovery, follower: undefined });
   if (!logged) engine.logKeyring(hierarchy.keyring.digest(required(disk, keyringPath)));
@@ -97,21 +100,31 @@ export function checkGeneration(disk: Disk, hierarchy: KeyHierarchy, state: Kern
 }
 
 /**
- * Cuts an unfinished write. After an unclean close the last segment is first copied to a new file, since
- * the kernel may show pages of it that never reached the disk; only the flushed copy is appended to.
+ * Cuts an unfinished write. After an unclean close the segment with the last frame is first copied to a
+ * new file, since the kernel may show pages of it that never reached the disk; only what was flushed in
+ * that copy is built upon. A close was clean if the file was cut to its last frame, which happens after
+ * that frame was flushed.
  */
 function repairTail(disk: Disk, tail: LogTail): Recovery {
   if (tail.abandoned !== undefined) {
     for (const path of segmentPaths(disk)) if (path > tail.path) disk.remove(path);
     disk.flushDirectory(logDirectory);
   }
-  const cleanShutdown = tail.torn === undefined && tail.abandoned === undefined &&
-    (tail.head.lastKind === 'close' || tail.head.op === 0);
-  if (cleanShutdown) return { cleanShutdown, cut: [] };
   const bytes = readWhole(disk, tail.path) ?? new Uint8Array();
+  const closed = tail.head.lastKind === 'close' && bytes.length === tail.offset;
+  const cleanShutdown = tail.torn === undefined && tail.abandoned === undefined && (closed || tail.head.op === 0);
+  if (cleanShutdown) return { cleanShutdown, cut: [] };
+  if (tail.head.lastKind === 'end') copySegmentBefore(disk, tail.path);
   replaceFile(disk, tail.path, bytes.subarray(0, tail.offset));
   return {
     cleanShutdown,
     cut: tail.torn === undefined ? [] : [{ file: tail.path, ...tail.torn }],
   };
+}
+
+/** The last segment holds no frame yet: the last one is the end of the segment before. */
+function copySegmentBefore(disk: Disk, path: string): void {
+  const before = segmentPaths(disk).findLast((other) => other < path);
+  const bytes = before === undefined ? undefined : readWhole(disk, before);
+  if (before !== undefined && bytes !== undefined) replaceFile(disk, before, bytes);
 }

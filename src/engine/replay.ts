@@ -1,15 +1,16 @@
-import {
-  CorruptionError, type Disk, type VerityError,
-} from '../base/index.ts';
+import { CorruptionError, type Disk, firstNonZero, type VerityError } from '../base/index.ts';
 import { decodeEvent, type LogEvent } from '../codec/index.ts';
 import type { KernelState } from '../kernel/index.ts';
 import {
   type CheckedFrame, checkSegmentHeader, type FrameProblem, isProblem, type LogHead, openFrame,
   segmentHeaderBytes, type WalkEnd, type WalkProblem, walkSegment,
 } from '../log/index.ts';
-import { readWhole, segmentPaths } from './files.ts';
+import { readStart, readWhole, segmentPaths } from './files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import type { LogIndex } from './log-index.ts';
+
+/** Enough of a segment to see whether it holds a frame: frames without events are smaller. */
+const firstFrameBytes = 4096;
 
 export interface LogTail {
   readonly head: LogHead;
@@ -64,8 +65,11 @@ function walkLog(
   for (const [number, path] of paths.entries()) {
     onSegment?.(number, paths.length);
     const bytes = readWhole(disk, path) ?? new Uint8Array();
-    if (tail !== undefined && head.lastKind !== 'end') {
-      // Only a roll that crashed leaves a segment behind one that is not finished.
+    if (tail !== undefined && !isFinished(tail)) {
+      // Only a roll that crashed leaves a segment behind one that is not finished: it holds no frame yet.
+      if (firstNonZero(bytes, Math.min(segmentHeaderBytes, bytes.length)) !== -1 || !isLast(disk, paths, number)) {
+        throw new CorruptionError('MISSING_DATA', tail.path, tail.offset, 'The end of a segment is missing though frames follow it in the next; the gap lies');
+      }
       return { ...tail, abandoned: path };
     }
     const headerProblem = checkSegmentHeader(bytes, head);
@@ -78,17 +82,22 @@ function walkLog(
     head = walked.head;
     tail = tailOf(path, walked.end, head);
   }
-  if (tail === undefined || head.lastKind === 'end') {
+  if (tail === undefined || isFinished(tail)) {
     throw new CorruptionError('MISSING_DATA', paths.at(-1) as string, tail?.offset ?? 0, 'The segment after a finished one is missing; a finished segment lies');
   }
   return tail;
 }
 
+/** Whether the segment's own last frame says that the log goes on in another. */
+function isFinished({ head, offset }: LogTail): boolean {
+  return head.lastKind === 'end' && offset > segmentHeaderBytes;
+}
+
 /** Whether no later segment holds a frame. */
 function isLast(disk: Disk, paths: readonly string[], number: number): boolean {
   return paths.slice(number + 1).every((path) => {
-    const bytes = readWhole(disk, path);
-    return bytes === undefined || !bytes.subarray(segmentHeaderBytes).some((byte) => byte !== 0);
+    const start = readStart(disk, path, segmentHeaderBytes + firstFrameBytes);
+    return firstNonZero(start, Math.min(segmentHeaderBytes, start.length)) === -1;
   });
 }
 
@@ -112,7 +121,9 @@ export function applyFrame(
   place: { readonly path: string; readonly offset: number; readonly after: LogHead },
 ): FrameProblem | undefined {
   const { header } = frame;
-  replay.index.add({ path: place.path, offset: place.offset, position: header.firstPosition, timestamp: header.timestamp });
+  replay.index.add({
+    path: place.path, offset: place.offset, op: header.op, position: header.firstPosition, timestamp: header.timestamp,
+  });
   if (frame.sections.length === 0) {
     return { code: 'AUTHENTICATION_FAILED', offset: header.bodyStart, what: 'A frame that nobody sealed' };
   }
@@ -133,7 +144,7 @@ export function applyFrame(
 }
 
 /** All events of a frame, opened and decoded, in log order. */
-function decodeFrame(hierarchy: KeyHierarchy, frame: CheckedFrame): LogEvent[] | FrameProblem {
+export function decodeFrame(hierarchy: KeyHierarchy, frame: CheckedFrame): LogEvent[] | FrameProblem {
   const { header } = frame;
   for (const section of frame.sections) {
     if (hierarchy.sectionKey(section.tenant, header.epochSalt) === undefined) {

@@ -103,7 +103,7 @@ function append(
     );
   }
   if (events.length === 0) return { kind: 'unchanged', outcome: { ...nothingChanged, version } };
-  checkSize(events.length, events.reduce((sum, event) => sum + event.length, 0));
+  checkCommandSize(events.length, events.reduce((sum, event) => sum + event.length, 0));
   for (const event of events) {
     if (event.length > limits.valueBytesMax) {
       throw new VerityError('VALUE_TOO_LARGE', `An event takes ${event.length} bytes; the limit is ${limits.valueBytesMax}.`);
@@ -148,9 +148,10 @@ function streamVersion(view: KernelState['overlay'], tenant: TenantId, stream: s
 function rowEvents(
   state: KernelState, tenant: TenantId, changes: readonly RowChange[], command: CommandMetadata,
 ): LogEvent[] {
-  let bytes = 0;
+  // A transaction's statements may add up to more than its rows.
+  let bytes = command.statement === undefined ? 0 : utf8Length(command.statement);
   for (const change of changes) bytes += change.key.length + (change.row?.length ?? 0);
-  checkSize(changes.length, bytes);
+  checkCommandSize(changes.length, bytes);
   const position = state.nextPosition;
   const earlier = changes.length === 1 ? undefined : new Map<string, LeafIndex>();
   const events: RowEvent[] = [];
@@ -196,7 +197,8 @@ function metadata(
   };
 }
 
-function checkSize(events: number, bytes: number): void {
+/** Throws COMMAND_TOO_LARGE unless a command may have this many events and bytes. */
+export function checkCommandSize(events: number, bytes: number): void {
   if (events > limits.commandEventsMax || bytes > limits.commandBytesMax) {
     throw new VerityError(
       'COMMAND_TOO_LARGE',

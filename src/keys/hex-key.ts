@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { parseEnv } from 'node:util';
 import { VerityError } from '../base/index.ts';
 import { type KeySlot, type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
-import { unwrapSlot, wrapSlot } from './slot.ts';
+import { firstUnwrapped, wrapSlot } from './slot.ts';
 
 /** Keys of 64 hex digits fill slots of this kind, wherever the digits come from. */
 const slotKind = 'master-key';
@@ -28,12 +28,11 @@ class HexKeyProvider implements MasterKeyProvider {
 
   async unwrap(slots: readonly KeySlot[]): Promise<SecretKey | undefined> {
     const master = this.#load();
-    let root: SecretKey | undefined;
-    for (const slot of slots) {
-      if (root === undefined && slot.kind === slotKind) root = unwrapSlot(master, slot);
+    try {
+      return firstUnwrapped(master, slots.filter((slot) => slot.kind === slotKind));
+    } finally {
+      master.wipe();
     }
-    master.wipe();
-    return root;
   }
 }
 

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { hashRaw } from '@node-rs/argon2';
-import { blake3 } from '@noble/hashes/blake3.js';
 import { VerityError } from '../base/index.ts';
 import { type KeySlot, type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
+import { contextKey } from './context-key.ts';
 import { unwrapSlot, wrapSlot } from './slot.ts';
 
 const slotKind = 'passphrase';
-const context = new TextEncoder().encode('veritydb 2026 passphrase master key v1');
+const context = 'veritydb 2026 passphrase master key v1';
 const saltBytes = 16;
 /** For new slots: 64 MiB, 3 passes, 1 lane. */
 const cost = { memoryKib: 64 << 10, passes: 3, lanes: 1 };
-/** A slot may not make us spend more than this. */
-const costMax = { memoryKib: 1 << 20, passes: 64, lanes: 16 };
+/** A slot, which is read before the keyring can be authenticated, may not make us spend more than this. */
+const costMax = { memoryKib: 1 << 20, passes: 64, lanes: 16, kibPasses: 4 << 20 };
 const argon2id = 2;
 const passphraseBytesMax = 4_096;
 
@@ -34,9 +34,12 @@ export function fromPassphrase(passphrase: string): MasterKeyProvider {
       for (const slot of slots) {
         if (slot.kind !== slotKind) continue;
         const master = await stretch(bytes, slot.parameters);
-        const root = unwrapSlot(master, slot);
-        master.wipe();
-        if (root !== undefined) return root;
+        try {
+          const root = unwrapSlot(master, slot);
+          if (root !== undefined) return root;
+        } finally {
+          master.wipe();
+        }
       }
       return undefined;
     },
@@ -60,14 +63,14 @@ async function stretch(passphrase: Buffer, parameters: Uint8Array): Promise<Secr
   const timeCost = wellFormed ? view.getUint32(4, true) : 0;
   const parallelism = wellFormed ? view.getUint32(8, true) : 0;
   const affordable =
-    memoryCost >= 8 && memoryCost <= costMax.memoryKib && timeCost >= 1 && timeCost <= costMax.passes &&
-    parallelism >= 1 && parallelism <= costMax.lanes;
+    memoryCost >= 8 * parallelism && memoryCost <= costMax.memoryKib && timeCost >= 1 && timeCost <= costMax.passes &&
+    memoryCost * timeCost <= costMax.kibPasses && parallelism >= 1 && parallelism <= costMax.lanes;
   if (!affordable) {
     throw new VerityError('KEY_INVALID', 'The passphrase slot of the keyring asks for a cost outside the allowed range.');
   }
   const salt = parameters.slice(12);
   const stretched = await hashRaw(passphrase, { algorithm: argon2id, memoryCost, timeCost, parallelism, salt, outputLen: 32 });
-  const key = new SecretKey(blake3(stretched, { context, dkLen: 32 }));
+  const key = new SecretKey(contextKey(context, stretched, 32));
   stretched.fill(0);
   return key;
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { VerityError } from '../base/index.ts';
 import { type KeySlot, type MasterKeyProvider, pae, SecretKey, sha256 } from '../crypto/index.ts';
-import { unwrapSlot, wrapSlot } from './slot.ts';
+import { firstUnwrapped, wrapSlot } from './slot.ts';
 
 const slotKind = 'recovery';
 const keyPurpose = 'veritydb/recovery-key/v1';
@@ -37,12 +37,11 @@ export function fromRecoveryCode(code: string): MasterKeyProvider {
     },
     async unwrap(slots: readonly KeySlot[]): Promise<SecretKey | undefined> {
       const key = master();
-      let root: SecretKey | undefined;
-      for (const slot of slots) {
-        if (root === undefined && slot.kind === slotKind) root = unwrapSlot(key, slot);
+      try {
+        return firstUnwrapped(key, slots.filter((slot) => slot.kind === slotKind));
+      } finally {
+        key.wipe();
       }
-      key.wipe();
-      return root;
     },
   };
 }

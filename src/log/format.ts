@@ -12,7 +12,7 @@ import type {
 } from '../base/index.ts';
 import { crc32, sha256 } from '../crypto/index.ts';
 import { Reader, Writer } from '../codec/index.ts';
-import { concatBytes, utf8Encode } from '../base/index.ts';
+import { concatBytes, firstNonZero, utf8Encode } from '../base/index.ts';
 
 export const formatRevision = 1;
 export const sectorBytes = 512;
@@ -20,14 +20,21 @@ export const frameAlignment = 8;
 export const frameMagic = 0x4d52_4656; // "VFRM"
 const segmentMagic = 0x474f_4c56; // "VLOG"
 export const physicalHeaderBytes = 88;
+/** Where the durable head stands in the physical header. */
+export const durableHeadOffset = 32;
 export const logicalHeaderFixedBytes = 16 + 8 * 4 + 4 + 8 + 4 + 32;
 export const sectionOrderBytes = 8;
 export const leafBytes = 2 + 32;
 export const sectionHeaderBytes = 4 + 32 + 12;
 export const digestsBytes = 64;
 export const trailer = Uint8Array.of(0xf5, 0x56, 0x45, 0x52, 0x49, 0x54, 0x59, 0xfa);
-const frameBytesMax = 64 << 20;
+/** No frame is longer; readers refuse one that says it is. */
+export const frameBytesMax = 64 << 20;
+/** Leaves name their section by a u16. */
+const sectionsMax = 0x1_0000;
 export const segmentHeaderBytes = 128;
+/** From here to the header's CRC all is zero. */
+const segmentReservedStart = 80;
 export const algorithmAes256Gcm = 1;
 export const compressionNone = 0;
 
@@ -154,7 +161,7 @@ function decodeLogicalHeader(bytes: Uint8Array): LogicalHeader | undefined {
     const leafCount = reader.u32();
     const timestamp = reader.u64() as TimestampMicros;
     const sectionCount = reader.u32();
-    if (reader.remaining !== sectionCount * sectionOrderBytes + 32) return undefined;
+    if (sectionCount > sectionsMax || reader.remaining !== sectionCount * sectionOrderBytes + 32) return undefined;
     const sections = [];
     let total = 0;
     for (let index = 0; index < sectionCount; index++) {
@@ -223,6 +230,7 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | HeaderPr
   const crc = new Reader(bytes, segmentHeaderBytes - 4, segmentHeaderBytes).u32();
   if (crc32(bytes.subarray(0, segmentHeaderBytes - 4)) !== crc) return 'checksum';
   if (revision !== formatRevision) return 'revision';
+  if (firstNonZero(bytes, segmentReservedStart, segmentHeaderBytes - 4) !== -1) return 'contents';
   try {
     return {
       logId: reader.raw(16) as LogId,

@@ -104,12 +104,18 @@ function checkDigests(
   return { header, chainHash: chain, leaves, sections };
 }
 
-/** Opens one section and checks every event against its commitment. `leafNumbers` are the section's leaves in order. */
-export function openSection(
-  frame: CheckedFrame, section: SealedSection, key: SectionKey | undefined,
+/** The leaves of a frame by section: the first of each section, and after each leaf the next one of its section; -1 is none. */
+interface LeafChains {
+  readonly first: Int32Array;
+  readonly next: Int32Array;
+}
+
+/** Opens one section and checks every event against its commitment. */
+function openSection(
+  frame: CheckedFrame, section: SealedSection, key: SectionKey, chains: LeafChains,
 ): Uint8Array[] | FrameProblem {
   const { header } = frame;
-  const plaintext = key?.open(
+  const plaintext = key.open(
     sectionAad(header, section.number, frame.chainHash), section.commitment, section.nonce, section.sealed,
   );
   if (plaintext === undefined) {
@@ -122,15 +128,15 @@ export function openSection(
   try {
     const reader = new Reader(plaintext);
     const seed = reader.raw(seedBytes);
-    let leaf = -1;
+    let leaf = chains.first[section.number] as number;
     for (let number = 0; number < section.count; number++) {
-      leaf = nextLeafOf(frame.leaves, section.number, leaf);
       if (leaf === -1) return mismatch();
       events.push(readRecord(reader, seed, number, commitment));
       if (!equalBytes(commitment, frame.leaves.subarray(leaf * leafBytes + 2, (leaf + 1) * leafBytes))) return mismatch();
+      leaf = chains.next[leaf] as number;
     }
     reader.end();
-    if (nextLeafOf(frame.leaves, section.number, leaf) !== -1) return mismatch();
+    if (leaf !== -1) return mismatch();
   } catch {
     return mismatch();
   }
@@ -141,37 +147,41 @@ export function openSection(
 export function openFrame(
   frame: CheckedFrame, keyFor: (section: SealedSection) => SectionKey | undefined,
 ): OpenedEvent[] | FrameProblem {
+  const chains = leafChains(frame);
+  if (chains === undefined) return bad('COMMITMENT_MISMATCH', frame.header.bodyStart, 'A leaf names no section');
   const bySection: (Uint8Array[] | undefined)[] = [];
   for (const section of frame.sections) {
     const key = keyFor(section);
-    if (key === undefined) {
-      bySection.push(undefined);
-      continue;
-    }
-    const events = openSection(frame, section, key);
-    if (isProblem(events)) return events;
+    const events = key === undefined ? undefined : openSection(frame, section, key, chains);
+    if (events !== undefined && isProblem(events)) return events;
     bySection.push(events);
   }
   const next = new Uint32Array(frame.sections.length);
   const opened: OpenedEvent[] = [];
   for (let leaf = 0; leaf < frame.header.leafCount; leaf++) {
-    const number =
-      (frame.leaves[leaf * leafBytes] as number) | ((frame.leaves[leaf * leafBytes + 1] as number) << 8);
-    const section = frame.sections[number];
-    if (section === undefined) return bad('COMMITMENT_MISMATCH', frame.header.bodyStart, 'A leaf names no section');
-    const event = bySection[number]?.[next[number] as number];
-    next[number] = (next[number] as number) + 1;
+    const section = frame.sections[sectionOfLeaf(frame.leaves, leaf)] as SealedSection;
+    const event = bySection[section.number]?.[next[section.number] as number];
+    next[section.number] = (next[section.number] as number) + 1;
     if (event !== undefined) opened.push({ leaf, tenant: section.tenant, event });
   }
   return opened;
 }
 
-function nextLeafOf(leaves: Uint8Array, section: number, previous: number): number {
-  for (let leaf = previous + 1; leaf * leafBytes < leaves.length; leaf++) {
-    const number = (leaves[leaf * leafBytes] as number) | ((leaves[leaf * leafBytes + 1] as number) << 8);
-    if (number === section) return leaf;
+function sectionOfLeaf(leaves: Uint8Array, leaf: number): number {
+  return (leaves[leaf * leafBytes] as number) | ((leaves[leaf * leafBytes + 1] as number) << 8);
+}
+
+/** Undefined if a leaf names a section that the frame does not have. One pass: a frame may have thousands of sections. */
+function leafChains(frame: CheckedFrame): LeafChains | undefined {
+  const { leafCount } = frame.header;
+  const chains = { first: new Int32Array(frame.sections.length).fill(-1), next: new Int32Array(leafCount).fill(-1) };
+  for (let leaf = leafCount - 1; leaf >= 0; leaf--) {
+    const number = sectionOfLeaf(frame.leaves, leaf);
+    if (number >= frame.sections.length) return undefined;
+    chains.next[leaf] = chains.first[number] as number;
+    chains.first[number] = leaf;
   }
-  return -1;
+  return chains;
 }
 
 function readRecord(reader: Reader, seed: Uint8Array, number: number, commitment: Uint8Array): Uint8Array {

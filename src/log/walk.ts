@@ -2,17 +2,19 @@
  * Walking the frames of a segment, and the torn-tail rule.
  *
  * The rule: a frame may be cut only if it is the first bad one at the end of the last segment, no frame
- * behind it was written when it was already durable, and the sectors that make it bad are zero or past
- * the end of the file, which is what an unfinished write leaves. Anything else is damage: it is
- * reported with its offset and nothing is changed.
+ * behind it was written when it was already durable, and it is what an unfinished write leaves: some
+ * sectors' shares of it are zero or past the end of the file, or all is zero from some byte of it to the
+ * end of the file, which lies further on. Anything else is damage: it is reported with its offset and
+ * nothing is changed.
  */
 import {
   type Digest32, equalBytes, type ErrorCode, firstNonZero, type LeafIndex, type LogId, type Op, type Position,
   type TimestampMicros,
 } from '../base/index.ts';
+import { Reader } from '../codec/index.ts';
 import {
-  decodeFrameHeader, decodeSegmentHeader, type FrameHeader, frameAlignment, genesisHash, type HeaderProblem,
-  physicalHeaderBytes, sectorBytes, type SegmentHeader, segmentHeaderBytes, trustedFrameLength,
+  decodeFrameHeader, decodeSegmentHeader, durableHeadOffset, type FrameHeader, frameAlignment, genesisHash,
+  type HeaderProblem, physicalHeaderBytes, sectorBytes, type SegmentHeader, segmentHeaderBytes, trustedFrameLength,
 } from './format.ts';
 import { checkFrame, type CheckedFrame, type FrameProblem, isProblem } from './frame-reader.ts';
 
@@ -191,11 +193,13 @@ function classify(
   const asDamage: WalkEnd = { kind: 'damaged', problem };
   if (!found.last || problem.code !== 'CHECKSUM_MISMATCH') return asDamage;
   const extent = header?.frameLength ?? trustedFrameLength(bytes, offset) ?? physicalHeaderBytes;
-  if (!hasUnwrittenSector(bytes, offset, offset + extent)) return asDamage;
+  let writtenEnd = bytes.length;
+  while (writtenEnd > offset && bytes[writtenEnd - 1] === 0) writtenEnd -= 1;
+  // Files are cut to their last frame once it is flushed: one that goes on may hold a part of a write.
+  const isPrefix = writtenEnd < offset + extent && offset + extent < bytes.length;
+  if (!isPrefix && !hasUnwrittenSector(bytes, offset, offset + extent)) return asDamage;
   if (provenDurable(bytes, offset + frameAlignment, head)) return asDamage;
-  let lastNonZero = bytes.length;
-  while (lastNonZero > offset && bytes[lastNonZero - 1] === 0) lastNonZero -= 1;
-  return { kind: 'torn', offset, length: lastNonZero - offset };
+  return { kind: 'torn', offset, length: writtenEnd - offset };
 }
 
 /** Whether some sector's share of [start, end) is all zero or lies past the end of the file. */
@@ -209,13 +213,23 @@ function hasUnwrittenSector(bytes: Uint8Array, start: number, end: number): bool
   return false;
 }
 
+/**
+ * The durable head that a physical header at `offset` names, or 0 where none of this log stands. The logical
+ * header is not checked: one half written still tells, and a crafted file cannot make this look twice at a byte.
+ */
+function durableHeadAt(bytes: Uint8Array, offset: number, logId: LogId): number {
+  if (trustedFrameLength(bytes, offset) === undefined) return 0;
+  const logicalStart = offset + physicalHeaderBytes;
+  if (!equalBytes(bytes.subarray(logicalStart, logicalStart + logId.length), logId)) return 0;
+  const reader = new Reader(bytes, offset + durableHeadOffset, logicalStart);
+  return reader.u32() + reader.u32() * 0x1_0000_0000;
+}
+
 /** Whether a frame behind `start` was written knowing that the frame after `head` was durable. */
 function provenDurable(bytes: Uint8Array, start: number, head: LogHead): boolean {
   for (let offset = start; offset + physicalHeaderBytes <= bytes.length; offset += frameAlignment) {
     if (bytes[offset] !== 0x56) continue;
-    const header = decodeFrameHeader(bytes, offset);
-    if (typeof header === 'string' || !equalBytes(header.logId, head.logId)) continue;
-    if (header.durableHead > head.op) return true;
+    if (durableHeadAt(bytes, offset, head.logId) > head.op) return true;
   }
   return false;
 }

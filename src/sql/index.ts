@@ -3,4 +3,4 @@ export { loadParser, parseScript } from './parse/script.ts';
 export { bindParameters, prepare } from './prepare.ts';
 export { bytesOfKey, keyOfBytes } from './schema/key-bytes.ts';
 export { indexKey, primaryKeyOf, tableRowCodec } from './schema/table-layout.ts';
-export { castValue, formatText, fromJs, jsConverter, parseText, toJs, typeName } from './types/index.ts';
+export { fromJs, jsConverter, parseText, typeName } from './types/index.ts';

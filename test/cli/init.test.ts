@@ -48,7 +48,13 @@ test('--json prints these fields', () => {
     keyFile: `${directory}.key`,
     keyFileCreated: true,
     recoveryCode: expect.any(String),
+    warnings: [expect.stringContaining('beside the data')],
   });
+  const elsewhere = workspace.path('keys');
+  mkdirSync(elsewhere);
+  mkdirSync(workspace.path('databases'));
+  const args = ['init', workspace.path('databases/one'), '--key-file', `${elsewhere}/one.key`];
+  expect(verityJson(args).document).toMatchObject({ keyFileCreated: true, warnings: [] });
 });
 
 test('with a key from the environment no key file is made', () => {

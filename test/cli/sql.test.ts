@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { pathToFileURL } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { root } from '../support/project.ts';
 import {
@@ -11,7 +11,7 @@ import {
   type Document,
   mainScript,
   verity,
-  verityJson,
+  verityJsonHere,
   Workspace,
 } from './verity-command.ts';
 
@@ -24,10 +24,11 @@ const sql = (text: string, ...more: string[]): ReturnType<typeof verity> =>
 const sqlJson = (
   text: string,
   ...more: string[]
-): { exitCode: number | null; document: Document } => verityJson([...base, '-c', text, ...more]);
+): Promise<{ exitCode: number; document: Document }> =>
+  verityJsonHere([...base, '-c', text, ...more]);
 
-test('the tenant is created by the first write and not by a read', () => {
-  expect(sqlJson('SELECT 1 AS one')).toMatchObject({
+test('the tenant is created by the first write and not by a read', async () => {
+  expect(await sqlJson('SELECT 1 AS one')).toMatchObject({
     exitCode: 1,
     document: { error: { code: 'UNKNOWN_TENANT' } },
   });
@@ -35,11 +36,11 @@ test('the tenant is created by the first write and not by a read', () => {
     sql('CREATE TABLE notes (id integer PRIMARY KEY, body text, at timestamptz, big bigint)')
       .exitCode,
   ).toBe(0);
-  expect(verityJson(['status', directory]).document.tenants).toContain('clinic');
+  expect((await verityJsonHere(['status', directory])).document.tenants).toContain('clinic');
 });
 
-test('several statements run in order, and results are one JSON document', () => {
-  const { exitCode, document } = sqlJson(
+test('several statements run in order, and results are one JSON document', async () => {
+  const { exitCode, document } = await sqlJson(
     "INSERT INTO notes VALUES (1, 'a;b', '2024-01-02T03:04:05.5Z', 9007199254740993); -- done;\n" +
       "INSERT INTO notes (id, body) VALUES (2, NULL), (3, '') RETURNING id; SELECT * FROM notes ORDER BY id",
   );
@@ -72,7 +73,7 @@ test('several statements run in order, and results are one JSON document', () =>
   ]);
 });
 
-test('csv has a header line, tells NULL from empty, and nothing for writes', () => {
+test('csv has a header line, tells NULL from empty, and nothing for writes', async () => {
   const text =
     "UPDATE notes SET body = 'a;b' WHERE id = 1; SELECT id, body FROM notes ORDER BY id; SELECT id FROM notes WHERE id = 9";
   expect(sql(text, '--format', 'csv')).toMatchObject({
@@ -81,58 +82,60 @@ test('csv has a header line, tells NULL from empty, and nothing for writes', () 
   });
 });
 
-test('a table shows rows, counts and positions', () => {
+test('a table shows rows, counts and positions', async () => {
   const { stdout } = sql('SELECT id, body FROM notes ORDER BY id');
   expect(stdout).toMatch(/│ +1 │ a;b +│[^]*│ +2 │ NULL +│[^]*\n3 rows at position \d+\n$/);
   expect(sql('DELETE FROM notes WHERE id = 3').stdout).toMatch(/^delete: 1 row at position \d+\n$/);
 });
 
 test('--at reads the past by position and by time', async () => {
-  const rows = sqlJson('SELECT count(*) AS n FROM notes').document.results[0];
+  const rows = (await sqlJson('SELECT count(*) AS n FROM notes')).document.results[0];
   await new Promise((resolve) => setTimeout(resolve, 20));
   const time = new Date().toISOString();
   await new Promise((resolve) => setTimeout(resolve, 20));
   sql("INSERT INTO notes (id, body) VALUES (50, 'late')");
-  const count = (...more: string[]): number =>
-    sqlJson('SELECT count(*) AS n FROM notes', ...more).document.results[0].rows[0].n;
+  const count = async (...more: string[]): Promise<number> => {
+    const { document } = await sqlJson('SELECT count(*) AS n FROM notes', ...more);
+    return document.results[0].rows[0].n;
+  };
   const before = rows.rows[0].n as number;
-  expect(count()).toBe(before + 1);
-  expect(count('--at', String(rows.position))).toBe(before);
-  expect(count('--at', time)).toBe(before);
-  expect(sqlJson('SELECT count(*) AS n FROM notes', '--at', '999999')).toMatchObject({
+  expect(await count()).toBe(before + 1);
+  expect(await count('--at', String(rows.position))).toBe(before);
+  expect(await count('--at', time)).toBe(before);
+  expect(await sqlJson('SELECT count(*) AS n FROM notes', '--at', '999999')).toMatchObject({
     exitCode: 1,
     document: { error: { code: 'POSITION_UNKNOWN' } },
   });
-  expect(sqlJson('DELETE FROM notes', '--at', '1')).toMatchObject({
+  expect(await sqlJson('DELETE FROM notes', '--at', '1')).toMatchObject({
     exitCode: 2,
     document: { error: { code: 'INVALID_ARGUMENT' } },
   });
-  expect(sqlJson('SELECT 1', '--at', 'yesterday').exitCode).toBe(2);
+  expect((await sqlJson('SELECT 1', '--at', 'yesterday')).exitCode).toBe(2);
 });
 
-test('statements are read from a pipe, the last one needs no semicolon', () => {
+test('statements are read from a pipe, the last one needs no semicolon', async () => {
   const input =
     "INSERT INTO notes (id, body) VALUES (60, 'it''s; piped');\nSELECT body FROM notes\nWHERE id = 60";
   expect(verity([...base, '--format', 'csv'], { input })).toMatchObject({
     exitCode: 0,
     stdout: "body\nit's; piped\n",
   });
-  expect(verityJson(base)).toMatchObject({ exitCode: 0, document: { results: [] } });
+  expect(await verityJsonHere(base)).toMatchObject({ exitCode: 0, document: { results: [] } });
 });
 
-test('the first error ends a script; what ran before it stays and is shown', () => {
+test('the first error ends a script; what ran before it stays and is shown', async () => {
   const input =
     'INSERT INTO notes (id) VALUES (70);\nSELECT nope\n  FROM notes;\nINSERT INTO notes (id) VALUES (71);';
   const { exitCode, stdout, stderr } = verity(base, { input });
   expect(exitCode).toBe(1);
   expect(stdout).toMatch(/^insert: 1 row at position \d+\n$/);
   expect(stderr).toMatch(/^error: .* \(line 2, column 8\) \[UNDEFINED_COLUMN\]\n$/);
-  expect(sqlJson('SELECT id FROM notes WHERE id >= 70').document.results[0].rows).toEqual([
+  expect((await sqlJson('SELECT id FROM notes WHERE id >= 70')).document.results[0].rows).toEqual([
     { id: 70 },
   ]);
 });
 
-test('SQL errors carry code, SQLSTATE and the offset in the whole input, as JSON', () => {
+test('SQL errors carry code, SQLSTATE and the offset in the whole input, as JSON', async () => {
   const { exitCode, stdout, stderr } = verity([
     ...base,
     '--json',
@@ -156,42 +159,56 @@ test.each([
   ["INSERT INTO notes (id) VALUES ('x')", 'INVALID_TEXT', '22P02'],
   ['CREATE TABLE notes (id integer)', 'DUPLICATE_TABLE', '42P07'],
   [`SELECT ${'('.repeat(300)}1${')'.repeat(300)}`, 'STATEMENT_TOO_COMPLEX', '54001'],
-])('%s is refused with %s', (text, code, sqlState) => {
-  const { exitCode, document } = sqlJson(text);
+])('%s is refused with %s', async (text, code, sqlState) => {
+  const { exitCode, document } = await sqlJson(text);
   expect([exitCode, document.error.code, document.error.sqlState]).toEqual([1, code, sqlState]);
   expect(document.error.message).not.toMatch(/\n {4}at /);
 });
 
-test('beside a running owner reads follow its log, and a second writer is refused', async () => {
-  const script = `
-    import { Verity, keys } from ${JSON.stringify(pathToFileURL(`${root}/dist/database/index.js`).href)};
-    const db = await Verity.open(${JSON.stringify(directory)}, { masterKey: keys.fromFile(${JSON.stringify(`${directory}.key`)}) });
-    const clinic = db.tenant('clinic');
-    console.log('open');
-    for await (const _ of process.stdin) {
-      await clinic.execute("INSERT INTO notes (id, body) VALUES (80, 'by the owner')");
-      console.log('written');
-    }
-    await db.close();`;
-  const owner = spawn(process.execPath, ['--input-type=module', '-e', script], {
+/** Starts a process and talks to it line by line. */
+function conversation(args: readonly string[]): {
+  readonly child: ChildProcess;
+  readonly say: (line: string) => void;
+  readonly hear: () => Promise<string>;
+} {
+  const child = spawn(process.execPath, args, {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: cleanEnvironment,
   });
-  const lines = createInterface({ input: owner.stdout })[Symbol.asyncIterator]();
-  expect(await lines.next()).toMatchObject({ value: 'open' });
-  expect(sqlJson('SELECT id FROM notes WHERE id = 80').document.results[0].rows).toEqual([]);
-  owner.stdin.write('go\n');
-  expect(await lines.next()).toMatchObject({ value: 'written' });
-  expect(sqlJson('SELECT id FROM notes WHERE id = 80').document.results[0].rows).toEqual([
-    { id: 80 },
-  ]);
-  expect(sqlJson('INSERT INTO notes (id) VALUES (81)')).toMatchObject({
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    child,
+    say: (line) => void child.stdin.write(`${line}\n`),
+    hear: async () => String((await lines.next()).value),
+  };
+}
+
+test('beside a running owner a session follows its log, and a second writer is refused', async () => {
+  const script = join(root, 'test/cli/running-owner.mjs');
+  const owner = conversation([script, directory, `${directory}.key`]);
+  expect(await owner.hear()).toBe('open');
+  const reader = conversation([mainScript, ...base, '--format', 'csv']);
+  const look = async (): Promise<string[]> => {
+    // CSV: the header, a row or none, and the empty line before the next header.
+    reader.say('SELECT count(*) AS n FROM notes WHERE id = 80; SELECT 1 AS end;');
+    const heard: string[] = [];
+    while (heard.at(-2) !== 'end') heard.push(await reader.hear());
+    return heard.filter((line) => line !== '');
+  };
+  expect(await look()).toEqual(['n', '0', 'end', '1']);
+  owner.say('80');
+  expect(await owner.hear()).toBe('written');
+  // Readers see a frame once the owner has marked it durable, which it does when it falls idle.
+  await expect.poll(look, { timeout: 10_000 }).toEqual(['n', '1', 'end', '1']);
+  expect(await sqlJson('INSERT INTO notes (id) VALUES (81)')).toMatchObject({
     exitCode: 1,
     document: { error: { code: 'DATABASE_LOCKED' } },
   });
-  owner.stdin.end();
-  await once(owner, 'exit');
-  expect(sqlJson('INSERT INTO notes (id) VALUES (81)').exitCode).toBe(0);
+  for (const { child } of [owner, reader]) {
+    child.stdin?.end();
+    await once(child, 'exit');
+  }
+  expect((await sqlJson('INSERT INTO notes (id) VALUES (81)')).exitCode).toBe(0);
 });
 
 test('a reader that goes away ends the command quietly', async () => {
@@ -219,7 +236,7 @@ test('a reader that goes away ends the command quietly', async () => {
   expect([exitCode, messages.join('')]).toEqual([0, '']);
 });
 
-test('output that cannot be written is an error, not silence', () => {
+test('output that cannot be written is an error, not silence', async () => {
   const full = openSync('/dev/full', 'w');
   const child = spawn(process.execPath, [mainScript, ...base, '-c', 'SELECT 1 AS one'], {
     stdio: ['ignore', full, 'pipe'],

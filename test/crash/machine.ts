@@ -31,6 +31,8 @@ class ProcessKilled extends Error {
 export interface ProcessOptions {
   /** The call, from 1, in the middle of which the process is killed. */
   readonly killAtCall?: number;
+  /** The flush, from 1, in the middle of which the whole machine stops: when most is under way. */
+  readonly crashAtFlush?: number;
   /** The disk says that it has flushed, and has not: what every checker must notice. */
   readonly flushesLie?: boolean;
 }
@@ -41,6 +43,7 @@ export class ProcessDisk implements Disk {
   readonly #disk: SimDisk;
   readonly #options: ProcessOptions;
   #callCount = 0;
+  #flushCount = 0;
   #isKilled = false;
   /** What went wrong, by the method called and the code: faults that hit. */
   readonly failures: { readonly method: string; readonly code: string }[] = [];
@@ -99,6 +102,9 @@ export class ProcessDisk implements Disk {
       this.#isKilled = true;
       if (this.#callCount % 2 === 0) body();
       throw new ProcessKilled();
+    }
+    if (method === 'flush' && ++this.#flushCount === this.#options.crashAtFlush) {
+      this.#disk.setFaults({ crashAtCall: this.#disk.callCount + 1 });
     }
     if (method === 'flush' && this.#options.flushesLie === true) return undefined as T;
     try {

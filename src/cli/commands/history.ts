@@ -4,7 +4,7 @@ import type { Change, Row, TableInfo, TenantHandle } from '../../database/index.
 import { type ExitCode, usageError } from '../failure.ts';
 import { fits, parameterOf } from '../import/column-type.ts';
 import { readIdentifier } from '../import/identifier.ts';
-import { type Invocation, openDatabase } from '../invocation.ts';
+import { type Invocation, openDatabase, tenantOf } from '../invocation.ts';
 import { jsonDocument } from '../output/json.ts';
 import { cellText, renderTable, type TableStyle, tableStyle } from '../output/table.ts';
 import { printable, valueJson } from '../output/value-text.ts';
@@ -17,9 +17,12 @@ export interface HistoryRequest {
 }
 
 /** `verity history DIR --tenant T TABLE KEY…`: every change of one row, oldest first. */
-export async function runHistory(invocation: Invocation, request: HistoryRequest): Promise<ExitCode> {
+export async function runHistory(
+  invocation: Invocation,
+  request: HistoryRequest,
+): Promise<ExitCode> {
   await using database = await openDatabase(invocation, 'readOnly');
-  const tenant = database.tenant(request.tenant);
+  const tenant = tenantOf(invocation, database, request.tenant);
   const table = await tableOf(tenant, readIdentifier(request.table));
   const changes = await tenant.history(table.name, keyValues(table, request.key));
   const { output, options, terminal } = invocation;
@@ -35,22 +38,33 @@ async function tableOf(tenant: TenantHandle, name: string): Promise<TableInfo> {
   const tables = await tenant.tables();
   const table = tables.find((candidate) => candidate.name === name);
   if (table !== undefined) return table;
-  throw new VerityError('UNDEFINED_TABLE', `Tenant ${tenant.name} has no table ${name}. \`\\d\` in \`verity sql\` lists them.`);
+  throw new VerityError(
+    'UNDEFINED_TABLE',
+    `Tenant ${tenant.name} has no table ${name}. \`\\d\` in \`verity sql\` lists them.`,
+  );
 }
 
-function keyValues(table: TableInfo, texts: readonly string[]): ReturnType<ReturnType<typeof parameterOf>>[] {
+function keyValues(
+  table: TableInfo,
+  texts: readonly string[],
+): ReturnType<ReturnType<typeof parameterOf>>[] {
   const { primaryKey } = table;
   if (primaryKey.length === 0) {
     throw usageError(`Table ${table.name} has no primary key, so its rows cannot be named.`);
   }
   if (texts.length !== primaryKey.length) {
-    throw usageError(`The primary key of ${table.name} is (${primaryKey.join(', ')}): give ${primaryKey.length} values.`);
+    throw usageError(
+      `The primary key of ${table.name} is (${primaryKey.join(', ')}): give ${primaryKey.length} values.`,
+    );
   }
   return primaryKey.map((name, index) => {
     const type = typeOf(table, name);
     const text = texts[index] as string;
     if (!fits(text, type)) {
-      throw new VerityError('INVALID_TEXT', `The value for ${name} is not a ${type}. Write it as \`import\` reads it.`);
+      throw new VerityError(
+        'INVALID_TEXT',
+        `The value for ${name} is not a ${type}. Write it as \`import\` reads it.`,
+      );
     }
     return parameterOf(type)(text);
   });
@@ -71,7 +85,9 @@ function historyJson(table: TableInfo, key: readonly string[], changes: readonly
   const rowJson = (row: Row | undefined): unknown =>
     row === undefined
       ? null
-      : Object.fromEntries(Object.entries(row).map(([name, value]) => [name, valueJson(value, typeOf(table, name))]));
+      : Object.fromEntries(
+          Object.entries(row).map(([name, value]) => [name, valueJson(value, typeOf(table, name))]),
+        );
   return jsonDocument({
     table: table.name,
     key: Object.fromEntries(table.primaryKey.map((name, index) => [name, key[index]])),
@@ -107,7 +123,8 @@ function historyText(table: TableInfo, changes: readonly Change[], style: TableS
 
 function whatText(table: TableInfo, change: Change, style: TableStyle): string {
   const { before, after } = change;
-  if (before === undefined || after === undefined) return after === undefined ? 'row deleted' : 'row created';
+  if (before === undefined || after === undefined)
+    return after === undefined ? 'row deleted' : 'row created';
   const lines = changedColumns(change).map((name) => {
     const type = typeOf(table, name);
     return `${printable(name)}: ${cellText(before[name], type, style)} → ${cellText(after[name], type, style)}`;

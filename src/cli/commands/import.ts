@@ -34,7 +34,9 @@ export async function runImport(invocation: Invocation, request: ImportRequest):
   const existing = await tablesOf(database, request.tenant);
   const checked: CheckedFile[] = [];
   for (const { path, table } of targets) {
-    checked.push(await checkOne(invocation, request, { path, table, existing: existing.get(table) }));
+    checked.push(
+      await checkOne(invocation, request, { path, table, existing: existing.get(table) }),
+    );
   }
   const tenant = await openTenant(database, request.tenant, commandOptions(invocation.options));
   const imported: Imported[] = [];
@@ -56,12 +58,15 @@ function targetsOf(request: ImportRequest): Target[] {
     for (const [index, target] of targets.entries()) {
       const other = targets.findIndex((candidate) => candidate.table === target.table);
       if (other < index) {
-        throw usageError(`${targets[other]?.path} and ${target.path} would both go into ${target.table}. Import one with --table.`);
+        throw usageError(
+          `${targets[other]?.path} and ${target.path} would both go into ${target.table}. Import one with --table.`,
+        );
       }
     }
     return targets;
   }
-  if (files.length > 1) throw usageError('--table names one table, so it takes one file. Import the files one by one.');
+  if (files.length > 1)
+    throw usageError('--table names one table, so it takes one file. Import the files one by one.');
   const name = readIdentifier(table);
   const problem = identifierProblem(name);
   if (problem !== undefined) throw usageError(`--table: ${problem}`);
@@ -79,7 +84,9 @@ async function tablesOf(database: Verity, tenant: string): Promise<Map<string, T
 }
 
 async function checkOne(
-  invocation: Invocation, request: ImportRequest, target: Target & { readonly existing: TableInfo | undefined },
+  invocation: Invocation,
+  request: ImportRequest,
+  target: Target & { readonly existing: TableInfo | undefined },
 ): Promise<CheckedFile> {
   const { terminal, options } = invocation;
   const bytes = Number((await fileVersion(target.path)).split(' ')[0]);
@@ -93,11 +100,21 @@ async function checkOne(
   return checked;
 }
 
-async function loadOne(invocation: Invocation, tenant: TenantHandle, file: CheckedFile): Promise<Imported> {
+async function loadOne(
+  invocation: Invocation,
+  tenant: TenantHandle,
+  file: CheckedFile,
+): Promise<Imported> {
   const { terminal, options } = invocation;
   const name = basename(file.path);
   const quiet = options.json === true;
-  const progress = startProgress({ terminal, label: name, total: file.rowCount, unit: 'rows', quiet });
+  const progress = startProgress({
+    terminal,
+    label: name,
+    total: file.rowCount,
+    unit: 'rows',
+    quiet,
+  });
   const started = terminal.now();
   let rows = 0;
   try {
@@ -112,7 +129,11 @@ async function loadOne(invocation: Invocation, tenant: TenantHandle, file: Check
   }
 }
 
-async function report(invocation: Invocation, tenant: string, imported: readonly Imported[]): Promise<void> {
+async function report(
+  invocation: Invocation,
+  tenant: string,
+  imported: readonly Imported[],
+): Promise<void> {
   const { options, output } = invocation;
   if (options.json === true) {
     await output.write(jsonDocument({ tenant, files: imported.map(fileJson) }));
@@ -121,7 +142,10 @@ async function report(invocation: Invocation, tenant: string, imported: readonly
   for (const { file, position } of imported) {
     const { table, rowCount, columns, primaryKey, existing } = file;
     const key = primaryKey.length === 0 ? 'no primary key' : `primary key ${primaryKey.join(', ')}`;
-    const made = existing === undefined ? `new table, ${columns.length} columns, ${key}` : 'added to the table';
+    const made =
+      existing === undefined
+        ? `new table, ${columns.length} columns, ${key}`
+        : 'added to the table';
     const rows = rowCount === 1 ? '1 row' : `${count(rowCount)} rows`;
     await output.line(printable(`${table}: ${rows} (${made}), position ${position}`));
   }
@@ -129,6 +153,14 @@ async function report(invocation: Invocation, tenant: string, imported: readonly
 
 function fileJson({ file, position, seconds }: Imported): unknown {
   const { path, table, existing, columns, primaryKey, rowCount } = file;
-  return { file: path, table, created: existing === undefined, columns, primaryKey, rows: rowCount, position, seconds };
+  return {
+    file: path,
+    table,
+    created: existing === undefined,
+    columns,
+    primaryKey,
+    rows: rowCount,
+    position,
+    seconds,
+  };
 }
-

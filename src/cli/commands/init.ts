@@ -1,4 +1,5 @@
 import { existsSync, rmSync } from 'node:fs';
+import { dirname, resolve, sep } from 'node:path';
 import { VerityError } from '../../base/index.ts';
 import { keys, Verity } from '../../database/index.ts';
 import { type ExitCode, usageError } from '../failure.ts';
@@ -12,7 +13,9 @@ export async function runInit(invocation: Invocation): Promise<ExitCode> {
   assertNothingThere(directory);
   const source = keySourceOf(directory, options, terminal);
   if (source.kind === 'recovery' || source.kind === 'recoveryFile') {
-    throw usageError('A new database needs a master key; its recovery code is made by `verity init`.');
+    throw usageError(
+      'A new database needs a master key; its recovery code is made by `verity init`.',
+    );
   }
   const keyFile = source.kind === 'file' ? source.path : undefined;
   const makesKey = keyFile !== undefined && !existsSync(keyFile);
@@ -43,8 +46,16 @@ interface Created {
 async function report(invocation: Invocation, created: Created): Promise<void> {
   const { directory, options, output, terminal } = invocation;
   const { logId, recoveryCode, keyFile, makesKey } = created;
+  const warnings = keyFile !== undefined && liesBeside(keyFile, directory) ? [besideWarning] : [];
   if (options.json === true) {
-    const document = { path: directory, logId, keyFile: keyFile ?? null, keyFileCreated: makesKey, recoveryCode };
+    const document = {
+      path: directory,
+      logId,
+      keyFile: keyFile ?? null,
+      keyFileCreated: makesKey,
+      recoveryCode,
+      warnings,
+    };
     await output.write(jsonDocument(document));
   } else {
     await output.line(`Created the database ${directory} (log ${logId}).`);
@@ -57,23 +68,38 @@ async function report(invocation: Invocation, created: Created): Promise<void> {
         'database if the master key is lost. Without either, nobody can read the data.',
     );
   }
-  if (makesKey) {
-    terminal.stderr.write(
-      `warning: the key file lies beside the data. Whoever copies both can read everything: move ${keyFile}\n` +
-        'to another place before this database holds real data, and name it with --key-file.\n',
-    );
+  if (options.json !== true) {
+    for (const warning of warnings) terminal.stderr.write(`warning: ${warning}\n`);
   }
 }
 
+const besideWarning =
+  'the key file lies beside the data, and whoever copies both can read everything. Move it to another ' +
+  'place before the database holds real data, and name it with --key-file.';
+
+/** Whether a copy of the folder that holds the database would take the key along. */
+function liesBeside(keyFile: string, directory: string): boolean {
+  const folder = dirname(resolve(directory));
+  const path = resolve(keyFile);
+  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}
+
 function assertNothingThere(directory: string): void {
-  if (directory === ':memory:') throw usageError('DIR must be a directory; :memory: is for programs only.');
+  if (directory === ':memory:')
+    throw usageError('DIR must be a directory; :memory: is for programs only.');
   if (!existsSync(directory)) return;
   const names = listing(directory);
   if (names.includes('verity.json')) {
-    throw new VerityError('DATABASE_EXISTS', `There is already a database in ${directory}. Choose another directory.`);
+    throw new VerityError(
+      'DATABASE_EXISTS',
+      `There is already a database in ${directory}. Choose another directory.`,
+    );
   }
   if (names.length > 0) {
-    throw new VerityError('NOT_A_DATABASE', `${directory} holds other files. Choose an empty or new directory.`);
+    throw new VerityError(
+      'NOT_A_DATABASE',
+      `${directory} holds other files. Choose an empty or new directory.`,
+    );
   }
 }
 

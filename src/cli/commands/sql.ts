@@ -26,12 +26,17 @@ export async function runSql(invocation: Invocation, request: SqlRequest): Promi
   const session = new SqlSession(invocation, request.tenant, at);
   const writer = (): ReturnType<typeof resultWriter> => resultWriter(format, terminal, output);
   try {
-    if (request.command === undefined && terminal.stdin.isTTY === true) {
+    const isConversation = terminal.stdin.isTTY === true && terminal.stdout.isTTY === true;
+    if (request.command === undefined && isConversation) {
       // A wrong key or path shows before the first statement is typed.
       await session.open();
       await runPrompt({ terminal, output, session, writer, json, tenant: request.tenant });
     } else {
-      await runScript(session, writer(), request.command === undefined ? pieces(terminal.stdin) : [request.command]);
+      await runScript(
+        session,
+        writer(),
+        request.command === undefined ? pieces(terminal.stdin) : [request.command],
+      );
     }
   } finally {
     await session.close();
@@ -40,7 +45,9 @@ export async function runSql(invocation: Invocation, request: SqlRequest): Promi
 }
 
 async function runScript(
-  session: SqlSession, writer: ReturnType<typeof resultWriter>, input: Iterable<string> | AsyncIterable<string>,
+  session: SqlSession,
+  writer: ReturnType<typeof resultWriter>,
+  input: Iterable<string> | AsyncIterable<string>,
 ): Promise<void> {
   const splitter = new StatementSplitter();
   try {
@@ -53,7 +60,9 @@ async function runScript(
   }
 }
 
-async function* pieces(stdin: Invocation['terminal']['stdin']): AsyncGenerator<string, void, undefined> {
+async function* pieces(
+  stdin: Invocation['terminal']['stdin'],
+): AsyncGenerator<string, void, undefined> {
   stdin.setEncoding('utf8');
   for await (const chunk of stdin) yield chunk as string;
 }

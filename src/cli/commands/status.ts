@@ -28,10 +28,15 @@ function statusText(status: Status): string {
     ['frames', count(status.frames)],
     ['events', count(status.events)],
     ['chain head', status.chainHash],
-    ['log size', `${byteCount(status.logBytes)} in ${count(status.segments)} ${status.segments === 1 ? 'segment' : 'segments'}`],
+    [
+      'log size',
+      `${byteCount(status.logBytes)} in ${count(status.segments)} ${status.segments === 1 ? 'segment' : 'segments'}`,
+    ],
     ['tenants', tenantsText(status.tenants)],
     ['last close', status.recovery.cleanShutdown ? 'clean' : 'not clean, or still open elsewhere'],
-    ...status.recovery.cut.map((cut) => ['torn tail', `${cut.file} at byte ${cut.offset}: ${cut.message}`] as const),
+    ...status.recovery.cut.map(
+      (cut) => ['torn tail', `${cut.file} at byte ${cut.offset}: ${cut.message}`] as const,
+    ),
   ];
   const width = Math.max(...lines.map(([name]) => name.length));
   return lines.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`).join('');

@@ -1,7 +1,7 @@
 import { CorruptionError } from '../../base/index.ts';
 import { type Finding, Verity, type VerifyReport } from '../../database/index.ts';
 import type { ExitCode } from '../failure.ts';
-import { assertDatabaseDirectory, type Invocation, progressReporter } from '../invocation.ts';
+import { assertDatabaseDirectory, type Invocation, segmentProgress } from '../invocation.ts';
 import { keySourceOf, masterKeyOf } from '../master-key.ts';
 import { jsonDocument } from '../output/json.ts';
 import { byteCount, count } from '../progress.ts';
@@ -11,7 +11,7 @@ export async function runVerify(invocation: Invocation): Promise<ExitCode> {
   const { directory, options, terminal, output } = invocation;
   assertDatabaseDirectory(directory);
   const masterKey = await masterKeyOf(keySourceOf(directory, options, terminal), terminal);
-  const progress = progressReporter(invocation, 'verifying', 'bytes');
+  const progress = segmentProgress(invocation, 'verifying');
   const report = await Verity.verify(directory, { masterKey, onProgress: progress.onProgress })
     .catch(brokenReport)
     .finally(progress.end);
@@ -29,21 +29,27 @@ function brokenReport(error: unknown): PartialReport {
 }
 
 function reportText(report: PartialReport): string {
-  if (report.ok) return `${figures(report)}\nverified: every byte is as it was written.\n`;
-  const findings = report.findings.map(findingText).join('');
-  const number = report.findings.length;
-  return `${findings}${figures(report)}\nNOT VERIFIED: ${count(number)} ${number === 1 ? 'finding' : 'findings'}.\n`;
+  const { ok, findings } = report;
+  if (ok) return `${figures(report)}verified: every byte is as it was written.\n`;
+  const total = findings.length === 1 ? '1 finding' : `${count(findings.length)} findings`;
+  return `${findings.map(findingText).join('')}NOT VERIFIED: ${total}.\n`;
 }
 
 function findingText(finding: Finding): string {
-  return `${finding.file} at byte ${finding.offset}: ${finding.code}: ${finding.message}\n`;
+  return `${finding.file} at byte ${finding.offset}: ${finding.code}\n  ${finding.message}\n`;
 }
 
 function figures(report: PartialReport): string {
-  const { filesRead, bytesRead, frames, events, position, chainHash } = report;
-  if (filesRead === undefined || bytesRead === undefined) return 'The check could not go on from there.';
+  const {
+    filesRead = 0,
+    bytesRead = 0,
+    frames = 0,
+    events = 0,
+    position = 0n,
+    chainHash = '',
+  } = report;
   return (
-    `read ${count(filesRead)} files, ${byteCount(bytesRead)}: ${count(frames ?? 0)} frames, ` +
-    `${count(events ?? 0)} events, position ${position ?? 0n}\nchain head ${chainHash ?? ''}`
+    `read ${count(filesRead)} files, ${byteCount(bytesRead)}: ${count(frames)} frames, ` +
+    `${count(events)} events, position ${position}\nchain head ${chainHash}\n`
   );
 }

@@ -120,7 +120,8 @@ class FileCheck {
       name,
       type: this.#types[index] ?? (this.#inferences[index] as TypeInference).type,
     }));
-    const primaryKey = existing?.primaryKey ?? this.#key?.map((index) => this.#names[index] as string) ?? [];
+    const primaryKey =
+      existing?.primaryKey ?? this.#key?.map((index) => this.#names[index] as string) ?? [];
     return { path, table, columns, primaryKey, rowCount: this.#rowCount, existing, version };
   }
 
@@ -137,7 +138,11 @@ class FileCheck {
           continue;
         }
         if (!this.#suspects.has(this.#seen.hash(keyText(row, key, this.#types)))) continue;
-        const exact = keyText(row, key, checked.columns.map((column) => column.type));
+        const exact = keyText(
+          row,
+          key,
+          checked.columns.map((column) => column.type),
+        );
         const first = lines.get(exact);
         if (first !== undefined) {
           return this.#invalid(row, key[0] as number, `the key is the same as on line ${first}.`);
@@ -167,7 +172,9 @@ class FileCheck {
       }
     }
     this.#names = names;
-    this.#types = names.map((name) => existing?.columns.find((column) => column.name === name)?.type);
+    this.#types = names.map(
+      (name) => existing?.columns.find((column) => column.name === name)?.type,
+    );
     this.#inferences = names.map(() => new TypeInference());
     this.#key = this.#keyColumns(row);
   }
@@ -217,7 +224,8 @@ class FileCheck {
       if (fieldBytes > limits.valueBytesMax) {
         throw this.#invalid(row, index, `the value is longer than ${limits.valueBytesMax} bytes.`);
       }
-      if (bytes > rowBytesMax) throw this.#invalid(row, index, `the row is longer than ${rowBytesMax} bytes.`);
+      if (bytes > rowBytesMax)
+        throw this.#invalid(row, index, `the row is longer than ${rowBytesMax} bytes.`);
     }
   }
 
@@ -238,7 +246,8 @@ class FileCheck {
     }
     const text = keyText(row, key, this.#types);
     if (text.length * 3 > keyBytesMax && utf8Length(text) > keyBytesMax) {
-      if (isAsked) throw this.#invalid(row, key[0] as number, `the key is longer than ${keyBytesMax} bytes.`);
+      if (isAsked)
+        throw this.#invalid(row, key[0] as number, `the key is longer than ${keyBytesMax} bytes.`);
       this.#key = undefined;
       return;
     }
@@ -248,11 +257,19 @@ class FileCheck {
 
   #invalid(row: CsvRow, index: number, what: string): VerityError {
     const before = row.fields.slice(0, index);
-    const line = row.line + before.reduce((breaks, field) => breaks + field.split(/\r\n|\r|\n/).length - 1, 0);
-    return invalidFile({ file: this.#options.path, line, column: index + 1, name: this.#names[index] }, what);
+    const line =
+      row.line + before.reduce((breaks, field) => breaks + field.split(/\r\n|\r|\n/).length - 1, 0);
+    return invalidFile(
+      { file: this.#options.path, line, column: index + 1, name: this.#names[index] },
+      what,
+    );
   }
 }
 
-function keyText(row: CsvRow, key: readonly number[], types: readonly (string | undefined)[]): string {
+function keyText(
+  row: CsvRow,
+  key: readonly number[],
+  types: readonly (string | undefined)[],
+): string {
   return key.map((index) => keyForm(row.fields[index] as string, types[index])).join('\0');
 }

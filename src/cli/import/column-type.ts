@@ -3,9 +3,25 @@ import type { SqlParameter } from '../../database/index.ts';
 
 /** The types that `import` gives to a column it creates. */
 export type InferredType =
-  | 'integer' | 'bigint' | 'numeric' | 'boolean' | 'date' | 'timestamptz' | 'uuid' | 'text';
+  | 'integer'
+  | 'bigint'
+  | 'numeric'
+  | 'boolean'
+  | 'date'
+  | 'timestamptz'
+  | 'uuid'
+  | 'text';
 
-type Shape = 'integer' | 'bigint' | 'numeric' | 'notANumber' | 'boolean' | 'date' | 'timestamptz' | 'uuid' | 'text';
+type Shape =
+  | 'integer'
+  | 'bigint'
+  | 'numeric'
+  | 'notANumber'
+  | 'boolean'
+  | 'date'
+  | 'timestamptz'
+  | 'uuid'
+  | 'text';
 
 const integerMax = 2_147_483_647n;
 const bigintMax = 9_223_372_036_854_775_807n;
@@ -90,11 +106,15 @@ export function isDate(text: string): boolean {
 /** Whether `text` is an ISO 8601 time with a zone (Z or an offset), to the microsecond. */
 export function isTimestamptz(text: string): boolean {
   const match = timestamptzPattern.exec(text);
-  return match !== null && timeExists(match) && Number(match[7] ?? 0) <= 15 && Number(match[8] ?? 0) < 60;
+  return (
+    match !== null && timeExists(match) && Number(match[7] ?? 0) <= 15 && Number(match[8] ?? 0) < 60
+  );
 }
 
 function timeExists(match: RegExpExecArray): boolean {
-  return dayExists(match) && Number(match[4]) < 24 && Number(match[5]) < 60 && Number(match[6] ?? 0) < 60;
+  return (
+    dayExists(match) && Number(match[4]) < 24 && Number(match[5]) < 60 && Number(match[6] ?? 0) < 60
+  );
 }
 
 function dayExists(match: RegExpExecArray): boolean {
@@ -133,7 +153,9 @@ export function fits(text: string, type: string): boolean {
     case 'uuid':
       return uuidPattern.test(text);
     case 'varchar':
-      return first === undefined || text.length <= Number(first) || [...text].length <= Number(first);
+      return (
+        first === undefined || text.length <= Number(first) || [...text].length <= Number(first)
+      );
     case 'bytea':
       return /^\\x(?:[0-9a-fA-F]{2})*$/.test(text);
     case 'jsonb':
@@ -150,7 +172,11 @@ function isWhole(text: string, max: bigint): boolean {
 }
 
 /** Refuses digits that the column's scale would round away. */
-function isNumeric(text: string, precision: string | undefined, scale: string | undefined): boolean {
+function isNumeric(
+  text: string,
+  precision: string | undefined,
+  scale: string | undefined,
+): boolean {
   const match = /^[+-]?(\d*)(?:\.(\d*))?$/.exec(text);
   if (match === null) return precision === undefined && /^(?:NaN|-?Infinity)$/.test(text);
   const whole = (match[1] ?? '').replace(/^0+/, '');
@@ -163,9 +189,19 @@ function isNumeric(text: string, precision: string | undefined, scale: string | 
 
 function booleanValue(text: string): boolean | undefined {
   switch (text.toLowerCase()) {
-    case 'true': case 't': case 'yes': case 'y': case 'on': case '1':
+    case 'true':
+    case 't':
+    case 'yes':
+    case 'y':
+    case 'on':
+    case '1':
       return true;
-    case 'false': case 'f': case 'no': case 'n': case 'off': case '0':
+    case 'false':
+    case 'f':
+    case 'no':
+    case 'n':
+    case 'off':
+    case '0':
       return false;
     default:
       return undefined;

@@ -12,23 +12,29 @@ afterAll(() => rmSync(directory, { recursive: true }));
 test('what `sql --format csv` writes, `import` reads back, on the right lines', async () => {
   const path = join(directory, 'file.csv');
   const text = fc.oneof(
-    fc.string({ unit: fc.constantFrom('"', ',', '\n', '\r', 'a', ' ', 'é', '😀', '\ufeff'), maxLength: 6 }),
+    fc.string({
+      unit: fc.constantFrom('"', ',', '\n', '\r', 'a', ' ', 'é', '😀', '\ufeff'),
+      maxLength: 6,
+    }),
     fc.string({ unit: 'grapheme' }),
   );
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.tuple(text, text), { minLength: 1, maxLength: 8 }), async (rows) => {
-      const columns = ['x', 'y'].map((name) => ({ name, type: 'text' }));
-      const lines = rows.map(([x, y]) => csvLine({ x, y }, columns));
-      writeFileSync(path, csvHeader(columns) + lines.join(''));
-      const read = [];
-      for await (const group of readCsvFile(path)) read.push(...group);
-      expect(read.map((row) => row.fields)).toEqual([['x', 'y'], ...rows]);
-      let line = 2;
-      for (const [index, row] of read.slice(1).entries()) {
-        expect(row.line).toBe(line);
-        line += (lines[index] as string).split(/\r\n|\r|\n/).length - 1;
-      }
-    }),
+    fc.asyncProperty(
+      fc.array(fc.tuple(text, text), { minLength: 1, maxLength: 8 }),
+      async (rows) => {
+        const columns = ['x', 'y'].map((name) => ({ name, type: 'text' }));
+        const lines = rows.map(([x, y]) => csvLine({ x, y }, columns));
+        writeFileSync(path, csvHeader(columns) + lines.join(''));
+        const read = [];
+        for await (const group of readCsvFile(path)) read.push(...group);
+        expect(read.map((row) => row.fields)).toEqual([['x', 'y'], ...rows]);
+        let line = 2;
+        for (const [index, row] of read.slice(1).entries()) {
+          expect(row.line).toBe(line);
+          line += (lines[index] as string).split(/\r\n|\r|\n/).length - 1;
+        }
+      },
+    ),
     { numRuns: 300 },
   );
 });

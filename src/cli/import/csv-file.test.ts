@@ -15,13 +15,18 @@ async function read(content: string | Buffer): Promise<CsvRow[]> {
   return rows;
 }
 
-async function problem(content: string | Buffer): Promise<{ line: number; column: number; message: string }> {
+async function problem(
+  content: string | Buffer,
+): Promise<{ line: number; column: number; message: string }> {
   const error: unknown = await read(content).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
   expect(error).toMatchObject({ code: 'IMPORT_INVALID' });
-  const { message, details } = error as { message: string; details: { line: number; column: number } };
+  const { message, details } = error as {
+    message: string;
+    details: { line: number; column: number };
+  };
   return { line: details.line, column: details.column, message };
 }
 
@@ -33,14 +38,20 @@ test('quotes, doubled quotes, commas and line breaks inside fields are kept', as
 });
 
 test('LF, CRLF, CR and a missing last line break all end a row', async () => {
-  const rows = [{ line: 1, fields: ['a', 'b'] }, { line: 2, fields: ['1', '2'] }];
+  const rows = [
+    { line: 1, fields: ['a', 'b'] },
+    { line: 2, fields: ['1', '2'] },
+  ];
   for (const text of ['a,b\n1,2', 'a,b\r\n1,2\r\n', 'a,b\r1,2\r', 'a,b\r\n1,2\n']) {
     expect(await read(text)).toEqual(rows);
   }
 });
 
 test('a byte order mark is not part of the first name', async () => {
-  expect(await read('\ufeffid,x\n1,2\n')).toMatchObject([{ fields: ['id', 'x'] }, { fields: ['1', '2'] }]);
+  expect(await read('\ufeffid,x\n1,2\n')).toMatchObject([
+    { fields: ['id', 'x'] },
+    { fields: ['1', '2'] },
+  ]);
   expect(await read('\ufeff"id",x\n')).toMatchObject([{ fields: ['id', 'x'] }]);
 });
 
@@ -57,7 +68,9 @@ test('bad quoting is refused with line and column', async () => {
 
 test('bytes that are not UTF-8 are refused with line and column', async () => {
   const bytes = (...parts: (string | number)[]): Buffer =>
-    Buffer.concat(parts.map((part) => (typeof part === 'number' ? Buffer.from([part]) : Buffer.from(part))));
+    Buffer.concat(
+      parts.map((part) => (typeof part === 'number' ? Buffer.from([part]) : Buffer.from(part))),
+    );
   expect(await problem(bytes('a,b\n1,2\nx,caf', 0xe9, '\n'))).toMatchObject({ line: 3, column: 2 });
   expect(await problem(bytes('a,b\n"1\n', 0xff, '",2\n'))).toMatchObject({ line: 2, column: 1 });
   expect(await problem(bytes('a,b\n1,"2"', 0xc3))).toMatchObject({ line: 2, column: 2 });
@@ -67,7 +80,9 @@ test('bytes that are not UTF-8 are refused with line and column', async () => {
 test('characters that straddle the pieces read from disk survive', async () => {
   const value = 'é€😀'.repeat(60_000);
   expect(await read(`x${'y'.repeat(1)}\n${value}\n"${value}"\n`)).toMatchObject([
-    { fields: ['xy'] }, { fields: [value] }, { fields: [value] },
+    { fields: ['xy'] },
+    { fields: [value] },
+    { fields: [value] },
   ]);
 });
 

@@ -23,7 +23,8 @@ const rowBytesMax = limits.commandBytesMax;
  * IO_ERROR when the file cannot be read. `onBytes` hears how many bytes each step took.
  */
 export async function* readCsvFile(
-  path: string, onBytes?: (bytes: number) => void,
+  path: string,
+  onBytes?: (bytes: number) => void,
 ): AsyncGenerator<readonly CsvRow[], void, undefined> {
   const reader = new CsvReader(path);
   try {
@@ -40,11 +41,16 @@ export async function* readCsvFile(
 
 function readError(path: string, error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException).code;
-  if (error instanceof VerityError || error instanceof CsvError || typeof code !== 'string') return error;
+  if (error instanceof VerityError || error instanceof CsvError || typeof code !== 'string')
+    return error;
   const reason =
-    code === 'ENOENT' ? 'there is no such file' :
-    code === 'EACCES' ? 'permission denied' :
-    code === 'EISDIR' ? 'it is a directory' : code;
+    code === 'ENOENT'
+      ? 'there is no such file'
+      : code === 'EACCES'
+        ? 'permission denied'
+        : code === 'EISDIR'
+          ? 'it is a directory'
+          : code;
   return new VerityError('IO_ERROR', `Cannot read ${path}: ${reason}. Check the path.`, {
     cause: error,
     details: { file: path, reason: code },
@@ -135,7 +141,10 @@ class CsvReader {
     if (!(error instanceof CsvError)) throw error;
     this.#emptyLines = this.#parser.info.empty_lines;
     const column = typeof error['index'] === 'number' ? error['index'] + 1 : 1;
-    throw invalidFile({ file: this.#path, line: this.#nextLine(), column }, quotingProblem(error.code));
+    throw invalidFile(
+      { file: this.#path, line: this.#nextLine(), column },
+      quotingProblem(error.code),
+    );
   }
 
   /** Finds the first byte that is not UTF-8, parses what stands before it to learn its place, and throws. */

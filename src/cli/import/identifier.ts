@@ -27,7 +27,8 @@ export function quoteIdentifier(name: string): string {
 export function identifierProblem(name: string): string | undefined {
   if (name.length === 0) return 'the name is empty.';
   if (name.includes('\0')) return 'the name holds a NUL character.';
-  if (utf8Length(name) > identifierBytesMax) return `the name is longer than ${identifierBytesMax} bytes.`;
+  if (utf8Length(name) > identifierBytesMax)
+    return `the name is longer than ${identifierBytesMax} bytes.`;
   return undefined;
 }
 
@@ -38,7 +39,9 @@ export function identifierProblem(name: string): string | undefined {
 export function tableNameOf(path: string): string {
   const file = path.split(/[/\\]/).at(-1) ?? '';
   const stem = file.replace(/\.[^.]*$/, '');
-  const name = foldCase(stem).replace(/[^\p{L}\p{N}_]+/gu, '_').replace(/^_+|_+$/g, '');
+  const name = foldCase(stem)
+    .replace(/[^\p{L}\p{N}_]+/gu, '_')
+    .replace(/^_+|_+$/g, '');
   const prefixed = /^\p{N}/u.test(name) ? `t_${name}` : name;
   if (identifierProblem(prefixed) !== undefined) {
     throw usageError(`The name of ${path} does not make a table name. Choose one with --table.`);

@@ -18,6 +18,13 @@ export function invalidFile(place: FilePlace, what: string): VerityError {
   return new VerityError(
     'IMPORT_INVALID',
     `${file}, ${where}: ${what} Nothing of this file was loaded.`,
-    { details: { file, line, ...(column === undefined ? {} : { column }), ...(name ? { name } : {}) } },
+    {
+      details: {
+        file,
+        line,
+        ...(column === undefined ? {} : { column }),
+        ...(name ? { name } : {}),
+      },
+    },
   );
 }

@@ -28,7 +28,8 @@ export function keyForm(text: string, type: string | undefined): string {
   }
 }
 
-const timePattern = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:\.(\d{1,6}))?(Z|[+-]\d\d:?(?:\d\d)?)$/;
+const timePattern =
+  /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:\.(\d{1,6}))?(Z|[+-]\d\d:?(?:\d\d)?)$/;
 
 function guessedForm(text: string): string {
   if (/^-?\d+\.\d+$/.test(text)) return numberForm(text);
@@ -49,7 +50,8 @@ function timeForm(text: string): string {
   const match = timePattern.exec(text);
   if (match === null) return text;
   const [, day, minute, second = ':00', fraction = '', zone = 'Z'] = match;
-  const offset = zone === 'Z' ? 'Z' : `${zone.slice(0, 3)}:${zone.slice(3).replace(':', '') || '00'}`;
+  const offset =
+    zone === 'Z' ? 'Z' : `${zone.slice(0, 3)}:${zone.slice(3).replace(':', '') || '00'}`;
   const instant = new Date(`${day}T${minute}${second}${offset}`);
   return `${instant.getTime()}.${fraction.padEnd(6, '0')}`;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { VerityError } from '../../base/index.ts';
-import type { SqlParameter, TableInfo, TenantHandle } from '../../database/types.ts';
+import type { SqlParameter, TableInfo, TenantHandle } from '../../database/index.ts';
 import { checkFile, type CheckedFile } from './check-file.ts';
 import { createTable, loadFile } from './load-file.ts';
 
@@ -22,18 +22,25 @@ interface Call {
 }
 
 /** A tenant that records INSERTs, refuses those with the text `bad`, and drops what a failed transaction wrote. */
-function fakeTenant(failsAtCall?: number): { tenant: TenantHandle; calls: Call[]; rehearsed: Call[] } {
+function fakeTenant(failsAtCall?: number): {
+  tenant: TenantHandle;
+  calls: Call[];
+  rehearsed: Call[];
+} {
   const calls: Call[] = [];
   const rehearsed: Call[] = [];
   const refuse = (parameters: readonly SqlParameter[]): void => {
     if (parameters.includes('bad')) {
-      throw new VerityError('CHECK_VIOLATION', 'The row breaks the CHECK constraint c.', { details: { column: 'b' } });
+      throw new VerityError('CHECK_VIOLATION', 'The row breaks the CHECK constraint c.', {
+        details: { column: 'b' },
+      });
     }
   };
   const tenant = {
     name: 'clinic',
     execute: async (sql: string, parameters: readonly SqlParameter[] = []) => {
-      if (calls.length === failsAtCall) throw new VerityError('DISK_FULL', 'There is no space left.');
+      if (calls.length === failsAtCall)
+        throw new VerityError('DISK_FULL', 'There is no space left.');
       refuse(parameters);
       calls.push({ sql, parameters });
       return { position: BigInt(calls.length), rowCount: 0, rows: [], columns: [] };
@@ -52,26 +59,48 @@ function fakeTenant(failsAtCall?: number): { tenant: TenantHandle; calls: Call[]
 test('the table is created with quoted names and its key, then filled in batches of several hundred rows', async () => {
   const rows = Array.from({ length: 1_201 }, (_item, index) => `${index},"x""${index}"\n`).join('');
   const file = await checked(`Id,Order\n${rows}`);
-  expect(createTable(file)).toBe('CREATE TABLE "file" ("id" integer, "order" text, PRIMARY KEY ("id"))');
+  expect(createTable(file)).toBe(
+    'CREATE TABLE "file" ("id" integer, "order" text, PRIMARY KEY ("id"))',
+  );
   const { tenant, calls } = fakeTenant();
   let seen = 0;
-  const { position } = await loadFile(file, { tenant, command: {}, onRows: (count) => (seen += count) });
+  const { position } = await loadFile(file, {
+    tenant,
+    command: {},
+    onRows: (count) => (seen += count),
+  });
   expect(calls.map((call) => call.parameters.length / 2)).toEqual([0, 500, 500, 201]);
-  expect(calls[1]?.sql.startsWith('INSERT INTO "file" ("id", "order") VALUES ($1,$2),($3,$4),')).toBe(true);
+  expect(
+    calls[1]?.sql.startsWith('INSERT INTO "file" ("id", "order") VALUES ($1,$2),($3,$4),'),
+  ).toBe(true);
   expect(calls[3]?.parameters.slice(-2)).toEqual([1_200, 'x"1200']);
   expect([seen, position]).toEqual([1_201, 4n]);
 });
 
 const table: TableInfo = {
-  name: 'file', columns: [{ name: 'a', type: 'integer' }, { name: 'b', type: 'text' }], primaryKey: [], rowCount: 9,
+  name: 'file',
+  columns: [
+    { name: 'a', type: 'integer' },
+    { name: 'b', type: 'text' },
+  ],
+  primaryKey: [],
+  rowCount: 9,
 };
 
 test('a row that a constraint refuses is named by line and column, and nothing is written', async () => {
-  const rows = Array.from({ length: 900 }, (_item, index) => `${index},${index === 700 ? 'bad' : '"multi\nline"'}\n`);
+  const rows = Array.from(
+    { length: 900 },
+    (_item, index) => `${index},${index === 700 ? 'bad' : '"multi\nline"'}\n`,
+  );
   const file = await checked(`a,b\n${rows.join('')}`, table);
   const { tenant, calls } = fakeTenant();
-  const error: unknown = await loadFile(file, { tenant, command: {} }).catch((thrown: unknown) => thrown);
-  expect(error).toMatchObject({ code: 'IMPORT_INVALID', details: { line: 2 + 700 * 2, column: 2, name: 'b' } });
+  const error: unknown = await loadFile(file, { tenant, command: {} }).catch(
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toMatchObject({
+    code: 'IMPORT_INVALID',
+    details: { line: 2 + 700 * 2, column: 2, name: 'b' },
+  });
   expect(calls).toEqual([]);
 });
 
@@ -87,7 +116,9 @@ test('a failure half-way says how many rows are stored', async () => {
   const file = await checked(`x,y\n${'1,2\n'.repeat(1_300)}`);
   const { tenant } = fakeTenant(2);
   await expect(loadFile(file, { tenant, command: {} })).rejects.toMatchObject({
-    code: 'DISK_FULL', details: { loadedRows: 500 }, message: expect.stringContaining('500 of 1300 rows'),
+    code: 'DISK_FULL',
+    details: { loadedRows: 500 },
+    message: expect.stringContaining('500 of 1300 rows'),
   });
 });
 
@@ -95,6 +126,8 @@ test('a file that changed after its check is not loaded', async () => {
   const file = await checked('x\n1\n');
   appendFileSync(path, '2\n');
   const { tenant, calls } = fakeTenant();
-  await expect(loadFile(file, { tenant, command: {} })).rejects.toMatchObject({ code: 'IMPORT_INVALID' });
+  await expect(loadFile(file, { tenant, command: {} })).rejects.toMatchObject({
+    code: 'IMPORT_INVALID',
+  });
   expect(calls).toEqual([]);
 });

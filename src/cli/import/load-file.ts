@@ -1,6 +1,9 @@
 import { VerityError } from '../../base/index.ts';
 import type {
-  CommandOptions, SqlParameter, TenantHandle, Transaction,
+  CommandOptions,
+  SqlParameter,
+  TenantHandle,
+  Transaction,
 } from '../../database/index.ts';
 import { type CheckedFile, fileVersion } from './check-file.ts';
 import { parameterOf } from './column-type.ts';
@@ -18,17 +21,17 @@ export interface LoadOptions {
 /** One batch is one INSERT and one command: all of its rows or none. */
 const batchRowsMax = 500;
 const batchParametersMax = 8_000;
-const batchCharactersMax = 1 << 20;
+const batchBytesMax = 1 << 20;
 /** Batches sent before the first of them is durable. */
 const batchesInFlightMax = 4;
-/** Rows that one rehearsal holds at a time. */
-const rehearsalCharactersMax = 2 << 20;
+/** What one rehearsal holds at a time; with the batch that reaches it, it still fits a command. */
+const rehearsalBytesMax = 2 << 20;
 
 interface Batch {
   readonly rows: readonly CsvRow[];
   readonly sql: string;
   readonly parameters: readonly SqlParameter[];
-  readonly characters: number;
+  readonly bytes: number;
 }
 
 /**
@@ -38,7 +41,10 @@ interface Batch {
  * Into a table that exists, every batch is first run in a transaction that is thrown away, so that
  * constraints of the table refuse the file (IMPORT_INVALID, naming the line) before anything is written.
  */
-export async function loadFile(file: CheckedFile, options: LoadOptions): Promise<{ position: bigint }> {
+export async function loadFile(
+  file: CheckedFile,
+  options: LoadOptions,
+): Promise<{ position: bigint }> {
   await assertUnchanged(file);
   let position = 0n;
   if (file.existing === undefined) {
@@ -129,11 +135,14 @@ class BatchWriter {
   readonly #texts = new Map<number, string>();
   #rows: CsvRow[] = [];
   #parameters: SqlParameter[] = [];
-  #characters = 0;
+  #bytes = 0;
 
   constructor(file: CheckedFile) {
     this.#columnCount = file.columns.length;
-    this.#rowsMax = Math.max(1, Math.min(batchRowsMax, Math.floor(batchParametersMax / this.#columnCount)));
+    this.#rowsMax = Math.max(
+      1,
+      Math.min(batchRowsMax, Math.floor(batchParametersMax / this.#columnCount)),
+    );
     this.#converters = file.columns.map((column) => parameterOf(column.type));
     const names = file.columns.map((column) => quoteIdentifier(column.name)).join(', ');
     this.#head = `INSERT INTO ${quoteIdentifier(file.table)} (${names}) VALUES `;
@@ -145,9 +154,9 @@ class BatchWriter {
     for (let index = 0; index < this.#columnCount; index++) {
       const text = row.fields[index] as string;
       this.#parameters.push((this.#converters[index] as (text: string) => SqlParameter)(text));
-      this.#characters += text.length;
+      this.#bytes += Buffer.byteLength(text);
     }
-    const isFull = this.#rows.length >= this.#rowsMax || this.#characters >= batchCharactersMax;
+    const isFull = this.#rows.length >= this.#rowsMax || this.#bytes >= batchBytesMax;
     return isFull ? this.take() : undefined;
   }
 
@@ -155,10 +164,15 @@ class BatchWriter {
   take(): Batch | undefined {
     const rows = this.#rows;
     if (rows.length === 0) return undefined;
-    const batch = { rows, sql: this.#sql(rows.length), parameters: this.#parameters, characters: this.#characters };
+    const batch = {
+      rows,
+      sql: this.#sql(rows.length),
+      parameters: this.#parameters,
+      bytes: this.#bytes,
+    };
     this.#rows = [];
     this.#parameters = [];
-    this.#characters = 0;
+    this.#bytes = 0;
     return batch;
   }
 
@@ -183,19 +197,23 @@ class Rehearsed extends Error {
 
 async function rehearse(file: CheckedFile, options: LoadOptions): Promise<void> {
   let group: Batch[] = [];
-  let characters = 0;
+  let bytes = 0;
   for await (const batch of batches(file)) {
     group.push(batch);
-    characters += batch.characters;
-    if (characters < rehearsalCharactersMax) continue;
+    bytes += batch.bytes;
+    if (bytes < rehearsalBytesMax) continue;
     await rehearseGroup(file, options, group);
     group = [];
-    characters = 0;
+    bytes = 0;
   }
   if (group.length > 0) await rehearseGroup(file, options, group);
 }
 
-async function rehearseGroup(file: CheckedFile, options: LoadOptions, group: readonly Batch[]): Promise<void> {
+async function rehearseGroup(
+  file: CheckedFile,
+  options: LoadOptions,
+  group: readonly Batch[],
+): Promise<void> {
   let failedAt = 0;
   const error = await problemOf(options, async (tx) => {
     for (failedAt = 0; failedAt < group.length; failedAt++) await run(tx, group[failedAt] as Batch);
@@ -231,12 +249,13 @@ async function run(tx: Transaction, batch: Batch): Promise<void> {
 function batchOf(file: CheckedFile, rows: readonly CsvRow[]): Batch {
   const writer = new BatchWriter(file);
   for (const row of rows) writer.add(row);
-  return writer.take() ?? { rows: [], sql: '', parameters: [], characters: 0 };
+  return writer.take() ?? { rows: [], sql: '', parameters: [], bytes: 0 };
 }
 
 /** Runs `body` in a transaction that is always thrown away; returns what the database refused, if anything. */
 async function problemOf(
-  options: LoadOptions, body: (tx: Transaction) => Promise<void>,
+  options: LoadOptions,
+  body: (tx: Transaction) => Promise<void>,
 ): Promise<VerityError | undefined> {
   try {
     await options.tenant.transaction(async (tx) => {
@@ -256,6 +275,7 @@ function refusedRow(file: CheckedFile, row: CsvRow, reason: VerityError): Verity
   const name = reason.details['column'];
   const index = file.columns.findIndex((column) => column.name === name);
   const place = { file: file.path, line: row.line };
-  const exact = index < 0 ? place : { ...place, column: index + 1, name: file.columns[index]?.name };
+  const exact =
+    index < 0 ? place : { ...place, column: index + 1, name: file.columns[index]?.name };
   return invalidFile(exact, `${reason.message}`);
 }

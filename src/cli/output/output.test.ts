@@ -11,6 +11,8 @@ test('times are printed to the microsecond and only as far as needed', () => {
   expect(valueText(1_674_836_267_120_000n, 'timestamp')).toBe('2023-01-27T16:17:47.120');
   expect(valueText(1_674_836_267_000_001n, 'timestamptz')).toBe('2023-01-27T16:17:47.000001Z');
   expect(valueText(-1n, 'timestamptz')).toBe('1969-12-31T23:59:59.999999Z');
+  expect(valueText(2n ** 63n - 1n, 'timestamp')).toBe('infinity');
+  expect(valueJson(-(2n ** 63n), 'timestamptz')).toBe('-infinity');
 });
 
 test('JSON keeps every digit', () => {
@@ -24,7 +26,11 @@ test('JSON keeps every digit', () => {
 });
 
 test('CSV tells NULL from the empty text and quotes what needs it', () => {
-  const columns = [{ name: 'a', type: 'text' }, { name: 'b,c', type: 'text' }, { name: 'd', type: 'boolean' }];
+  const columns = [
+    { name: 'a', type: 'text' },
+    { name: 'b,c', type: 'text' },
+    { name: 'd', type: 'boolean' },
+  ];
   expect(csvHeader(columns)).toBe('a,"b,c",d\n');
   expect(csvLine({ a: null, 'b,c': '', d: true }, columns)).toBe(',"",true\n');
   expect(csvLine({ a: 'x"y\nz', 'b,c': ' ', d: false }, columns)).toBe('"x""y\nz", ,false\n');
@@ -38,8 +44,14 @@ test('a stored value cannot drive the terminal', () => {
 
 test('tables align numbers to the right, cut long cells and show NULL', () => {
   const table = renderRows(
-    [{ n: 5, t: 'x'.repeat(30) }, { n: 1234, t: null }],
-    [{ name: 'n', type: 'integer' }, { name: 't', type: 'text' }],
+    [
+      { n: 5, t: 'x'.repeat(30) },
+      { n: 1234, t: null },
+    ],
+    [
+      { name: 'n', type: 'integer' },
+      { name: 't', type: 'text' },
+    ],
     plain,
   );
   expect(table).toContain('│    5 │');
@@ -50,5 +62,7 @@ test('tables align numbers to the right, cut long cells and show NULL', () => {
 test('rows that are too wide for the terminal become blocks', () => {
   const columns = ['a', 'b', 'c', 'd'].map((name) => ({ name, type: 'text' }));
   const row = Object.fromEntries(columns.map(({ name }) => [name, 'y'.repeat(18)]));
-  expect(renderRows([row, row], columns, plain)).toMatch(/── row 1 ─+\na │ y+\nb │ y+\nc │ y+\nd │ y+\n── row 2/);
+  expect(renderRows([row, row], columns, plain)).toMatch(
+    /── row 1 ─+\na │ y+\nb │ y+\nc │ y+\nd │ y+\n── row 2/,
+  );
 });

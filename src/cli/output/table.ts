@@ -28,7 +28,9 @@ export function tableStyle(terminal: Terminal): TableStyle {
 
 /** Rows as a table with a header, numbers to the right; or as blocks of `column | value` if too wide. */
 export function renderRows(
-  rows: readonly Row[], columns: readonly ResultColumnInfo[], style: TableStyle,
+  rows: readonly Row[],
+  columns: readonly ResultColumnInfo[],
+  style: TableStyle,
 ): string {
   const cells = rows.map((row) =>
     columns.map((column) => cellText(row[column.name], column.type, style)),
@@ -74,7 +76,9 @@ function widthOf(head: readonly string[], cells: readonly (readonly string[])[])
 }
 
 function renderBlocks(
-  head: readonly string[], cells: readonly (readonly string[])[], style: TableStyle,
+  head: readonly string[],
+  cells: readonly (readonly string[])[],
+  style: TableStyle,
 ): string {
   const colors = pc.createColors(style.color);
   const nameWidth = Math.max(...head.map((name) => name.length));

@@ -1,6 +1,8 @@
 const microsPerSecond = 1_000_000n;
 /** The range of JavaScript's Date, in seconds. */
 const secondsMax = 8_640_000_000_000n;
+const infinity = 2n ** 63n - 1n;
+const minusInfinity = -(2n ** 63n);
 
 /**
  * The text of a value in a table or a CSV file, or undefined for NULL. `type` is the column's SQL type;
@@ -42,6 +44,8 @@ function isTime(type: string): boolean {
 
 /** ISO 8601 of microseconds since 1970, with as many decimals as it needs; `Z` for timestamptz only. */
 function timeText(micros: bigint, type: string): string {
+  if (micros === infinity) return 'infinity';
+  if (micros === minusInfinity) return '-infinity';
   let seconds = micros / microsPerSecond;
   let fraction = micros % microsPerSecond;
   if (fraction < 0n) {
@@ -60,13 +64,13 @@ function trimmedFraction(fraction: bigint): string {
 }
 
 /**
- * `text` with control characters written as escapes, so that a stored value cannot move the cursor or
- * recolour the terminal. Line breaks stay.
+ * `text` with control characters written as escapes, so that a stored value cannot move the cursor,
+ * recolour the terminal or turn the direction of the text. Line breaks stay.
  */
 export function printable(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    const code = character.charCodeAt(0).toString(16).padStart(4, '0');
-    return character === '\t' ? '  ' : `\\u${code}`;
+  return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    if (character === '\n') return character;
+    if (character === '\t') return '  ';
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
 }

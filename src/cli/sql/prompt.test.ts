@@ -11,26 +11,54 @@ import type { SqlSession } from './sql-session.ts';
 import type { Statement } from './statement-splitter.ts';
 
 /** Types `input` at a prompt whose database answers every statement with one row, and refuses `bad`. */
-async function type(input: string, env: Record<string, string> = {}): Promise<{ statements: string[]; text: string; errors: string }> {
+async function type(
+  input: string,
+  env: Record<string, string> = {},
+): Promise<{ statements: string[]; text: string; errors: string }> {
   const statements: string[] = [];
   const session = {
     run: async ({ text }: Statement) => {
-      if (text.includes('bad')) throw new VerityError('SYNTAX_ERROR', 'The text is not SQL.', { details: { offset: 0, line: 1, column: 1 } });
+      if (text.includes('bad'))
+        throw new VerityError('SYNTAX_ERROR', 'The text is not SQL.', {
+          details: { offset: 0, line: 1, column: 1 },
+        });
       statements.push(text);
       const columns = [{ name: 'one', type: 'integer' }];
-      return { kind: 'select', result: { rows: [{ one: 1 }], columns, position: 7n }, rowsWritten: undefined };
+      return {
+        kind: 'select',
+        result: { rows: [{ one: 1 }], columns, position: 7n },
+        rowsWritten: undefined,
+      };
     },
     reader: async () => ({
-      tables: async () => [{ name: 'patients', columns: [{ name: 'id', type: 'uuid' }], primaryKey: ['id'], rowCount: 27 }],
+      tables: async () => [
+        {
+          name: 'patients',
+          columns: [{ name: 'id', type: 'uuid' }],
+          primaryKey: ['id'],
+          rowCount: 27,
+        },
+      ],
     }),
   } as unknown as SqlSession;
   const stdin = Object.assign(new PassThrough(), { isTTY: true });
   const stdout = Object.assign(new PassThrough(), { isTTY: true, columns: 100 });
   const stderr = new PassThrough();
-  const terminal: Terminal = { stdin, stdout, stderr, env: { NO_COLOR: '1', ...env }, now: () => 0 };
+  const terminal: Terminal = {
+    stdin,
+    stdout,
+    stderr,
+    env: { NO_COLOR: '1', ...env },
+    now: () => 0,
+  };
   const output = new Output(stdout);
   const done = runPrompt({
-    terminal, output, session, writer: () => resultWriter('table', terminal, output), json: false, tenant: 'clinic',
+    terminal,
+    output,
+    session,
+    writer: () => resultWriter('table', terminal, output),
+    json: false,
+    tenant: 'clinic',
   });
   stdin.end(input);
   await done;

@@ -36,7 +36,10 @@ const help = `\
  */
 export async function runPrompt(options: PromptOptions): Promise<void> {
   const { terminal, output, tenant } = options;
-  if (!options.json) await output.line(`Tenant ${printable(tenant)}. End statements with a semicolon; \\? helps, \\q ends.`);
+  if (!options.json)
+    await output.line(
+      `Tenant ${printable(tenant)}. End statements with a semicolon; \\? helps, \\q ends.`,
+    );
   const historyFile = terminal.env['VERITY_HISTORY'] ?? '';
   const lines = createInterface({
     input: terminal.stdin,
@@ -50,6 +53,9 @@ export async function runPrompt(options: PromptOptions): Promise<void> {
   lines.on('SIGINT', () => {
     splitter.reset();
     terminal.stdout.write('^C\n');
+    // Deletes what stands before and after the cursor.
+    lines.write(null, { ctrl: true, name: 'u' });
+    lines.write(null, { ctrl: true, name: 'k' });
     ask(lines, splitter, tenant);
   });
   ask(lines, splitter, tenant);
@@ -71,7 +77,11 @@ function ask(lines: Interface, splitter: StatementSplitter, tenant: string): voi
   lines.prompt();
 }
 
-async function runLine(options: PromptOptions, splitter: StatementSplitter, line: string): Promise<void> {
+async function runLine(
+  options: PromptOptions,
+  splitter: StatementSplitter,
+  line: string,
+): Promise<void> {
   for (const statement of splitter.push(`${line}\n`)) {
     const writer = options.writer();
     // Each statement counts its lines from its own start: earlier ones have scrolled away.
@@ -104,17 +114,34 @@ async function describe(options: PromptOptions, name: string | undefined): Promi
   if (name !== undefined && table === undefined) {
     await output.line('There is no table of this name; \\d lists the tables.');
   } else if (table !== undefined) {
-    await output.write(renderTable({ head: ['column', 'type', 'key'], cells: columnCells(table), style }));
+    await output.write(
+      renderTable({ head: ['column', 'type', 'key'], cells: columnCells(table), style }),
+    );
   } else {
-    const cells = tables.map((one) => [printable(one.name), count(one.rowCount), printable(one.primaryKey.join(', '))]);
-    await output.write(renderTable({ head: ['table', 'rows', 'primary key'], cells, rightAligned: [false, true], style }));
+    const cells = tables.map((one) => [
+      printable(one.name),
+      count(one.rowCount),
+      printable(one.primaryKey.join(', ')),
+    ]);
+    await output.write(
+      renderTable({
+        head: ['table', 'rows', 'primary key'],
+        cells,
+        rightAligned: [false, true],
+        style,
+      }),
+    );
   }
 }
 
 function columnCells(table: TableInfo): string[][] {
   return table.columns.map((column) => {
     const place = table.primaryKey.indexOf(column.name);
-    return [printable(column.name), column.type, place < 0 ? '' : `primary key${table.primaryKey.length > 1 ? ` ${place + 1}` : ''}`];
+    return [
+      printable(column.name),
+      column.type,
+      place < 0 ? '' : `primary key${table.primaryKey.length > 1 ? ` ${place + 1}` : ''}`,
+    ];
   });
 }
 
@@ -122,7 +149,11 @@ function readHistory(path: string): string[] {
   if (path === '') return [];
   try {
     // readline wants the newest first.
-    return readFileSync(path, 'utf8').split('\n').filter((line) => line !== '').slice(-historyLinesMax).reverse();
+    return readFileSync(path, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .slice(-historyLinesMax)
+      .reverse();
   } catch {
     return []; // The first time, there is none.
   }

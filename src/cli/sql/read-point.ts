@@ -17,5 +17,10 @@ export function readPoint(text: string): bigint | Date {
 
 /** The form that Date reads everywhere: a T, and an offset with minutes. */
 function isoForm(text: string): string {
-  return text.replace(' ', 'T').replace(/([+-]\d\d):?(\d\d)?$/, (_match, hours: string, minutes = '00') => `${hours}:${minutes}`);
+  return text
+    .replace(' ', 'T')
+    .replace(
+      /([+-]\d\d):?(\d\d)?$/,
+      (_match, hours: string, minutes = '00') => `${hours}:${minutes}`,
+    );
 }

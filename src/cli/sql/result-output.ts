@@ -50,8 +50,10 @@ class TableWriter implements ResultWriter {
       }
     }
     const { position } = result;
-    if (rowsWritten === undefined) await this.#output.line(`${rowsText(result.rows.length)} at position ${position}`);
-    else if (kind === 'createTable') await this.#output.line(`table created at position ${position}`);
+    if (rowsWritten === undefined)
+      await this.#output.line(`${rowsText(result.rows.length)} at position ${position}`);
+    else if (kind === 'createTable')
+      await this.#output.line(`table created at position ${position}`);
     else await this.#output.line(`${kind}: ${rowsText(rowsWritten)} at position ${position}`);
   }
 

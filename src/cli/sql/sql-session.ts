@@ -1,9 +1,15 @@
 import { VerityError } from '../../base/index.ts';
 import {
-  type CommandOptions, type ExecuteResult, inspectStatement, type QueryResult, ready, type TenantHandle, type Verity,
+  type CommandOptions,
+  type ExecuteResult,
+  inspectStatement,
+  type QueryResult,
+  ready,
+  type TenantHandle,
+  type Verity,
 } from '../../database/index.ts';
 import { usageError } from '../failure.ts';
-import { commandOptions, type Invocation, openDatabase } from '../invocation.ts';
+import { commandOptions, type Invocation, openDatabase, tenantOf } from '../invocation.ts';
 import { placeInInput, type Statement } from './statement-splitter.ts';
 
 export interface StatementResult {
@@ -37,7 +43,8 @@ export class SqlSession {
       await ready();
       const { kind } = inspectStatement(statement.text);
       if (kind === 'select') return await this.#query(statement.text);
-      if (this.#at !== undefined) throw usageError('--at reads the past; only SELECT can be run with it.');
+      if (this.#at !== undefined)
+        throw usageError('--at reads the past; only SELECT can be run with it.');
       return await this.#write(statement.text, kind);
     } catch (error) {
       throw withPlace(error, statement);
@@ -52,7 +59,7 @@ export class SqlSession {
 
   /** The tenant for reading. Throws UNKNOWN_TENANT. */
   async reader(): Promise<TenantHandle> {
-    return (await this.open()).tenant(this.#tenantName);
+    return tenantOf(this.#invocation, await this.open(), this.#tenantName);
   }
 
   async close(): Promise<void> {
@@ -88,12 +95,15 @@ export class SqlSession {
 
 /** The tenant, created if there is none of the name. */
 export async function openTenant(
-  database: Verity, name: string, options: CommandOptions,
+  database: Verity,
+  name: string,
+  options: CommandOptions,
 ): Promise<TenantHandle> {
   try {
     return database.tenant(name);
   } catch (error) {
-    if (error instanceof VerityError && error.code === 'UNKNOWN_TENANT') return database.createTenant(name, options);
+    if (error instanceof VerityError && error.code === 'UNKNOWN_TENANT')
+      return database.createTenant(name, options);
     throw error;
   }
 }

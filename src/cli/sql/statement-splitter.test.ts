@@ -6,15 +6,33 @@ function split(...pieces: string[]): Statement[] {
   const splitter = new StatementSplitter();
   return [...pieces.flatMap((piece) => splitter.push(piece)), ...splitter.end()];
 }
-const texts = (...pieces: string[]): string[] => split(...pieces).map((statement) => statement.text);
+const texts = (...pieces: string[]): string[] =>
+  split(...pieces).map((statement) => statement.text);
 
 test('statements end at semicolons outside quotes and comments', () => {
   expect(texts('SELECT 1; SELECT 2')).toEqual(['SELECT 1', 'SELECT 2']);
-  expect(texts(`SELECT ';', "a;b"; SELECT 'it''s;' ;`)).toEqual([`SELECT ';', "a;b"`, `SELECT 'it''s;' `]);
-  expect(texts(`SELECT E'\\';' ; SELECT '\\'; SELECT 3`)).toEqual([`SELECT E'\\';' `, `SELECT '\\'`, 'SELECT 3']);
-  expect(texts('SELECT 1 -- ; no\n; SELECT 2 /* ; /* ; */ ; */ + 1')).toEqual(['SELECT 1 -- ; no\n', 'SELECT 2 /* ; /* ; */ ; */ + 1']);
-  expect(texts('SELECT $$a;b$$; SELECT $x$ $$ ; $x$')).toEqual(['SELECT $$a;b$$', 'SELECT $x$ $$ ; $x$']);
-  expect(texts('SELECT $1; SELECT a$b$ FROM t; SELECT 2')).toEqual(['SELECT $1', 'SELECT a$b$ FROM t', 'SELECT 2']);
+  expect(texts(`SELECT ';', "a;b"; SELECT 'it''s;' ;`)).toEqual([
+    `SELECT ';', "a;b"`,
+    `SELECT 'it''s;' `,
+  ]);
+  expect(texts(`SELECT E'\\';' ; SELECT '\\'; SELECT 3`)).toEqual([
+    `SELECT E'\\';' `,
+    `SELECT '\\'`,
+    'SELECT 3',
+  ]);
+  expect(texts('SELECT 1 -- ; no\n; SELECT 2 /* ; /* ; */ ; */ + 1')).toEqual([
+    'SELECT 1 -- ; no\n',
+    'SELECT 2 /* ; /* ; */ ; */ + 1',
+  ]);
+  expect(texts('SELECT $$a;b$$; SELECT $x$ $$ ; $x$')).toEqual([
+    'SELECT $$a;b$$',
+    'SELECT $x$ $$ ; $x$',
+  ]);
+  expect(texts('SELECT $1; SELECT a$b$ FROM t; SELECT 2')).toEqual([
+    'SELECT $1',
+    'SELECT a$b$ FROM t',
+    'SELECT 2',
+  ]);
   expect(texts("SELECT rate'x;y'; SELECT 2")).toEqual(["SELECT rate'x;y'", 'SELECT 2']);
 });
 
@@ -31,13 +49,35 @@ test('a statement knows where it stands in the whole input', () => {
 
 test('the pieces in which the text arrives make no difference', () => {
   const token = fc.constantFrom(
-    "'", '"', ';', '-', '--', '/', '*', '/*', '*/', '$', '$$', '$a$', '\\', 'E', 'e', '\n', ' ', 'x', '1', "E'", "''",
+    "'",
+    '"',
+    ';',
+    '-',
+    '--',
+    '/',
+    '*',
+    '/*',
+    '*/',
+    '$',
+    '$$',
+    '$a$',
+    '\\',
+    'E',
+    'e',
+    '\n',
+    ' ',
+    'x',
+    '1',
+    "E'",
+    "''",
   );
   fc.assert(
     fc.property(fc.array(token, { maxLength: 40 }), fc.array(fc.nat(60)), (tokens, cuts) => {
       const text = tokens.join('');
       const places = [...new Set(cuts.filter((cut) => cut < text.length))].sort((a, b) => a - b);
-      const pieces = places.map((place, index) => text.slice(index === 0 ? 0 : places[index - 1], place));
+      const pieces = places.map((place, index) =>
+        text.slice(index === 0 ? 0 : places[index - 1], place),
+      );
       pieces.push(text.slice(places.at(-1) ?? 0));
       expect(split(...pieces)).toEqual(split(text));
     }),

@@ -78,7 +78,8 @@ export class StatementSplitter {
     const statements: Statement[] = [];
     while (this.#scanned < this.#text.length) {
       const character = this.#text[this.#scanned] as string;
-      const length = this.#mode === 'plain' ? this.#plain(character, ended) : this.#inside(character, ended);
+      const length =
+        this.#mode === 'plain' ? this.#plain(character, ended) : this.#inside(character, ended);
       if (length === 0) break; // A token that the next chunk continues.
       const isEnd = this.#mode === 'plain' && length === 1 && character === ';';
       if (isEnd) {
@@ -208,7 +209,9 @@ export class StatementSplitter {
   #escapePrefixed(): boolean {
     const prefix = this.#text[this.#scanned - 1];
     const before = this.#text[this.#scanned - 2];
-    return (prefix === 'E' || prefix === 'e') && (before === undefined || !isIdentifierPart(before));
+    return (
+      (prefix === 'E' || prefix === 'e') && (before === undefined || !isIdentifierPart(before))
+    );
   }
 
   #afterIdentifier(): boolean {
@@ -218,7 +221,13 @@ export class StatementSplitter {
 }
 
 function isSpace(character: string): boolean {
-  return character === ' ' || character === '\n' || character === '\t' || character === '\r' || character === '\f';
+  return (
+    character === ' ' ||
+    character === '\n' ||
+    character === '\t' ||
+    character === '\r' ||
+    character === '\f'
+  );
 }
 
 function isIdentifierPart(character: string): boolean {
@@ -227,7 +236,8 @@ function isIdentifierPart(character: string): boolean {
 
 /** Where index `index` of a statement's text lies in the whole input. */
 export function placeInInput(
-  statement: Statement, index: number,
+  statement: Statement,
+  index: number,
 ): { readonly offset: number; readonly line: number; readonly column: number } {
   const before = statement.text.slice(0, index).split('\n');
   const last = before.at(-1) ?? '';

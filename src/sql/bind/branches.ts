@@ -8,7 +8,7 @@ import { bindComparison } from './operators.ts';
 import { commonType, operandType, plain, plainTypes } from './type-rules.ts';
 
 /** The bound values all as one type. Throws TYPE_MISMATCH at the first that does not fit the first one's. */
-export function unify(context: BindContext, values: readonly Bound[], place: string): { type: ColumnType; args: Expression[] } {
+function unify(context: BindContext, values: readonly Bound[], place: string): { type: ColumnType; args: Expression[] } {
   const type = commonType(values.map((value) => value.type));
   if (type === undefined) {
     const first = values.find((value) => value.type !== undefined);

@@ -84,7 +84,7 @@ function bindLike(context: BindContext, node: A_Expr): Bound {
 }
 
 /** An operator by its name, with one operand (a sign) or two. */
-export function bindOperator(context: BindContext, name: string, operands: readonly Bound[], location: number | undefined): Bound {
+function bindOperator(context: BindContext, name: string, operands: readonly Bound[], location: number | undefined): Bound {
   if (comparisonNames.has(name)) return bindComparison(context, name, operands, location);
   if (name === '||') return bindConcatenation(context, operands, location);
   if (overloads(name).length === 0) throw unsupported(context, `The operator ${name}`, location);

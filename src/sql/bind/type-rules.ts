@@ -28,7 +28,7 @@ export const textType = plainTypes.text;
 const numbers: readonly TypeName[] = ['smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision'];
 const times: readonly TypeName[] = ['date', 'timestamp', 'timestamptz'];
 
-export const isNumber = (name: TypeName): boolean => numbers.includes(name);
+const isNumber = (name: TypeName): boolean => numbers.includes(name);
 export const isInteger = (name: TypeName): boolean => numbers.indexOf(name) >= 0 && numbers.indexOf(name) <= 2;
 export const isText = (name: TypeName): boolean => name === 'text' || name === 'varchar';
 

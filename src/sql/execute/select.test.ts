@@ -93,6 +93,7 @@ describe('access paths', () => {
     ['select id from people where 2 >= id order by id desc', [[2], [1]], ['scan range', 'next', 'next', 'next']],
     ['select id from people where id > null', [], []],
     ['select id from people where id > 3 and id < 2', [], ['scan range', 'next']],
+    ['select id from people where id > 1 and id between 3 and 4', [[3], [4]], ['scan range', 'next', 'next', 'next', 'next']],
     ['select id from people where id > 1 and id > 3', [[4]], ['scan range', 'next', 'next', 'next', 'next']],
     ['select note from visits where person = 1', [['a'], ['b'], ['d']], ['scan range', 'next', 'next', 'next', 'next']],
     ["select note from visits where person = 1 and day = '2026-01-02'", [['b']], ['get']],

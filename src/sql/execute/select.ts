@@ -123,7 +123,7 @@ function readsColumns(select: BoundSelect): boolean {
   return !read.every(isConstant);
 }
 
-export function oneRow(row: Row | undefined): Rows {
+function oneRow(row: Row | undefined): Rows {
   let rest = row;
   return {
     next: () => {

@@ -71,7 +71,7 @@ function indexTaken(table: TableSchema, index: Index): VerityError {
 }
 
 /** The name of a table's primary key constraint. */
-export const primaryKeyName = (table: string): string => `${table}_pkey`;
+const primaryKeyName = (table: string): string => `${table}_pkey`;
 
 /** Throws COMMAND_TOO_LARGE when a statement changes more rows than one command may hold. */
 export function checkChangeCount(count: number, table: TableSchema): void {

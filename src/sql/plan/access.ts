@@ -113,28 +113,36 @@ function conjuncts(where: Expression): Expression[] {
 function restrictionsOf(table: TableSchema, condition: Expression): Restriction[] {
   if (condition.kind !== 'call') return [];
   const [left, right, third] = condition.args;
+  const found: (Omit<Restriction, 'source'> | undefined)[] = [];
   if (condition.name === 'between') {
-    const both = [restriction(table, '>=', left, right, condition), restriction(table, '<=', left, third, condition)];
-    return both.filter((each) => each !== undefined);
+    found.push(restriction(table, '>=', left, right), restriction(table, '<=', left, third));
+  } else if (condition.name in mirrored) {
+    const comparison = condition.name as Comparison;
+    found.push(
+      restriction(table, comparison, left, right) ??
+        restriction(table, mirrored[comparison], right, left),
+    );
   }
-  if (!(condition.name in mirrored)) return [];
-  const comparison = condition.name as Comparison;
-  const found = restriction(table, comparison, left, right, condition)
-    ?? restriction(table, mirrored[comparison], right, left, condition);
-  return found === undefined ? [] : [found];
+  return found.flatMap((each) => (each === undefined ? [] : [{ ...each, source: condition }]));
 }
 
 function restriction(
-  table: TableSchema, comparison: Comparison, column: Expression | undefined, value: Expression | undefined, source: Expression,
-): Restriction | undefined {
+  table: TableSchema,
+  comparison: Comparison,
+  column: Expression | undefined,
+  value: Expression | undefined,
+): Omit<Restriction, 'source'> | undefined {
   if (column === undefined || value === undefined || !isConstant(value)) return undefined;
-  if (column.kind === 'column') return { ordinal: column.ordinal, comparison, value, source };
+  if (column.kind === 'column') return { ordinal: column.ordinal, comparison, value };
   // column::bigint = value: the value goes into the column's narrower type, or no row matches.
-  if (column.kind !== 'cast' || column.explicit || column.arg.kind !== 'column' || comparison !== '=') return undefined;
-  const own = table.columns[column.arg.ordinal]?.type.name;
-  if (own === undefined || !isInteger(own) || !isInteger(column.type.name)) return undefined;
-  const type = { name: own };
-  return { ordinal: column.arg.ordinal, comparison, value: { kind: 'call', type, name: 'narrow', args: [value] }, source };
+  if (column.kind !== 'cast' || column.explicit || column.arg.kind !== 'column') return undefined;
+  const { ordinal } = column.arg;
+  const own = table.columns[ordinal]?.type.name;
+  if (comparison !== '=' || own === undefined || !isInteger(own) || !isInteger(column.type.name)) {
+    return undefined;
+  }
+  const narrowed: Expression = { kind: 'call', type: { name: own }, name: 'narrow', args: [value] };
+  return { ordinal, comparison, value: narrowed };
 }
 
 /** Whether an expression reads no column, so that it has one value for the whole statement. */

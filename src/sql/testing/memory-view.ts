@@ -10,7 +10,7 @@ import { bindParameters, prepare } from '../prepare.ts';
 import { bytesOfKey, keyOfBytes } from '../schema/key-bytes.ts';
 import { indexKey, tableRowCodec } from '../schema/table-layout.ts';
 
-export class MemoryView implements ReadView {
+class MemoryView implements ReadView {
   readonly #trees = new Map<TreeId, StoreEntry[]>();
   /** Every call, for tests of access paths. */
   readonly calls: string[] = [];

@@ -9,6 +9,7 @@ export interface JsOptions {
 
 /** Milliseconds to either side of 1970 that a Date holds (ECMA-262, time values). */
 const dateMillisecondsMax = 8_640_000_000_000_000;
+const realExactMax = 2 ** 24;
 
 /**
  * Compiles the way from SQL to JavaScript for a column: smallint, integer, real, double precision → number;
@@ -48,8 +49,10 @@ function same(value: Value): unknown {
 
 /** The double of the shortest digits, so that 1.1 comes back as 1.1 and not as 1.100000023841858. */
 function realToJs(value: Value): unknown {
-  if (typeof value !== 'number' || Number.isInteger(value) || !Number.isFinite(value)) return value;
-  return Number(formatReal(value));
+  if (typeof value !== 'number' || !Number.isFinite(value)) return value;
+  // Whole numbers up to here are their own shortest digits.
+  const isExact = Number.isInteger(value) && Math.abs(value) <= realExactMax;
+  return isExact ? value : Number(formatReal(value));
 }
 
 function bytesToJs(value: Value): unknown {
