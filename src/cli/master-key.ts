@@ -21,7 +21,7 @@ export type KeySource =
   | { readonly kind: 'environment' | 'passphrase' | 'recovery' };
 
 /** Where the master key of `directory` is looked for when nothing else is said. */
-export function defaultKeyFile(directory: string): string {
+function defaultKeyFile(directory: string): string {
   return `${resolve(directory)}.key`;
 }
 

@@ -37,6 +37,7 @@ export function buildProgram(context: ProgramContext): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.terminal.stdout.write(text),
+      getOutHelpWidth: () => context.terminal.stdout.columns ?? 80,
       writeErr: () => undefined, // The caller prints errors, in the form that was asked for.
     });
   addInit(program, context);

@@ -60,9 +60,14 @@ export class ChangeFeed {
   *#changesOf(command: LoggedCommand, wanted?: (event: RowEvent) => boolean): Generator<Change> {
     const metadata = command.events[0]?.event.command;
     if (metadata === undefined) return;
+    // A command may change a row more than once; the store knows only how it left it.
+    const earlier = new Map<string, Uint8Array | undefined>();
     for (const { event } of command.events) {
       if (isRowEvent(event)) {
-        if (wanted === undefined || wanted(event)) yield this.#rowChange(event, metadata);
+        if (wanted !== undefined && !wanted(event)) continue;
+        const row = `${event.object} ${event.key}`;
+        yield this.#rowChange(event, metadata, earlier.has(row) ? { row: earlier.get(row) } : undefined);
+        earlier.set(row, event.row);
       } else if (wanted === undefined) {
         const change = this.#otherChange(event, metadata);
         if (change !== undefined) yield change;
@@ -70,17 +75,19 @@ export class ChangeFeed {
     }
   }
 
-  #rowChange(event: RowEvent, metadata: CommandMetadata): Change {
+  /** `earlier`: what the same command made of the row before, if it did. */
+  #rowChange(event: RowEvent, metadata: CommandMetadata, earlier: { readonly row: Uint8Array | undefined } | undefined): Change {
     const { engine, tenant } = this.#scope;
     const { store } = engine.state;
     const table = tableById(store.viewAt(event.position), tenant, event.object) as TableSchema;
-    const before = store.getAt(treeOf(tenant, table.id), event.key, (event.position - 1) as Position);
+    const stored = (): Uint8Array | undefined => store.getAt(treeOf(tenant, table.id), event.key, (event.position - 1) as Position)?.row;
+    const before = earlier === undefined ? stored() : earlier.row;
     return {
       ...common(event.position, metadata),
       kind: kinds[event.type],
       table: table.name,
       key: this.#keyOf(table, event.key),
-      before: before === undefined ? undefined : this.#row(table, before.row),
+      before: before === undefined ? undefined : this.#row(table, before),
       after: event.row === undefined ? undefined : this.#row(table, event.row),
     };
   }

@@ -1,21 +1,20 @@
-import {
-  limits, parsePosition, type Position, type TenantId, treeOf, utf8Encode, utf8Length, VerityError,
-} from '../base/index.ts';
+import { parsePosition, type Position, type TenantId, treeOf, utf8Encode, VerityError } from '../base/index.ts';
 import { encodeKey, keyPrefixRange } from '../codec/index.ts';
-import { hmac, type SecretKey } from '../crypto/index.ts';
+import type { SecretKey } from '../crypto/index.ts';
 import type { CommandResult, Engine } from '../engine/index.ts';
 import {
-  type CommandOrigin, decodeStreamRow, executionContext, parseStreamKey, streamKey, streamPrefix, streamsObject,
+  checkName, type CommandOrigin, decodeStreamRow, executionContext, parseStreamKey, streamKey, streamPrefix, streamsObject,
   tablesOf,
 } from '../kernel/index.ts';
 import { bindParameters, fromJs, type ParsedStatement, parseText, type PreparedQuery, typeName } from '../sql/index.ts';
 import type { ReadView } from '../store/index.ts';
 import { checkParameters, originOf } from './arguments.ts';
+import { TransactionAttempts } from './attempts.ts';
 import { ChangeFeed } from './changes.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
 import { rowBuilder, type TimestampForm } from './results.ts';
 import type { StatementCache } from './statements.ts';
-import { collect, OpenTransaction, type TransactionScope } from './transaction.ts';
+import { collect, type TransactionScope } from './transaction.ts';
 import type {
   Change, CommandOptions, ExecuteResult, QueryOptions, QueryResult, Row, SqlParameter, StreamEvent, TableInfo,
   TenantHandle, Transaction,
@@ -141,6 +140,7 @@ export class Tenant implements TenantHandle {
   ): AsyncGenerator<StreamEvent, undefined> {
     this.#engine.checkOpen();
     this.#engine.catchUp();
+    checkName('stream', stream);
     const range = keyPrefixRange(streamPrefix(stream));
     const from = options.fromVersion === undefined ? range.from : streamKey(stream, parsePosition(options.fromVersion));
     const last = options.toVersion === undefined ? undefined : parsePosition(options.toVersion);
@@ -173,8 +173,8 @@ export class Tenant implements TenantHandle {
     if (types.length === 0) {
       throw new VerityError('INVALID_ARGUMENT', `Table "${table}" has no primary key, so its rows have no history by key. Use changes().`);
     }
-    if (key.length !== types.length) {
-      throw new VerityError('INVALID_ARGUMENT', `The key of table "${table}" has ${types.length} columns; ${key.length} were given.`);
+    if (!Array.isArray(key) || key.length !== types.length) {
+      throw new VerityError('INVALID_ARGUMENT', `The key of table "${table}" has ${types.length} columns. Pass their values as an array.`);
     }
     const values = types.map((type, index) => fromJs(type, key[index]));
     return this.#feed().history(schema, encodeKey(types, values));
@@ -288,7 +288,7 @@ export class Tenant implements TenantHandle {
   }
 
   #origin(options: CommandOptions): CommandOrigin {
-    return originOf(options, (requestId) => requestFingerprint(this.#scope.requestKey, this.#id, requestId));
+    return originOf(options, this.#scope);
   }
 }
 

@@ -7,8 +7,10 @@ import {
   acquireLock, type DirectoryLock, memoryDisk, nodeDisk, systemClock, systemEntropy, systemScheduler,
 } from '../host/index.ts';
 import { fromRecoveryCode, generateRecoveryCode, wrapSlot, unwrapSlot } from '../keys/index.ts';
-import { nameKey, tenantsTree } from '../kernel/index.ts';
+import { checkName, nameKey, tenantsTree } from '../kernel/index.ts';
 import type { MemoryStore } from '../store/index.ts';
+import { checkOptions, originOf } from './arguments.ts';
+import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
 import type { TimestampForm } from './results.ts';
 import { StatementCache } from './statements.ts';
 import { Tenant } from './tenant.ts';
@@ -47,6 +49,7 @@ export class Verity {
    * FORMAT_UNSUPPORTED, READ_ONLY, and CorruptionError for damage.
    */
   static async open(path: string, options: OpenOptions = {}): Promise<Verity> {
+    checkOptions(options);
     const memory = path === memoryPath;
     const readOnly = options.readOnly === true;
     const host = hostFor(path, readOnly);
@@ -65,7 +68,10 @@ export class Verity {
    * simulator on its own. The caller sees to it that one owner at a time has the disk.
    */
   static async openOn(host: EngineHost, options: OpenOptions, lock?: DirectoryLock): Promise<Verity> {
-    const { onProgress } = options;
+    const { onProgress, timestamps = 'date' } = options;
+    if (timestamps !== 'date' && timestamps !== 'microseconds') {
+      throw new VerityError('INVALID_ARGUMENT', "timestamps must be 'date' or 'microseconds'.");
+    }
     const engine = await openEngine(host, {
       provider: providerOf(options, false),
       mode: options.readOnly === true ? 'follower' : 'owner',
@@ -74,7 +80,7 @@ export class Verity {
         onSegment: (done: number, total: number) => onProgress({ phase: 'replay', done, total }),
       }),
     });
-    return new Verity({ host, engine, lock, timestamps: options.timestamps ?? 'date' });
+    return new Verity({ host, engine, lock, timestamps });
   }
 
   /** Verifies the database in `path` without opening it for writing; beside a running owner too. */
@@ -91,12 +97,9 @@ export class Verity {
 
   /** Creates a tenant. Throws TENANT_EXISTS. */
   async createTenant(name: string, options: CommandOptions = {}): Promise<TenantHandle> {
-    const { actor, reason } = options;
-    if (typeof name !== 'string') throw new VerityError('INVALID_ARGUMENT', 'A tenant name must be a string.');
-    const result = await this.#engine.submit({
-      kind: 'createTenant', name,
-      origin: { ...(actor !== undefined && { actor }), ...(reason !== undefined && { reason }) },
-    });
+    checkDeadline(options);
+    const origin = originOf(options, { requestKey: this.#requestKey, tenant: systemTenant });
+    const result = await withDeadline(this.#engine.submit({ kind: 'createTenant', name, origin }), options, commandLate);
     assert(result.outcome.tenant !== undefined, 'a created tenant has an id');
     return this.#handle(name, result.outcome.tenant);
   }
@@ -105,6 +108,7 @@ export class Verity {
   tenant(name: string): TenantHandle {
     this.#engine.checkOpen();
     this.#engine.catchUp();
+    checkName('tenant', name);
     const stored = this.#engine.state.store.get(tenantsTree, nameKey(name));
     if (stored === undefined) {
       throw new VerityError('UNKNOWN_TENANT', `There is no tenant named "${name}". Create it with db.createTenant().`);
@@ -211,9 +215,15 @@ export class Verity {
 }
 
 function providerOf(options: Pick<OpenOptions, 'masterKey'>, memory: boolean): MasterKeyProvider {
-  if (options.masterKey !== undefined) return options.masterKey;
+  if (options.masterKey !== undefined) return checkedProvider(options.masterKey);
   if (memory) return ephemeralProvider();
   throw new VerityError('KEY_MISSING', 'No master key was given. Pass { masterKey: keys.fromFile(…) }, keys.fromEnv() or keys.fromPassphrase(…).');
+}
+
+function checkedProvider(given: MasterKeyProvider): MasterKeyProvider {
+  const provider = given as Partial<MasterKeyProvider> | null;
+  if (typeof provider?.wrap === 'function' && typeof provider.unwrap === 'function') return given;
+  throw new VerityError('KEY_INVALID', 'masterKey must come from keys.fromFile(…), keys.fromEnv() or keys.fromPassphrase(…).');
 }
 
 /** A key that lives as long as the ':memory:' database it is for. */

@@ -70,6 +70,11 @@ export function checkAuthentic(root: SecretKey, files: KeyFiles): void {
   throw new CorruptionError('AUTHENTICATION_FAILED', forged, 0, 'Contents that this database did not write lie');
 }
 
+/** The error for a keyring of an older generation than the log names. */
+export function olderKeyring(generation: number, logged: number): CorruptionError {
+  return new CorruptionError('KEYRING_ROLLED_BACK', keyringPath, 24, `Generation ${generation}, older than the log's ${logged}, lies`);
+}
+
 /** The bytes of a file that every database has. Throws CorruptionError with MISSING_DATA. */
 export function required(disk: Disk, path: string): Uint8Array {
   const bytes = readWhole(disk, path);

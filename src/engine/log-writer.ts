@@ -86,11 +86,13 @@ export class LogWriter {
   /** Closes this segment, whose end frame brought the log to `head`, and goes on in the segment `startSegment` made. */
   continueIn(path: string): void {
     this.#trim();
-    this.#file.close();
-    this.#path = path;
+    const finished = this.#file;
+    // Whatever fails from here on, the writer holds an open file that it can close.
     this.#file = this.#disk.open(path, 'readwrite');
+    this.#path = path;
     this.#tail = segmentHeaderBytes;
-    this.#filled = this.#file.sizeBytes();
+    this.#filled = this.#tail;
+    finished.close();
   }
 
   /** Cuts the zeros behind the tail off and closes. */

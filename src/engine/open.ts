@@ -10,7 +10,7 @@ import { Engine, type Recovery } from './engine.ts';
 import { keyringPath, logDirectory, readWhole, replaceFile, segmentPaths, temporarySuffix } from './files.ts';
 import { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
-import { loadKeys, required } from './key-files.ts';
+import { loadKeys, olderKeyring, required } from './key-files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import { LogIndex } from './log-index.ts';
 import { defaultLogSizes, LogWriter } from './log-writer.ts';
@@ -89,9 +89,7 @@ export function checkGeneration(disk: Disk, hierarchy: KeyHierarchy, state: Kern
   const generation = reader.u64();
   const digest = reader.raw(32);
   const { keyring } = hierarchy;
-  if (keyring.generation < generation) {
-    throw new CorruptionError('KEYRING_ROLLED_BACK', keyringPath, 24, `Generation ${keyring.generation}, older than the log's ${generation}, lies`);
-  }
+  if (keyring.generation < generation) throw olderKeyring(keyring.generation, generation);
   if (keyring.generation > generation) return false;
   if (!constantTimeEqual(keyring.digest(required(disk, keyringPath)), digest)) {
     throw new CorruptionError('KEYRING_ROLLED_BACK', keyringPath, 0, 'Another keyring of the same generation lies');

@@ -1,4 +1,4 @@
-import { CorruptionError, type Disk, firstNonZero, type VerityError } from '../base/index.ts';
+import { CorruptionError, type Disk, firstNonZero, systemTenant, type VerityError } from '../base/index.ts';
 import { decodeEvent, type LogEvent } from '../codec/index.ts';
 import type { KernelState } from '../kernel/index.ts';
 import {
@@ -6,6 +6,7 @@ import {
   segmentHeaderBytes, type WalkEnd, type WalkProblem, walkSegment,
 } from '../log/index.ts';
 import { readStart, readWhole, segmentPaths } from './files.ts';
+import { olderKeyring } from './key-files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import type { LogIndex } from './log-index.ts';
 
@@ -148,6 +149,7 @@ export function decodeFrame(hierarchy: KeyHierarchy, frame: CheckedFrame): LogEv
   const { header } = frame;
   for (const section of frame.sections) {
     if (hierarchy.sectionKey(section.tenant, header.epochSalt) === undefined) {
+      checkNotOlder(hierarchy, frame);
       return { code: 'MISSING_DATA', offset: section.offset, what: 'A section whose key the keyring lacks lies' };
     }
   }
@@ -162,6 +164,18 @@ export function decodeFrame(hierarchy: KeyHierarchy, frame: CheckedFrame): LogEv
     events.push(event);
   }
   return events;
+}
+
+/** A keyring that lacks keys which the same frame says it has was put back from an older copy. */
+function checkNotOlder(hierarchy: KeyHierarchy, frame: CheckedFrame): void {
+  const opened = openFrame(frame, ({ tenant }) =>
+    tenant === systemTenant ? hierarchy.sectionKey(tenant, frame.header.epochSalt) : undefined);
+  if (isProblem(opened)) return;
+  const { generation } = hierarchy.keyring;
+  for (const { event: bytes } of opened) {
+    const event = decodeChecked(bytes);
+    if (event?.type === 'keyringChanged' && event.generation > generation) throw olderKeyring(generation, event.generation);
+  }
 }
 
 function decodeChecked(bytes: Uint8Array): LogEvent | undefined {

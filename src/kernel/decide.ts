@@ -212,9 +212,9 @@ function checkOrigin(origin: CommandOrigin): void {
   checkText('reason', origin.reason, limits.reasonBytesMax);
 }
 
-function checkText(what: string, text: string | undefined, bytesMax: number): void {
+function checkText(what: string, text: unknown, bytesMax: number): void {
   if (text === undefined) return;
-  if (utf8Length(text) > bytesMax || !isWellFormed(text)) {
+  if (typeof text !== 'string' || utf8Length(text) > bytesMax || !isWellFormed(text)) {
     throw new VerityError('INVALID_ARGUMENT', `The ${what} must be Unicode text of at most ${bytesMax} bytes.`);
   }
 }
@@ -230,9 +230,10 @@ function isWellFormed(text: string): boolean {
   return true;
 }
 
-function checkName(what: string, name: string): void {
+/** Throws INVALID_ARGUMENT unless `name` can be that of a tenant or stream. */
+export function checkName(what: 'tenant' | 'stream', name: string): void {
   checkText(`${what} name`, name, limits.nameBytesMax);
-  if (name === '' || hasControlCharacter(name)) {
+  if (name === undefined || name === '' || hasControlCharacter(name)) {
     throw new VerityError('INVALID_ARGUMENT', `A ${what} name must not be empty or hold control characters.`);
   }
 }

@@ -139,8 +139,7 @@ export function walkSegment(
     }
     const header = decodeFrameHeader(bytes, offset);
     if (typeof header === 'string') {
-      // Where no frame begins, the first byte that is not zero is the one that should not be there.
-      const at = header === 'magic' ? firstNonZero(bytes, offset) : offset;
+      const at = header === 'magic' ? strayByte(bytes, offset) : offset;
       return { end: classify(bytes, offset, head, { last, header: undefined, problem: headerProblem(header, at, 'frame') }), head };
     }
     const end = offset + header.frameLength;
@@ -159,6 +158,12 @@ export function walkSegment(
     head = next;
     offset = end;
   }
+}
+
+/** Where most of the magic is zero no frame begins: the first byte that is not zero is the one that should not be there. */
+function strayByte(bytes: Uint8Array, offset: number): number {
+  const zeros = bytes.subarray(offset, offset + 4).reduce((count, byte) => count + (byte === 0 ? 1 : 0), 0);
+  return zeros >= 2 ? firstNonZero(bytes, offset) : offset;
 }
 
 function damaged(code: WalkProblem['code'], offset: number, what: string): WalkEnd {

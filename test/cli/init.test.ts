@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
-import { verity, verityJson, Workspace } from './verity-command.ts';
+import { verity, verityHere, verityJson, verityJsonHere, Workspace } from './verity-command.ts';
 
 const workspace = new Workspace();
 afterAll(() => workspace.remove());
@@ -17,24 +17,25 @@ test('init creates a database, a key file for its owner alone, and a recovery co
   expect(verity(['status', directory]).stdout).toMatch(/^key slots +\S.*,/m);
 });
 
-test('the recovery code opens the database when the key is lost', () => {
+test('the recovery code opens the database when the key is lost', async () => {
   const directory = workspace.path('lost');
   const { document } = verityJson(['init', directory]);
   renameSync(`${directory}.key`, workspace.path('elsewhere.key'));
-  expect(verityJson(['status', directory])).toMatchObject({
+  expect(await verityJsonHere(['status', directory])).toMatchObject({
     exitCode: 1,
     document: { error: { code: 'KEY_MISSING' } },
   });
   const env = { VERITY_RECOVERY_CODE: document.recoveryCode };
-  expect(verity(['status', directory], { env }).exitCode).toBe(0);
+  expect((await verityHere(['status', directory], { env })).exitCode).toBe(0);
   const file = workspace.file('code.txt', `${document.recoveryCode}\n`);
-  expect(verity(['status', directory, '--recovery-code-file', file]).exitCode).toBe(0);
-  const piped = verity(['status', directory, '--recovery-code-file', '-'], {
+  expect((await verityHere(['status', directory, '--recovery-code-file', file])).exitCode).toBe(0);
+  const piped = await verityHere(['status', directory, '--recovery-code-file', '-'], {
     input: `${document.recoveryCode}\n`,
   });
   expect(piped.exitCode).toBe(0);
   expect(
-    verity(['status', directory, '--key-file', workspace.path('elsewhere.key')]).exitCode,
+    (await verityHere(['status', directory, '--key-file', workspace.path('elsewhere.key')]))
+      .exitCode,
   ).toBe(0);
 });
 

@@ -8,7 +8,7 @@ import { afterAll, expect, test } from 'vitest';
 import { root } from '../support/project.ts';
 import {
   cleanEnvironment,
-  type Document,
+  type JsonRan,
   mainScript,
   verity,
   verityJsonHere,
@@ -21,10 +21,7 @@ const directory = workspace.database();
 const base = ['sql', directory, '--tenant', 'clinic'];
 const sql = (text: string, ...more: string[]): ReturnType<typeof verity> =>
   verity([...base, '-c', text, ...more]);
-const sqlJson = (
-  text: string,
-  ...more: string[]
-): Promise<{ exitCode: number; document: Document }> =>
+const sqlJson = (text: string, ...more: string[]): Promise<JsonRan> =>
   verityJsonHere([...base, '-c', text, ...more]);
 
 test('the tenant is created by the first write and not by a read', async () => {

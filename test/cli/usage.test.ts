@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { root } from '../support/project.ts';
-import { verity, verityJson } from './verity-command.ts';
+import { verity, verityHere, verityJson, verityJsonHere } from './verity-command.ts';
 
 const common = ['--json', '--key-file', '--recovery-code-file', '--actor', '--reason', '--help'];
 const verbs: Record<string, string[]> = {
@@ -15,8 +15,8 @@ const verbs: Record<string, string[]> = {
   status: [],
 };
 
-test('the verbs are these', () => {
-  const { exitCode, stdout } = verity(['--help']);
+test('the verbs are these', async () => {
+  const { exitCode, stdout } = await verityHere(['--help']);
   const commands = stdout.slice(stdout.indexOf('Commands:'));
   const names = [...commands.matchAll(/^ {2}(\w+)(?: \[| <)/gm)].map(([, name]) => name);
   expect(exitCode).toBe(0);
@@ -24,8 +24,8 @@ test('the verbs are these', () => {
 });
 
 describe.each(Object.entries(verbs))('%s', (verb, flags) => {
-  test('takes these flags, and its help has an example', () => {
-    const { exitCode, stdout } = verity([verb, '--help']);
+  test('takes these flags, and its help has an example', async () => {
+    const { exitCode, stdout } = await verityHere([verb, '--help']);
     const options = stdout.slice(stdout.indexOf('Options:'), stdout.indexOf('The master key'));
     const long = [...options.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, flag]) => flag);
     expect(exitCode).toBe(0);
@@ -35,8 +35,8 @@ describe.each(Object.entries(verbs))('%s', (verb, flags) => {
     expect(stdout).toContain('0 done, 1 failed, 2 wrong usage, 3 integrity failure');
   });
 
-  test('without its arguments is wrong usage: exit code 2 and one line', () => {
-    const { exitCode, stdout, stderr } = verity([verb]);
+  test('without its arguments is wrong usage: exit code 2 and one line', async () => {
+    const { exitCode, stdout, stderr } = await verityHere([verb]);
     expect([exitCode, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(
       /^error: .*(?:DIR|--tenant).* Try `verity \w+ --help`\. \[INVALID_ARGUMENT\]\n$/,
@@ -44,18 +44,18 @@ describe.each(Object.entries(verbs))('%s', (verb, flags) => {
   });
 });
 
-test('an unknown verb, flag or format is wrong usage', () => {
-  expect(verity(['explode']).exitCode).toBe(2);
-  expect(verity(['status', 'd', '--nope']).exitCode).toBe(2);
-  expect(verity(['sql', 'd', '--tenant', 't', '--format', 'xml', '-c', 'SELECT 1']).exitCode).toBe(
-    2,
-  );
-  expect(verity(['import', 'd', 'f.csv']).stderr).toMatch(/--tenant/);
-  expect(verity(['import', 'd', '--tenant', 't']).exitCode).toBe(2);
+test('an unknown verb, flag or format is wrong usage', async () => {
+  expect((await verityHere(['explode'])).exitCode).toBe(2);
+  expect((await verityHere(['status', 'd', '--nope'])).exitCode).toBe(2);
+  expect(
+    (await verityHere(['sql', 'd', '--tenant', 't', '--format', 'xml', '-c', 'SELECT 1'])).exitCode,
+  ).toBe(2);
+  expect((await verityHere(['import', 'd', 'f.csv'])).stderr).toMatch(/--tenant/);
+  expect((await verityHere(['import', 'd', '--tenant', 't'])).exitCode).toBe(2);
 });
 
-test('with --json wrong usage is a document on standard error', () => {
-  const { exitCode, document } = verityJson(['history', 'd']);
+test('with --json wrong usage is a document on standard error', async () => {
+  const { exitCode, document } = await verityJsonHere(['history', 'd']);
   expect(exitCode).toBe(2);
   expect(document).toEqual({
     error: {
@@ -67,8 +67,8 @@ test('with --json wrong usage is a document on standard error', () => {
   });
 });
 
-test('no verb prints the help and is wrong usage', () => {
-  const { exitCode, stdout, stderr } = verity([]);
+test('no verb prints the help and is wrong usage', async () => {
+  const { exitCode, stdout, stderr } = await verityHere([]);
   expect([exitCode, stdout]).toEqual([2, '']);
   expect(stderr).toContain('Usage: verity');
 });
@@ -78,6 +78,10 @@ test('--version is the version of the package', () => {
     version: string;
   };
   expect(verity(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test('the process itself ends with the exit code', () => {
+  expect(verity(['explode']).exitCode).toBe(2);
 });
 
 test('a directory that is not there or not ours is told apart from a missing key', () => {

@@ -1,7 +1,7 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { verity, verityJson, Workspace } from './verity-command.ts';
+import { verity, verityHere, verityJson, verityJsonHere, Workspace } from './verity-command.ts';
 
 const workspace = new Workspace();
 afterAll(() => workspace.remove());
@@ -73,8 +73,8 @@ test('a wrong key is no integrity failure', () => {
   });
 });
 
-test('status tells what the database is: these fields', () => {
-  const { exitCode, document } = verityJson(['status', directory]);
+test('status tells what the database is: these fields', async () => {
+  const { exitCode, document } = await verityJsonHere(['status', directory]);
   expect(exitCode).toBe(0);
   expect(Object.keys(document).toSorted()).toEqual([
     'chainHash',
@@ -100,11 +100,18 @@ test('status tells what the database is: these fields', () => {
     recovery: { cleanShutdown: true, cut: [] },
   });
   expect(document.keySlots).toHaveLength(2);
-  expect(verity(['status', directory]).stdout).toMatch(/^position +\d+$/m);
+  expect((await verityHere(['status', directory])).stdout).toMatch(/^position +\d+$/m);
 });
 
-test('history lists position, time, who, why and what: these fields', () => {
-  const { exitCode, document } = verityJson(['history', directory, '--tenant', 'acme', 'T', '1']);
+test('history lists position, time, who, why and what: these fields', async () => {
+  const { exitCode, document } = await verityJsonHere([
+    'history',
+    directory,
+    '--tenant',
+    'acme',
+    'T',
+    '1',
+  ]);
   expect(exitCode).toBe(0);
   const who = {
     actor: 'ann',
@@ -134,20 +141,26 @@ test('history lists position, time, who, why and what: these fields', () => {
       },
     ],
   });
-  const { stdout } = verity(['history', directory, '--tenant', 'acme', 't', '1']);
+  const { stdout } = await verityHere(['history', directory, '--tenant', 'acme', 't', '1']);
   expect(stdout).toMatch(/position │ time +│ who │ why +│ what/);
   expect(stdout).toContain('v: one → uno');
 });
 
-test('history refuses what it cannot look up', () => {
-  const code = (...args: string[]): [number | null, string] => {
-    const { exitCode, document } = verityJson(['history', directory, '--tenant', 'acme', ...args]);
+test('history refuses what it cannot look up', async () => {
+  const code = async (...args: string[]): Promise<[number | null, string]> => {
+    const { exitCode, document } = await verityJsonHere([
+      'history',
+      directory,
+      '--tenant',
+      'acme',
+      ...args,
+    ]);
     return [exitCode, document.error?.code];
   };
-  expect(code('nowhere', '1')).toEqual([1, 'UNDEFINED_TABLE']);
-  expect(code('t', 'x')).toEqual([1, 'INVALID_TEXT']);
-  expect(code('t', '1', '2')).toEqual([2, 'INVALID_ARGUMENT']);
-  expect(verity(['history', directory, '--tenant', 'acme', 't', '99'])).toMatchObject({
+  expect(await code('nowhere', '1')).toEqual([1, 'UNDEFINED_TABLE']);
+  expect(await code('t', 'x')).toEqual([1, 'INVALID_TEXT']);
+  expect(await code('t', '1', '2')).toEqual([2, 'INVALID_ARGUMENT']);
+  expect(await verityHere(['history', directory, '--tenant', 'acme', 't', '99'])).toMatchObject({
     exitCode: 0,
     stdout: 'No row of t has ever had this key.\n',
   });

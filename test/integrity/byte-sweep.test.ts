@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CorruptionError, Verity } from '../../src/database/index.ts';
+import { verifyDatabase } from '../../src/audit/index.ts';
 import { physicalHeaderBytes } from '../../src/log/index.ts';
-import { type DiskImage, imageOf, withFlip } from './disk-image.ts';
-import { type Sample, sampleDatabase, TestKey } from './sample-database.ts';
+import { type DiskImage, diskOf, imageOf, withFlip } from './disk-image.ts';
+import { hostOn, type Sample, sampleDatabase, TestKey } from './sample-database.ts';
 import {
   type Counts,
   endOfContents,
@@ -105,6 +106,60 @@ describe('a database whose process died while it was idle', () => {
     const counts = await sweepOpening(open, behind, position);
     expectNoneMissed(counts);
     expect(counts).toMatchObject({ flips: behind.length, found: 0 });
+  });
+});
+
+describe('a database whose log has several segments', () => {
+  const sizes = { segmentBytes: 4_096, fillBytesMin: 4_096, fillBytesMax: 4_096 };
+  let several: Sample;
+  let segments: DiskImage;
+  beforeAll(async () => {
+    several = await sampleDatabase(60, sizes);
+    segments = imageOf(several.disk);
+  });
+  afterAll(async () => several.db.close());
+
+  test('names the file and the record of changed bytes in each of them', async () => {
+    expect([...segments.keys()].filter((path) => path.endsWith('.vlog')).length).toBeGreaterThan(2);
+    const choice = { step: 7, zeroStep: 101, masks: (offset: number) => [1 << offset % 8] };
+    expectNoneMissed(await sweepOpen(several, segments, flipsOf(segments, choice)));
+    expect(await several.db.verify()).toMatchObject({ ok: true, findings: [] });
+  });
+
+  test('does not open with a changed byte in what was written', async () => {
+    const flips = [...flipsOf(segments, { step: 97, zeroStep: 1_000_000, masks: lowBit })];
+    const written = flips.filter(
+      ({ path, offset }) => offset < endOfContents(segments.get(path) as Uint8Array),
+    );
+    const counts = await sweepOpening(segments, written, several.db.status().position);
+    expectNoneMissed(counts);
+    expect(counts.repaired).toBe(0);
+  });
+
+  test('neither verifies nor opens with a segment missing, cut, or in the place of another', async () => {
+    const paths = [...segments.keys()].filter((path) => path.endsWith('.vlog'));
+    const [first = '', second = '', third = ''] = paths;
+    const without = (path: string): DiskImage =>
+      new Map([...segments].filter(([name]) => name !== path));
+    const bytesOf = (path: string): Uint8Array => segments.get(path) as Uint8Array;
+    const changed: [string, DiskImage][] = [
+      ['first missing', without(first)],
+      ['second missing', without(second)],
+      ['last missing', without(paths.at(-1) as string)],
+      ['all missing', new Map([...segments].filter(([name]) => !name.endsWith('.vlog')))],
+      ['two exchanged', new Map([...segments, [second, bytesOf(third)], [third, bytesOf(second)]])],
+      ['one twice', new Map([...segments, [third, bytesOf(second)]])],
+      ['second empty', new Map([...segments, [second, new Uint8Array()]])],
+      ['second cut', new Map([...segments, [second, bytesOf(second).slice(0, -8)]])],
+      ['second extended', new Map([...segments, [second, new Uint8Array([...bytesOf(second), 1])]])],
+    ];
+    for (const [what, image] of changed) {
+      const report = await verifyDatabase({ disk: diskOf(image), root: new TestKey() });
+      expect(report.ok, what).toBe(false);
+      expect(report.findings[0]?.file, what).toMatch(/^log/);
+      const opening = Verity.openOn(hostOn(diskOf(image)), { masterKey: new TestKey() });
+      await expect(opening, what).rejects.toThrow(CorruptionError);
+    }
   });
 });
 

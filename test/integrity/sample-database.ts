@@ -6,8 +6,10 @@ import { type MasterKeyProvider, Verity } from '../../src/database/index.ts';
 import { memoryDisk, systemClock, systemScheduler } from '../../src/host/index.ts';
 import { unwrapSlot, wrapSlot } from '../../src/keys/index.ts';
 
+type Host = Parameters<typeof Verity.openOn>[0];
+
 /** The host of a database on `disk`; with the same seed, the same random bytes. */
-export function hostOn(disk: Disk, seed = 1): Parameters<typeof Verity.openOn>[0] {
+export function hostOn(disk: Disk, seed = 1): Host {
   return { disk, clock: systemClock, entropy: new Prng(seed), scheduler: systemScheduler };
 }
 
@@ -52,11 +54,22 @@ export interface Sample {
 
 const rowsPerStatement = 25;
 
-/** An open database of two tenants with `rowCount` rows together, idle. */
-export async function sampleDatabase(rowCount: number): Promise<Sample> {
+/** An open database of two tenants with `rowCount` rows together, idle, on a disk in memory. */
+export async function sampleDatabase(
+  rowCount: number,
+  logSizes?: Host['logSizes'],
+): Promise<Sample> {
   const disk = memoryDisk();
   const key = new TestKey();
-  const db = await Verity.openOn(hostOn(disk), { masterKey: key });
+  const host = { ...hostOn(disk), ...(logSizes !== undefined && { logSizes }) };
+  const db = await Verity.openOn(host, { masterKey: key });
+  await fillSample(db, rowCount);
+  await pause(idleMs);
+  return { disk, key, db };
+}
+
+/** Gives a new database two tenants with `rowCount` rows together. */
+export async function fillSample(db: Verity, rowCount: number): Promise<void> {
   for (const name of ['north', 'south']) {
     const tenant = await db.createTenant(name);
     await tenant.execute(
@@ -77,6 +90,4 @@ export async function sampleDatabase(rowCount: number): Promise<Sample> {
     await tenant.execute("INSERT INTO visits VALUES (1, 'again', NULL)");
     await tenant.append('notes', [{ text: 'first' }, { text: 'second' }]);
   }
-  await pause(idleMs);
-  return { disk, key, db };
 }

@@ -89,7 +89,7 @@ function segmentRecordLengths(bytes: Uint8Array): number[] {
 }
 
 /** Whether `place` names the file of the flip and an offset at or before it, in the same record. */
-class Judge {
+export class Judge {
   readonly #records = new Map<string, Extent[]>();
 
   constructor(image: DiskImage) {

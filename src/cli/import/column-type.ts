@@ -1,4 +1,3 @@
-import { limits } from '../../base/index.ts';
 import type { SqlParameter } from '../../database/index.ts';
 
 /** The types that `import` gives to a column it creates. */
@@ -233,6 +232,3 @@ const converters: Readonly<Record<string, (text: string) => SqlParameter>> = {
   boolean: (text) => booleanValue(text) ?? null,
   bytea: (text) => new Uint8Array(Buffer.from(text.slice(2), 'hex')),
 };
-
-/** The longest text a column may hold, whatever its type, in UTF-8 bytes. */
-export const valueBytesMax = limits.valueBytesMax;

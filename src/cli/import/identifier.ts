@@ -2,7 +2,7 @@ import { utf8Length } from '../../base/index.ts';
 import { usageError } from '../failure.ts';
 
 /** PostgreSQL cuts longer names silently; we refuse them. */
-export const identifierBytesMax = 63;
+const identifierBytesMax = 63;
 
 /**
  * A name as SQL would read it: `"Exact Name"` within double quotes stands as it is, anything else is

@@ -65,6 +65,47 @@ export function checkNesting(text: string, tokens: readonly Token[]): void {
   }
 }
 
+/** Steps that the parser's scanner may spend on comments: a fraction of a second. */
+const commentStepsMax = 1 << 24;
+const operatorSigns = '~!@#^&|`?+-*/%<>=';
+
+/**
+ * Throws STATEMENT_TOO_COMPLEX for comments that the parser's scanner would take quadratic time over: at
+ * every slash-star it reads all operator signs that follow without a gap, other comments' too, and then
+ * goes back to read them again.
+ */
+export function checkComments(text: string, tokens: readonly Token[]): void {
+  let steps = 0;
+  let runEnd = 0;
+  let index = 0;
+  let from = 0;
+  for (let at = text.indexOf('/*'); at !== -1; at = text.indexOf('/*', from)) {
+    while ((tokens[index]?.end ?? Infinity) <= at) index++;
+    const token = tokens[index];
+    if (token !== undefined && token.start <= at) {
+      // Within a string or a quoted name.
+      from = token.end;
+      continue;
+    }
+    if (at >= runEnd) runEnd = operatorsEnd(text, at);
+    steps += runEnd - at;
+    if (steps > commentStepsMax) {
+      throw sqlError(
+        'STATEMENT_TOO_COMPLEX',
+        'Comments nest or follow each other too densely; leave some out, or put spaces between them.',
+        at,
+      );
+    }
+    from = at + 2;
+  }
+}
+
+function operatorsEnd(text: string, start: number): number {
+  let end = start;
+  while (end < text.length && operatorSigns.includes(text.charAt(end))) end++;
+  return end;
+}
+
 const newLevel = (bracket: Level['bracket']): Level => ({ bracket, growth: 0, lasting: 0, betweens: 0 });
 
 const closes = (word: string, level: Level): boolean =>

@@ -196,3 +196,19 @@ describe('limits', () => {
     expect(failure(`select '${repeat('é', limits.statementBytesMax / 2)}'`)[0]).toBe('STATEMENT_TOO_LARGE');
   });
 });
+
+describe('comments that the parser would read again and again', () => {
+  test.each(['/*'.repeat(500_000), `${'/**/'.repeat(250_000)}select 1`])('are refused before it sees them', (text) => {
+    const started = performance.now();
+    expect(failure(text)[0]).toBe('STATEMENT_TOO_COMPLEX');
+    expect(performance.now() - started).toBeLessThan(2_000);
+  });
+
+  test.each([
+    `${'/*'.repeat(1_000)}${'*/'.repeat(1_000)} select 1`,
+    `${'/* a * b / c */ '.repeat(50_000)} select 1`,
+    `select '${'/*'.repeat(500_000)}'`,
+  ])('leave ordinary ones, and texts in quotes, as they are', (text) => {
+    expect(parseScript(text)).toHaveLength(1);
+  });
+});

@@ -2,7 +2,7 @@ import { loadModule, type ParseResult, parseSync, type RawStmt } from 'libpg-que
 import { assert, limits, sqlError, utf8Length } from '../../base/index.ts';
 import type { ParsedStatement } from '../contract.ts';
 import { type AsOfClause, findAsOf, parameterNumber } from './as-of.ts';
-import { checkNesting } from './complexity.ts';
+import { checkComments, checkNesting } from './complexity.ts';
 import { type Token, tokenize } from './lexer.ts';
 import { normalize } from './normalize.ts';
 import { SourceText } from './source.ts';
@@ -31,6 +31,7 @@ export function parseScript(text: string): ParsedStatement[] {
   assert(loaded, 'loadParser has completed before parseScript');
   checkText(text);
   const tokens = tokenize(text);
+  checkComments(text, tokens);
   checkNesting(text, tokens);
   const groups = splitStatements(text, tokens);
   const parameterCounts = groups.map((group) => highestParameter(text, group));

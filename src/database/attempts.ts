@@ -1,0 +1,68 @@
+import { VerityError } from '../base/index.ts';
+import type { CommandOrigin } from '../kernel/index.ts';
+import { commandLate } from './deadline.ts';
+import { OpenTransaction, type TransactionScope } from './transaction.ts';
+import type { Transaction } from './types.ts';
+
+const attemptsMax = 10;
+
+/** Runs a transaction's body until what it read is unchanged at its commit, within one time limit for all attempts. */
+export class TransactionAttempts {
+  readonly #scope: TransactionScope;
+  readonly #origin: CommandOrigin;
+  #current: OpenTransaction | undefined;
+  #isCommitting = false;
+  #stopped: VerityError | undefined;
+
+  constructor(scope: TransactionScope, origin: CommandOrigin) {
+    this.#scope = scope;
+    this.#origin = origin;
+  }
+
+  async run<T>(body: (tx: Transaction) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      if (this.#stopped !== undefined) throw this.#stopped;
+      const { engine } = this.#scope;
+      engine.checkWritable();
+      const transaction = new OpenTransaction(this.#scope);
+      this.#current = transaction;
+      const result = await this.#runBody(transaction, body);
+      try {
+        this.#isCommitting = true;
+        await engine.submit(transaction.finish(this.#origin));
+        return result;
+      } catch (error) {
+        const again = error instanceof VerityError && error.code === 'TRANSACTION_CONFLICT' && attempt < attemptsMax;
+        if (!again) throw error;
+      } finally {
+        this.#isCommitting = false;
+      }
+    }
+  }
+
+  /** Ends it because its caller no longer waits; returns the error that tells what became of it. */
+  stop(why: 'aborted' | 'timeout'): VerityError {
+    this.#stopped = this.#isCommitting ? commandLate(why) : transactionLate(why);
+    this.#current?.abandon();
+    return this.#stopped;
+  }
+
+  async #runBody<T>(transaction: OpenTransaction, body: (tx: Transaction) => Promise<T>): Promise<T> {
+    let result: T;
+    try {
+      result = await body(transaction);
+    } catch (error) {
+      transaction.abandon();
+      throw error;
+    }
+    // The body may have gone on after its caller was told that nothing is committed.
+    if (this.#stopped !== undefined) throw this.#stopped;
+    return result;
+  }
+}
+
+function transactionLate(why: 'aborted' | 'timeout'): VerityError {
+  return why === 'aborted'
+    ? new VerityError('ABORTED', 'The caller cancelled the transaction; nothing of it was committed.')
+    : new VerityError('TIMEOUT', 'The time limit ran out within the transaction; nothing of it was committed.');
+}
