@@ -68,7 +68,7 @@ export class BareLog {
   #flush(): void {
     this.#scheduled = false;
     const commitmentsEnd = this.#count * 32;
-    this.#commitments.latin1Write(this.#chain, commitmentsEnd, 32);
+    this.#commitments.write(this.#chain, commitmentsEnd, 'latin1');
     this.#chain = hash('sha256', this.#commitments.subarray(0, commitmentsEnd + 32), 'binary');
     const frame = this.#seal();
     writeSync(this.#descriptor, frame, 0, frame.length, this.#tail);
@@ -95,7 +95,7 @@ export class BareLog {
     frame.writeUInt32LE(commitmentBytes, 0);
     frame.writeUInt32LE(this.#length, 4);
     this.#nonce.copy(frame, 8);
-    frame.latin1Write(this.#chain, 20, 32);
+    frame.write(this.#chain, 20, 'latin1');
     cipher.setAAD(frame.subarray(0, headerBytes));
     this.#commitments.copy(frame, headerBytes, 0, commitmentBytes);
     const ciphertext = cipher.update(this.#plaintext.subarray(0, this.#length));
@@ -122,14 +122,14 @@ export class BareLog {
 function encodeRow(target: Buffer, start: number, row: VisitRow): number {
   let at = start + 2;
   at += writeUuid(target, at, row[0]);
-  const textLength = target.utf8Write(row[1], at + 1);
+  const textLength = target.write(row[1], at + 1, 'utf8');
   target[at] = textLength;
   at += 1 + textLength;
   at = target.writeInt32LE(row[2], at);
   at = target.writeDoubleLE(row[3].getTime(), at);
   const digits = row[4];
   target[at] = digits.length;
-  at += 1 + target.latin1Write(digits, at + 1);
+  at += 1 + target.write(digits, at + 1, 'latin1');
   target.writeUInt16LE(at - start, start);
   return at;
 }

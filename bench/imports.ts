@@ -1,10 +1,8 @@
 /** Loading many rows: statements of 500 rows each, several under way at once. */
 import type { TenantHandle } from 'veritydb';
-import { makeTenants } from './inserts.ts';
 import { type Line, measureInTurns, type Slice, timed } from './measure.ts';
-import { Place } from './place.ts';
-import { insertRows } from './reads.ts';
-import { makeRows, Numbers } from './rows.ts';
+import { makeTenants, Place } from './place.ts';
+import { insertRows, makeRows, Numbers } from './rows.ts';
 
 const rounds = 9;
 const rowsPerSlice = 50_000;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { TenantHandle } from 'veritydb';
 import { BareLog } from './bare-log.ts';
 import { type Line, measureInTurns, type Slice, timed } from './measure.ts';
-import { Place } from './place.ts';
-import { createTable, insertRow, makeRows, Numbers, type VisitRow } from './rows.ts';
+import { makeTenants, Place } from './place.ts';
+import { insertRow, makeRows, Numbers, type VisitRow } from './rows.ts';
 
 const rounds = 9;
 
@@ -47,14 +47,6 @@ export async function insertTenants(writers: number, rowsPerSlice: number): Prom
 }
 
 type Insert = (row: VisitRow, writer: number) => Promise<unknown>;
-
-export async function makeTenants(db: Awaited<ReturnType<Place['open']>>, count: number): Promise<TenantHandle[]> {
-  return Promise.all(Array.from({ length: count }, async (_, index) => {
-    const tenant = await db.createTenant(`tenant-${index}`);
-    await tenant.execute(createTable);
-    return tenant;
-  }));
-}
 
 function insertInto(tenants: readonly TenantHandle[]): Insert {
   return (row, writer) => (tenants[writer % tenants.length] as TenantHandle).execute(insertRow, row);

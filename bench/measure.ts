@@ -70,6 +70,12 @@ export async function measureInTurns(subjects: readonly Subject[], rounds: numbe
   });
 }
 
+/** `found` when it is all that was expected: a bench that reads wrong rows measures nothing. */
+export function checked(found: number, expected: number): number {
+  if (found !== expected) throw new Error(`${expected - found} of ${expected} rows were not found.`);
+  return found;
+}
+
 function lineOf(subject: Subject, slices: readonly Slice[]): Line {
   const late = slices.flatMap((slice) => slice.timerLateMs ?? []);
   const line = {

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { keys, Verity } from 'veritydb';
+import { keys, type TenantHandle, Verity } from 'veritydb';
+import { createTable } from './rows.ts';
 
 /** On the disk that holds the project: a system's folder for temporary files may be memory, where a flush is free. */
 const defaultFolder = fileURLToPath(new URL('../node_modules/.cache/veritydb-bench', import.meta.url));
@@ -27,4 +28,13 @@ export class Place {
   remove(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** New tenants, each with the table of rows.ts. */
+export async function makeTenants(db: Verity, count: number): Promise<TenantHandle[]> {
+  return Promise.all(Array.from({ length: count }, async (_, index) => {
+    const tenant = await db.createTenant(`tenant-${index}`);
+    await tenant.execute(createTable);
+    return tenant;
+  }));
 }

@@ -1,17 +1,22 @@
 /** Reads of one row by its key, each a query of its own whose row becomes an object. */
 import type { TenantHandle } from 'veritydb';
-import { makeTenants } from './inserts.ts';
-import { type Line, measureInTurns, type Slice, type Subject, timed } from './measure.ts';
+import { checked, type Line, measureInTurns, type Slice, type Subject, timed } from './measure.ts';
+import { makeTenants, Place } from './place.ts';
 import { openRival } from './rival.ts';
-import { Place } from './place.ts';
-import { makeRows, Numbers, selectRow, type VisitRow } from './rows.ts';
+import { insertRows, makeRows, Numbers, selectRow, type VisitRow } from './rows.ts';
+
+/** A bench that could not run here. */
+export interface Skipped {
+  readonly bench: string;
+  readonly skipped: string;
+}
 
 const rounds = 15;
 const rowsPerStatement = 500;
 const readsPerSlice = 25_000;
 
 /** `get`: random keys among 100,000 rows, beside better-sqlite3 with a prepared statement. */
-export async function get(): Promise<Line[]> {
+export async function get(): Promise<(Line | Skipped)[]> {
   const place = new Place();
   const db = await place.open('get');
   const rows = makeRows(new Numbers(3), 100_000);
@@ -71,12 +76,6 @@ async function load(tenant: TenantHandle, rows: readonly VisitRow[]): Promise<bi
   return last;
 }
 
-/** INSERT of `count` rows at once. */
-export function insertRows(count: number): string {
-  const tuples = Array.from({ length: count }, (_, row) => `($${row * 5 + 1}, $${row * 5 + 2}, $${row * 5 + 3}, $${row * 5 + 4}, $${row * 5 + 5})`);
-  return `INSERT INTO visits VALUES ${tuples.join(', ')}`;
-}
-
 function pickKeys(numbers: Numbers, rows: readonly VisitRow[]): string[] {
   return Array.from({ length: readsPerSlice }, () => (rows[numbers.below(rows.length)] as VisitRow)[0]);
 }
@@ -101,9 +100,4 @@ function getAllAsOf(tenant: TenantHandle, keys: readonly string[], at: readonly 
     }
     return checked(found, keys.length);
   });
-}
-
-export function checked(found: number, expected: number): number {
-  if (found !== expected) throw new Error(`${expected - found} of ${expected} rows were not found.`);
-  return found;
 }

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { checked } from './reads.ts';
+import { checked } from './measure.ts';
 import type { VisitRow } from './rows.ts';
 
 const folder = fileURLToPath(new URL('compare/', import.meta.url));

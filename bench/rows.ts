@@ -5,6 +5,12 @@ export const createTable = `CREATE TABLE visits (
 export const insertRow = 'INSERT INTO visits VALUES ($1, $2, $3, $4, $5)';
 export const selectRow = 'SELECT id, patient, duration, seen, cost FROM visits WHERE id = $1';
 
+/** INSERT of `count` rows at once. */
+export function insertRows(count: number): string {
+  const tuples = Array.from({ length: count }, (_, row) => `($${row * 5 + 1}, $${row * 5 + 2}, $${row * 5 + 3}, $${row * 5 + 4}, $${row * 5 + 5})`);
+  return `INSERT INTO visits VALUES ${tuples.join(', ')}`;
+}
+
 export type VisitRow = readonly [id: string, patient: string, duration: number, seen: Date, cost: string];
 
 const firstNames = ['Ada', 'Grace', 'Edsger', 'Barbara', 'Donald', 'Frances', 'Niklaus', 'Radia'];

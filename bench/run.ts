@@ -11,11 +11,11 @@ import { bulkImport } from './imports.ts';
 import { insertAndBare, insertTenants } from './inserts.ts';
 import { type Line, machineAt } from './measure.ts';
 import { Place } from './place.ts';
-import { get, getAsOf } from './reads.ts';
+import { get, getAsOf, type Skipped } from './reads.ts';
 
 interface Group {
   readonly benches: readonly string[];
-  readonly run: () => Promise<Line[]>;
+  readonly run: () => Promise<(Line | Skipped)[]>;
 }
 
 const groups: readonly Group[] = [

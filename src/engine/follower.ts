@@ -1,13 +1,18 @@
-import { equalBytes, firstNonZero, type Op } from '../base/index.ts';
+import { firstNonZero, type Op } from '../base/index.ts';
 import {
-  advance, type CheckedFrame, checkSegmentHeader, decodeFrameHeader, type LogHead, physicalHeaderBytes,
-  segmentHeaderBytes, walkSegment,
+  advance, type CheckedFrame, checkSegmentHeader, isProblem, type LogHead, physicalHeaderBytes, segmentHeaderBytes, walkSegment,
 } from '../log/index.ts';
 import { readWhole, segmentPaths } from './files.ts';
 import { checkAuthentic, readKeyFiles } from './key-files.ts';
-import { applyFrame, corruption, type Replay } from './replay.ts';
+import { applyFrame, corruption, decodeFrame, holdsFrame, type Replay } from './replay.ts';
 
-/** What a look at a segment saw: nothing is new while the file has this size and only zeros at `end`. */
+interface Found {
+  readonly path: string;
+  readonly offset: number;
+  readonly frame: CheckedFrame;
+}
+
+/** Where a look at the log ended: nothing is new while the last file has this size and only zeros there. */
 interface Seen {
   readonly path: string;
   readonly sizeBytes: number;
@@ -24,6 +29,7 @@ interface Seen {
 export class Follower {
   readonly #replay: Replay;
   #applied: LogHead;
+  /** The segment of the last frame applied, and where that ends. */
   #path: string | undefined;
   #offset = segmentHeaderBytes;
   #seen: Seen | undefined;
@@ -40,73 +46,90 @@ export class Follower {
 
   /** Applies what has become durable since the last call. Throws CorruptionError on damage. */
   catchUp(): void {
-    while (this.#catchUpSegment());
-  }
-
-  /** Returns whether the log goes on in another segment. */
-  #catchUpSegment(): boolean {
     const { disk } = this.#replay;
-    // The next segment is looked at first: if it holds a frame, this one is finished when it is read.
-    const paths = segmentPaths(disk);
+    let paths = segmentPaths(disk);
+    if (this.#nothingNew(paths)) return;
     this.#path ??= paths[0];
-    const path = this.#path;
-    if (path === undefined) return false;
-    const next = paths.find((other) => other > path);
-    const nextBytes = next === undefined ? undefined : readWhole(disk, next);
-    const last = nextBytes === undefined || firstNonZero(nextBytes, segmentHeaderBytes) === -1;
-    if (last && this.#nothingNew(path)) return false;
-    const bytes = readWhole(disk, path) ?? new Uint8Array();
-    if (this.#offset === segmentHeaderBytes) {
-      const problem = checkSegmentHeader(bytes, this.#applied);
-      if (problem !== undefined) throw corruption(path, problem);
+    let path = this.#path;
+    let offset = this.#offset;
+    let head = this.#applied;
+    const waiting: Found[] = [];
+    while (path !== undefined) {
+      // The next segment is looked at first: if it holds a frame, this one is finished when it is read.
+      paths = segmentPaths(disk);
+      const next = paths[paths.indexOf(path) + 1];
+      const last = next === undefined || !holdsFrame(disk, next);
+      const walked = this.#walk({ path, offset, head, last }, waiting);
+      head = walked.head;
+      this.#checkSealed(waiting.at(-1));
+      this.#apply(waiting, head.durableHead);
+      const finished = head.lastKind === 'end' && walked.end > segmentHeaderBytes;
+      if (!finished && !last) {
+        throw corruption(path, { code: 'MISSING_DATA', offset: walked.end, what: 'The end of a segment that others follow is missing: it stops' });
+      }
+      this.#seen = { path, sizeBytes: walked.sizeBytes, end: walked.end };
+      path = finished ? next : undefined;
+      offset = segmentHeaderBytes;
     }
-    const walked = this.#walk(path, bytes, last);
-    const goesOn = nextBytes !== undefined && continues(nextBytes, walked.head);
-    this.#apply(path, walked.frames, goesOn ? walked.head.op : walked.head.durableHead);
-    if (!goesOn) {
-      this.#seen = { path, sizeBytes: bytes.length, end: walked.end };
-      return false;
-    }
-    this.#path = next;
-    this.#offset = segmentHeaderBytes;
-    return true;
   }
 
-  #nothingNew(path: string): boolean {
+  #nothingNew(paths: readonly string[]): boolean {
     const seen = this.#seen;
-    if (seen?.path !== path) return false;
-    const file = this.#replay.disk.open(path, 'read');
+    if (seen === undefined || seen.path !== paths.at(-1)) return false;
+    const file = this.#replay.disk.open(seen.path, 'read');
     try {
       if (file.sizeBytes() !== seen.sizeBytes) return false;
       const start = new Uint8Array(physicalHeaderBytes);
-      return firstNonZero(start.subarray(0, file.read(start, seen.end))) === -1;
+      return firstNonZero(start, 0, file.read(start, seen.end)) === -1;
     } finally {
       file.close();
     }
   }
 
-  #walk(path: string, bytes: Uint8Array, last: boolean): { frames: Found[]; head: LogHead; end: number } {
-    const frames: Found[] = [];
-    const { end, head } = walkSegment(
-      { bytes, offset: this.#offset, head: this.#applied, last },
-      (frame, offset) => {
-        frames.push({ frame, offset });
-        return undefined;
-      },
-    );
-    if (end.kind === 'damaged') throw corruption(path, end.problem);
-    return { frames, head, end: end.offset };
+  /** Walks the rest of a segment and puts its intact frames into `waiting`. */
+  #walk(
+    from: { readonly path: string; readonly offset: number; readonly head: LogHead; readonly last: boolean },
+    waiting: Found[],
+  ): { readonly head: LogHead; readonly end: number; readonly sizeBytes: number } {
+    const { path, offset, head } = from;
+    const bytes = readWhole(this.#replay.disk, path) ?? new Uint8Array();
+    const headerProblem = offset === segmentHeaderBytes ? checkSegmentHeader(bytes, head) : undefined;
+    if (headerProblem !== undefined) throw corruption(path, headerProblem);
+    const walked = walkSegment({ ...from, bytes }, (frame, at) => {
+      waiting.push({ path, offset: at, frame });
+      return undefined;
+    });
+    if (walked.end.kind === 'damaged') throw corruption(path, walked.end.problem);
+    return { head: walked.head, end: walked.end.offset, sizeBytes: bytes.length };
   }
 
-  #apply(path: string, frames: readonly Found[], durable: Op): void {
-    for (const { frame, offset } of frames) {
-      if (frame.header.op > durable) return;
-      this.#learnKeys(frame);
-      const after = advance(this.#applied, frame);
-      const problem = applyFrame(this.#replay, frame, { path, offset, after });
-      if (problem !== undefined) throw corruption(path, { ...problem, offset: offset + problem.offset });
-      this.#applied = after;
-      this.#offset = offset + frame.header.frameLength;
+  /** Applies, and takes out of `waiting`, what is durable. */
+  #apply(waiting: Found[], durable: Op): void {
+    const later = waiting.findIndex(({ frame }) => frame.header.op > durable);
+    for (const found of waiting.splice(0, later === -1 ? waiting.length : later)) this.#applyOne(found);
+  }
+
+  #applyOne({ path, offset, frame }: Found): void {
+    this.#learnKeys(frame);
+    const after = advance(this.#applied, frame);
+    const problem = applyFrame(this.#replay, frame, { path, offset, after });
+    if (problem !== undefined) throw corruption(path, { ...problem, offset: offset + problem.offset });
+    this.#applied = after;
+    this.#path = path;
+    this.#offset = offset + frame.header.frameLength;
+  }
+
+  /**
+   * Only a frame that the owner sealed tells what is durable; it also vouches for all that its chain hash
+   * continues. Without this a forged mark would make us take frames for durable (test/integrity/meddler.test.ts).
+   */
+  #checkSealed(newest: Found | undefined): void {
+    if (newest === undefined) return;
+    const { frame, path, offset } = newest;
+    this.#learnKeys(frame);
+    const events = decodeFrame(this.#replay.hierarchy, frame);
+    if (frame.sections.length === 0 || isProblem(events)) {
+      throw corruption(path, { code: 'AUTHENTICATION_FAILED', offset, what: 'A frame that nobody sealed lies' });
     }
   }
 
@@ -118,16 +141,4 @@ export class Follower {
     checkAuthentic(hierarchy.root, files);
     hierarchy.replaceKeyring(files.keyring);
   }
-}
-
-interface Found {
-  readonly frame: CheckedFrame;
-  readonly offset: number;
-}
-
-/** Whether a segment starts with the frame after `head`, which was then durable when that was written. */
-function continues(segment: Uint8Array, head: LogHead): boolean {
-  if (head.lastKind !== 'end') return false;
-  const header = decodeFrameHeader(segment, segmentHeaderBytes);
-  return typeof header !== 'string' && header.op === head.op + 1 && equalBytes(header.parent, head.chainHash);
 }

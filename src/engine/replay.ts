@@ -96,10 +96,13 @@ function isFinished({ head, offset }: LogTail): boolean {
 
 /** Whether no later segment holds a frame. */
 function isLast(disk: Disk, paths: readonly string[], number: number): boolean {
-  return paths.slice(number + 1).every((path) => {
-    const start = readStart(disk, path, segmentHeaderBytes + firstFrameBytes);
-    return firstNonZero(start, Math.min(segmentHeaderBytes, start.length)) === -1;
-  });
+  return paths.slice(number + 1).every((path) => !holdsFrame(disk, path));
+}
+
+/** Whether a segment holds more than its header. */
+export function holdsFrame(disk: Disk, path: string): boolean {
+  const start = readStart(disk, path, segmentHeaderBytes + firstFrameBytes);
+  return firstNonZero(start, Math.min(segmentHeaderBytes, start.length)) !== -1;
 }
 
 function tailOf(path: string, end: WalkEnd, head: LogHead): LogTail {

@@ -1,7 +1,7 @@
 /** Databases as images (path → bytes), and where the frames of their logs lie. */
+import { equalBytes } from '../../src/base/index.ts';
 import { readKeyFiles } from '../../src/engine/index.ts';
 import {
-  decodeFrameHeader,
   emptyLogHead,
   type FrameHeader,
   isSegmentName,
@@ -57,6 +57,14 @@ export function withFile(
   return copy;
 }
 
+export function sameFiles(left: Image, right: Image): boolean {
+  if (left.size !== right.size) return false;
+  return [...left].every(([path, bytes]) => {
+    const other = right.get(path);
+    return other !== undefined && equalBytes(bytes, other);
+  });
+}
+
 /** `bytes` with [start, end) zero. */
 export function zeroed(bytes: Uint8Array, start: number, end: number): Uint8Array {
   return bytes.slice().fill(0, start, end);
@@ -74,10 +82,4 @@ export async function inSession<T>(
   } finally {
     session.disk.kill();
   }
-}
-
-/** The header at a place of a file, if there is one. */
-export function headerAt(bytes: Uint8Array, offset: number): FrameHeader | undefined {
-  const header = decodeFrameHeader(bytes, offset);
-  return typeof header === 'string' ? undefined : header;
 }

@@ -1,9 +1,10 @@
 /** One crash run: processes come and go on one machine, the machine stops, and nothing told is lost. */
-import { equalBytes, Prng } from '../../src/base/index.ts';
+import { Prng } from '../../src/base/index.ts';
 import type { Verity } from '../../src/database/index.ts';
 import { SimDisk, type SimFaults } from '../../src/sim/index.ts';
 import { checkRecovered, type Checked, nothingChecked, Violation } from './checker.ts';
 import { Client, codeOf } from './client.ts';
+import { sameFiles } from './image.ts';
 import { type ProcessOptions, startProcess } from './machine.ts';
 import { Workload } from './workload.ts';
 
@@ -114,16 +115,6 @@ function powerFailure(disk: SimDisk): SimDisk {
     after = disk.crash();
   }
   return after;
-}
-
-type Image = ReadonlyMap<string, Uint8Array>;
-
-function sameFiles(left: Image, right: Image): boolean {
-  if (left.size !== right.size) return false;
-  return [...left].every(([path, bytes]) => {
-    const other = right.get(path);
-    return other !== undefined && equalBytes(bytes, other);
-  });
 }
 
 class Run {

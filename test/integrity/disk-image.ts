@@ -58,3 +58,12 @@ export function withFlip(
   bytes[offset] = (bytes[offset] as number) ^ mask;
   return changed.set(path, bytes);
 }
+
+/** The files that are not the same in both. */
+export function differing(left: DiskImage, right: DiskImage): string[] {
+  const paths = new Set([...left.keys(), ...right.keys()]);
+  return [...paths].filter((path) => {
+    const [one, other] = [left.get(path), right.get(path)];
+    return one === undefined || other === undefined || Buffer.compare(one, other) !== 0;
+  });
+}

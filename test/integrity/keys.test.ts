@@ -8,7 +8,7 @@ import { crc32 } from '../../src/crypto/index.ts';
 import { CorruptionError, keys, type MasterKeyProvider, Verity, VerityError } from '../../src/database/index.ts';
 import { memoryDisk, nodeDisk } from '../../src/host/index.ts';
 import { checkFrame, decodeFrameHeader, isProblem, segmentHeaderBytes } from '../../src/log/index.ts';
-import { type DiskImage, diskOf, imageOf, readFile } from './disk-image.ts';
+import { differing, type DiskImage, diskOf, imageOf, readFile } from './disk-image.ts';
 import { hostOn, sampleDatabase, TestKey } from './sample-database.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'verity-key-tests-'));
@@ -110,7 +110,7 @@ describe('a database made with a key file', () => {
     const image = imageOf(nodeDisk(path, { readOnly: true }));
     await attempt(() => keys.fromFile(keyFile('wrong.key', otherDigits)));
     await attempt(() => keys.fromFile(join(folder, 'none.key')));
-    expect(imageOf(nodeDisk(path, { readOnly: true }))).toEqual(image);
+    expect(differing(imageOf(nodeDisk(path, { readOnly: true })), image)).toEqual([]);
     expect(readdirSync(path).toSorted()).toEqual(['LOCK', 'keyring', 'log', 'verity.json']);
   });
 });
@@ -172,7 +172,7 @@ describe('files of another time or another database are refused', () => {
       ok: false,
       findings: [{ code: error.code, file: error.file, offset: error.offset, message: error.message }],
     });
-    expect(imageOf(nodeDisk(directory, { readOnly: true }))).toEqual(image);
+    expect(differing(imageOf(nodeDisk(directory, { readOnly: true })), image)).toEqual([]);
     return [error.code, error.file];
   }
 
@@ -224,7 +224,9 @@ describe('files of another time or another database are refused', () => {
       file.write(keyring, 0);
       file.close();
       const { ok, findings } = await db.verify();
-      expect([ok, findings[0]?.code, findings[0]?.file]).toEqual([false, 'KEYRING_ROLLED_BACK', 'keyring']);
+      expect(ok).toBe(false);
+      // 24 is where the generation stands.
+      expect(findings[0]).toMatchObject({ code: 'KEYRING_ROLLED_BACK', file: 'keyring', offset: 24 });
     }
     await db.close();
   });
@@ -307,8 +309,9 @@ describe('what is sealed', () => {
     return bad;
   }
 
-  test('in 1,000 opens, 100 in a row and 900 of one copy, never has key and nonce of another', async () => {
+  test('in 1,000 opens, 40 in a row and the others of one copy, never has key and nonce of another', async () => {
     const masterKey = new TestKey();
+    const inARow = 40;
     /** Opens, seals the same bytes at the same place as every other, and closes. */
     const write = async (disk: Disk, seed: number): Promise<void> => {
       const host = { ...hostOn(disk, seed), clock: { now: () => 4_102_444_800_000_000 as never } };
@@ -322,10 +325,10 @@ describe('what is sealed', () => {
     await created.close();
     const image = imageOf(disk);
     const known = sectionsOn(disk).length;
-    for (let seed = 1; seed <= 100; seed++) await write(disk, seed);
+    for (let seed = 1; seed <= inARow; seed++) await write(disk, seed);
     const sections = sectionsOn(disk);
-    expect(sections.length).toBe(known + 200);
-    for (let seed = 101; seed <= 1_000; seed++) {
+    expect(sections.length).toBe(known + 2 * inARow);
+    for (let seed = inARow + 1; seed <= 1_000; seed++) {
       const copy = diskOf(image);
       await write(copy, seed);
       sections.push(...sectionsOn(copy).slice(known));

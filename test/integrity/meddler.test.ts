@@ -246,3 +246,37 @@ test('a transaction whose statements exceed the limit of a command is refused, n
   await db.close();
   await (await Verity.openOn(hostOn(disk), { masterKey })).close();
 });
+
+test('known limit: a log cut between two frames is a true, shorter log; only a position noted elsewhere tells', async () => {
+  const { disk, db } = await threeFrames();
+  await db.close();
+  const segment = readFile(disk, firstSegment);
+  const bobs = framesOf(segment).at(-2);
+  const shorter = diskWith(imageOf(disk), firstSegment, segment.subarray(0, bobs?.offset));
+  const opened = await Verity.openOn(hostOn(shorter), { masterKey });
+  expect((await opened.tenant('north').query('SELECT code FROM visits')).rows).toEqual([{ code: 'b' }]);
+  expect((await opened.verify()).ok).toBe(true);
+  expect(opened.status().recovery.cleanShutdown).toBe(false);
+  await opened.close();
+});
+
+test('two clones of a machine, with the same randomness even, seal other data under another nonce', async () => {
+  const { disk, db } = await threeFrames();
+  await db.close();
+  const sealed = async (code: string): Promise<{ key: string; nonce: string }> => {
+    const clone = diskOf(imageOf(disk));
+    const opened = await Verity.openOn(hostOn(clone, 99), { masterKey });
+    await opened.tenant('north').execute('UPDATE visits SET code = $1', [code]);
+    await opened.close();
+    const segment = readFile(clone, firstSegment);
+    const { offset } = framesOf(segment).at(-2) ?? { offset: 0 };
+    const view = new DataView(segment.buffer);
+    const section = offset + 88 + view.getUint32(offset + 12, true) + view.getUint32(offset + 136, true) * 34;
+    const hex = (start: number, end: number): string => Buffer.from(segment.subarray(section + start, section + end)).toString('hex');
+    return { key: hex(4, 36), nonce: hex(36, 48) };
+  };
+  const one = await sealed('x');
+  const other = await sealed('y');
+  expect(one.key).toBe(other.key);
+  expect(one.nonce).not.toBe(other.nonce);
+});

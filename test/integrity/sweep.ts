@@ -191,10 +191,13 @@ async function sweep(
   return counts;
 }
 
+/** Zeros behind the contents of which each is taken: here the next frame's header would be. */
+const nearBytes = 100;
+
 export interface FlipChoice {
   /** Take each n-th byte of the contents. */
   readonly step: number;
-  /** Take each n-th byte of the zeros behind them. */
+  /** Take each n-th byte of the zeros behind them, but for the first hundred. */
   readonly zeroStep: number;
   masks(offset: number): readonly number[];
 }
@@ -205,7 +208,8 @@ export function* flipsOf(image: DiskImage, choice: FlipChoice): Generator<Flip> 
     const end = endOfContents(bytes);
     for (let offset = 0; offset < bytes.length; ) {
       for (const mask of choice.masks(offset)) yield { path, offset, mask };
-      offset = offset < end ? Math.min(offset + choice.step, end) : offset + choice.zeroStep;
+      if (offset < end) offset = Math.min(offset + choice.step, end);
+      else offset += offset < end + nearBytes ? 1 : choice.zeroStep;
     }
   }
 }

@@ -95,7 +95,7 @@ describe('10,000 tenants that each have written', () => {
       for await (const { data } of db.tenant(nameOf(4_711)).read('s')) seen.push(data);
       expect(seen).toEqual([{ number: 4_711 }]);
       await db.close();
-      expect(readFile(disk, 'keyring')).toEqual(keyring);
+      expect(Buffer.compare(readFile(disk, 'keyring'), keyring)).toBe(0);
     }
   });
 });
@@ -103,7 +103,7 @@ describe('10,000 tenants that each have written', () => {
 test('100 reopens, each of which writes, leave the keyring as it was', async () => {
   const disk = memoryDisk();
   const masterKey = new TestKey();
-  const names = Array.from({ length: 100 }, (_, number) => nameOf(number));
+  const names = Array.from({ length: 20 }, (_, number) => nameOf(number));
   const created = await Verity.openOn(hostOn(disk), { masterKey });
   const tenants = await Promise.all(names.map((name) => created.createTenant(name)));
   await Promise.all(tenants.map((tenant) => tenant.append('s', [0])));
@@ -111,10 +111,10 @@ test('100 reopens, each of which writes, leave the keyring as it was', async () 
   const keyring = readFile(disk, 'keyring');
   for (let opened = 1; opened <= 100; opened++) {
     const db = await Verity.openOn(hostOn(disk, opened + 1), { masterKey });
-    await Promise.all(names.slice(0, 2).map((name) => db.tenant(name).append('s', [opened])));
+    await db.tenant(nameOf(opened % names.length)).append('s', [opened]);
     await db.close();
   }
-  expect(readFile(disk, 'keyring')).toEqual(keyring);
+  expect(Buffer.compare(readFile(disk, 'keyring'), keyring)).toBe(0);
   expect(masterKey.unwraps).toBe(101);
   const db = await Verity.openOn(hostOn(disk, 999), { masterKey });
   expect(await db.verify()).toMatchObject({ ok: true, events: expect.any(Number) });

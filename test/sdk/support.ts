@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { Clock, Disk, TimestampMicros } from '../../src/base/index.ts';
+import type { Clock, Disk, Scheduler, TimestampMicros } from '../../src/base/index.ts';
 import { type ErrorCode, errorTable, keys, type OpenOptions, Verity, VerityError } from '../../src/database/index.ts';
 import { memoryDisk, systemEntropy, systemScheduler } from '../../src/host/index.ts';
 
@@ -24,10 +24,23 @@ export class StandingClock implements Clock {
 export const testKey = keys.fromEnv('VERITY_TEST_KEY');
 process.env['VERITY_TEST_KEY'] = '5a'.repeat(32);
 
+/** Runs what is deferred, and nothing after a delay: files change only when a command changes them. */
+const withoutTimers: Scheduler = {
+  defer: (callback) => systemScheduler.defer(callback),
+  delay: () => () => undefined,
+};
+
+interface Place {
+  readonly clock?: Clock;
+  /** Default true; false: no mark is written when the database is idle. */
+  readonly timers?: boolean;
+}
+
 /** Opens a database on `disk`, which outlives the handle. */
-export function openOn(disk: Disk, options: OpenOptions & { readonly clock?: Clock } = {}): Promise<Verity> {
-  const { clock = new StandingClock(), ...rest } = options;
-  return Verity.openOn({ disk, clock, entropy: systemEntropy, scheduler: systemScheduler }, { masterKey: testKey, ...rest });
+export function openOn(disk: Disk, options: OpenOptions & Place = {}): Promise<Verity> {
+  const { clock = new StandingClock(), timers = true, ...rest } = options;
+  const scheduler = timers ? systemScheduler : withoutTimers;
+  return Verity.openOn({ disk, clock, entropy: systemEntropy, scheduler }, { masterKey: testKey, ...rest });
 }
 
 export const newDisk = memoryDisk;

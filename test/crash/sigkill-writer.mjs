@@ -1,0 +1,62 @@
+/**
+ * The process that test/crash/sigkill.test.ts kills. Arguments: the built package, a database's
+ * directory, its key file, and what to do: "write" batches until the end, once told to on standard
+ * input, or "open" once. Prints "ready", then one line for each acknowledged batch, each with one write.
+ */
+import { once } from 'node:events';
+import { writeSync } from 'node:fs';
+import process from 'node:process';
+
+const [packagePath, directory, keyFile, task] = process.argv.slice(2);
+const { Verity, keys } = await import(packagePath);
+const writers = 6;
+const rowsPerBatch = 5;
+
+function say(line) {
+  writeSync(1, `${line}\n`);
+}
+
+async function writeForEver(tenant, writer, run) {
+  for (let number = 0; ; number++) {
+    const batch = `${run}-${writer}-${number}`;
+    const values = [];
+    for (let row = 0; row < rowsPerBatch; row++) {
+      values.push(`${batch}-${row}`, batch, 'x'.repeat((number * 97) % 900));
+    }
+    const groups = Array.from({ length: rowsPerBatch }, (_unused, row) => {
+      return `($${row * 3 + 1}, $${row * 3 + 2}, $${row * 3 + 3})`;
+    });
+    const text = `INSERT INTO batches VALUES ${groups.join(', ')}`;
+    if (number % 4 === 3) {
+      await tenant.transaction(async (tx) => {
+        await tx.execute(text, values);
+        for (let row = 0; row < rowsPerBatch; row++) {
+          await tx.execute('DELETE FROM batches WHERE id = $1', [`${run}-${writer}-${number - 1}-${row}`]);
+        }
+      });
+      say(`moved ${batch} ${run}-${writer}-${number - 1}`);
+    } else {
+      const { position } = await tenant.execute(text, values);
+      say(`added ${batch} ${position}`);
+    }
+  }
+}
+
+if (task === 'write') await once(process.stdin, 'data');
+try {
+  const db = await Verity.open(directory, { masterKey: keys.fromFile(keyFile) });
+  const name = 'amber';
+  const tenant = db.tenants().includes(name) ? db.tenant(name) : await db.createTenant(name);
+  await tenant.execute(
+    'CREATE TABLE IF NOT EXISTS batches (id text PRIMARY KEY, batch text NOT NULL, memo text)',
+  );
+  say('ready');
+  const run = String(db.status().position);
+  if (task === 'write') {
+    await Promise.all(Array.from({ length: writers }, (_unused, writer) => writeForEver(tenant, writer, run)));
+  }
+  await db.close();
+} catch (error) {
+  say(`failed ${error.code ?? error}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,137 @@
+/** Frames and segments made by hand, under keys that are the same in every run. */
+import {
+  type LeafIndex,
+  type LogId,
+  type Op,
+  type Position,
+  Prng,
+  type TenantId,
+  type TimestampMicros,
+  type View,
+} from '../../src/base/index.ts';
+import { SecretKey, SectionKey } from '../../src/crypto/index.ts';
+import {
+  type BuiltFrame,
+  emptyLogHead,
+  encodeSegmentHeader,
+  FrameBuilder,
+  type FrameKind,
+  type LogHead,
+  segmentHeaderAt,
+} from '../../src/log/index.ts';
+
+/** An event of kind 0 is its bytes, one of kind 1 a list of fields. */
+export type MadeEvent = {
+  readonly tenant: number;
+  readonly event: Uint8Array | readonly Uint8Array[];
+};
+
+export interface MadeFrame extends BuiltFrame {
+  readonly kind: FrameKind;
+  readonly offset: number;
+  readonly end: number;
+  readonly op: Op;
+}
+
+/** Writes a log of one segment, frame by frame, as an engine would. */
+export class LogMaker {
+  readonly logId: LogId;
+  readonly epochSalt = new Uint8Array(32).fill(3);
+  readonly frames: MadeFrame[] = [];
+  head: LogHead;
+  readonly #builder = new FrameBuilder();
+  readonly #keys = new Map<TenantId, SectionKey>();
+  readonly #prng: Prng;
+  #bytes: Uint8Array;
+
+  constructor(seed = 1) {
+    this.#prng = new Prng(seed);
+    this.logId = new Uint8Array(16).fill(seed) as Uint8Array as LogId;
+    this.head = emptyLogHead(this.logId);
+    this.#bytes = encodeSegmentHeader(segmentHeaderAt(this.head));
+  }
+
+  /** The segment so far. */
+  get segment(): Uint8Array {
+    return this.#bytes.slice();
+  }
+
+  keyFor(tenant: number): SectionKey {
+    const id = tenant as TenantId;
+    let key = this.#keys.get(id);
+    if (key === undefined) {
+      const secret = new SecretKey(new Uint8Array(32).fill(tenant + 1));
+      key = new SectionKey(secret, this.epochSalt, this.logId, id);
+      this.#keys.set(id, key);
+    }
+    return key;
+  }
+
+  /** Gathers events and drops them again. */
+  drop(events: readonly MadeEvent[]): void {
+    this.#gather(events);
+    this.#builder.drop();
+  }
+
+  #gather(events: readonly MadeEvent[]): void {
+    for (const { tenant, event } of events) {
+      if (event instanceof Uint8Array) this.#builder.add(tenant as TenantId, event);
+      else this.#builder.addFields(tenant as TenantId, event);
+    }
+  }
+
+  /** Appends a frame; `events` make one command each. */
+  add(kind: FrameKind, events: readonly MadeEvent[] = []): MadeFrame {
+    this.#gather(events);
+    const { head } = this;
+    const op = (head.op + 1) as Op;
+    const lastPosition = (head.position + events.length) as Position;
+    const timestamp = (head.timestamp + 1_000) as TimestampMicros;
+    const built = this.#builder.build(
+      {
+        kind,
+        op,
+        firstPosition: (head.position + 1) as Position,
+        lastPosition,
+        firstLeaf: head.leafCount,
+        timestamp,
+        parent: head.chainHash,
+        durableHead: head.op,
+      },
+      {
+        logId: this.logId,
+        view: 0 as View,
+        sealingEpoch: 1,
+        epochSalt: this.epochSalt,
+        entropy: this.#prng,
+        keyFor: (tenant) => this.keyFor(tenant),
+      },
+    );
+    const frame = {
+      ...built,
+      kind,
+      op,
+      offset: this.#bytes.length,
+      end: this.#bytes.length + built.bytes.length,
+    };
+    this.frames.push(frame);
+    this.#bytes = Uint8Array.of(...this.#bytes, ...built.bytes);
+    this.head = {
+      ...head,
+      op,
+      position: lastPosition,
+      leafCount: (head.leafCount + events.length) as LeafIndex,
+      timestamp,
+      chainHash: built.chainHash,
+      sealingEpoch: 1,
+      durableHead: head.op,
+      lastKind: kind,
+    };
+    return frame;
+  }
+
+  /** Appends a data frame with one event of `bytes` bytes. */
+  addBytes(bytes: number, tenant = 1): MadeFrame {
+    return this.add('data', [{ tenant, event: this.#prng.bytes(bytes) }]);
+  }
+}
