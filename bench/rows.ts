@@ -42,22 +42,23 @@ export function makeRows(numbers: Numbers, count: number): VisitRow[] {
   return Array.from({ length: count }, () => makeRow(numbers));
 }
 
+/** Texts come from join(), which makes them flat: those put together by `+` are flattened at their first use, on the clock. */
 function makeRow(numbers: Numbers): VisitRow {
   const first = firstNames[numbers.below(firstNames.length)] as string;
   const last = lastNames[numbers.below(lastNames.length)] as string;
   return [
     uuid(numbers),
-    `${first} ${last} ${numbers.below(10_000)}`,
+    [first, last, numbers.below(10_000)].join(' '),
     numbers.below(20_000),
     new Date(january2026 + numbers.below(31_536_000) * 1000),
-    `${numbers.below(100_000)}.${String(numbers.below(100)).padStart(2, '0')}`,
+    [numbers.below(100_000), String(numbers.below(100)).padStart(2, '0')].join('.'),
   ];
 }
 
 const hexCodes = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
 const hyphen = 45;
 
-/** Version 4's form. One call with every character makes one flat string, whose hash and comparison cost no more later. */
+/** Version 4's form, as one flat string. */
 function uuid(numbers: Numbers): string {
   const codes: number[] = [];
   for (let word = 0; word < 4; word++) {

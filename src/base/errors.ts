@@ -126,7 +126,9 @@ export class CorruptionError extends VerityError {
   readonly offset: number;
 
   constructor(code: ErrorCode, file: string, offset: number, what: string) {
-    super(code, `${what} in ${file} at byte ${offset}. Nothing was changed; restore this file from a copy.`, {
+    const advice = code === 'FORMAT_UNSUPPORTED'
+      ? 'use the version of VerityDB that wrote it' : 'restore this file from a copy';
+    super(code, `${what} in ${file} at byte ${offset}. Nothing was changed; ${advice}.`, {
       details: { file, offset },
     });
     this.file = file;

@@ -1,6 +1,8 @@
-import type { LeafIndex, ObjectId, Position, StoreKey, TenantId, TimestampMicros } from '../base/index.ts';
+import {
+  type LeafIndex, type ObjectId, type Position, type StoreKey, type TenantId, type TimestampMicros, utf8Encode,
+} from '../base/index.ts';
 import { DecodeError, Reader } from './reader.ts';
-import { Writer } from './writer.ts';
+import type { Writer } from './writer.ts';
 
 /**
  * Events, format revision 1 (docs/format/log.md). An event is its type, position and tenant, then
@@ -77,7 +79,10 @@ const tag = {
 } as const;
 
 const present = { actor: 1, reason: 2, request: 4, statement: 8 } as const;
-const commandWriter = new Writer();
+const statementsKeptMax = 1_000;
+const statementLengthMax = 1_000;
+/** The UTF-8 of statements: a program runs few different ones, each many times. */
+const statementBytes = new Map<string, Uint8Array>();
 
 /** Appends the encoded event to `writer`. */
 export function encodeEvent(writer: Writer, event: LogEvent): void {
@@ -86,8 +91,7 @@ export function encodeEvent(writer: Writer, event: LogEvent): void {
   writer.varint(event.tenant);
   if (event.command !== undefined) {
     writer.u8(tag.command);
-    encodeCommand(commandWriter, event.command);
-    writer.bytes(commandWriter.view());
+    encodeCommand(writer, event.command);
   }
   switch (event.type) {
     case 'rowInserted':
@@ -134,6 +138,11 @@ function encodeRowFields(writer: Writer, event: RowEvent): void {
 
 function numberField(writer: Writer, fieldTag: number, value: number): void {
   writer.u8(fieldTag);
+  if (value < 0x80) {
+    writer.u8(1);
+    writer.u8(value);
+    return;
+  }
   let length = 1;
   for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 0x80)) length += 1;
   writer.u8(length);
@@ -141,7 +150,7 @@ function numberField(writer: Writer, fieldTag: number, value: number): void {
 }
 
 function encodeCommand(writer: Writer, command: CommandMetadata): void {
-  writer.reset();
+  const start = writer.beginBytes(1);
   writer.varint(command.time);
   writer.varint(command.eventCount);
   const { actor, reason, request, statement } = command;
@@ -154,7 +163,19 @@ function encodeCommand(writer: Writer, command: CommandMetadata): void {
   if (actor !== undefined) writer.text(actor);
   if (reason !== undefined) writer.text(reason);
   if (request !== undefined) writer.bytes(request);
-  if (statement !== undefined) writer.text(statement);
+  if (statement !== undefined) writer.bytes(bytesOfStatement(statement));
+  writer.endBytes(start, 1);
+}
+
+function bytesOfStatement(statement: string): Uint8Array {
+  let bytes = statementBytes.get(statement);
+  if (bytes !== undefined) return bytes;
+  bytes = utf8Encode(statement);
+  if (statement.length <= statementLengthMax) {
+    if (statementBytes.size >= statementsKeptMax) statementBytes.clear();
+    statementBytes.set(statement, bytes);
+  }
+  return bytes;
 }
 
 function decodeCommand(bytes: Uint8Array): CommandMetadata {

@@ -51,18 +51,24 @@ const uuidScratch = new Uint8Array(16);
  * Throws VALUE_TOO_LARGE when the key exceeds limits.keyBytesMax.
  */
 export function encodeKey(types: readonly ColumnType[], values: readonly Value[]): StoreKey {
-  assert(values.length === types.length, 'a key has one value for each column');
-  let key = '';
-  for (let index = 0; index < types.length; index++) {
-    const value = values[index] as Value;
-    key += value === null ? nullMark : encodeColumn(types[index] as ColumnType, value);
-  }
+  const key = encodeBoundKey(types, values);
   if (key.length > limits.keyBytesMax) {
     throw new VerityError(
       'VALUE_TOO_LARGE',
       `A key takes ${key.length} bytes; the limit is ${limits.keyBytesMax}. Index a shorter column, such as a digest of this one.`,
       { details: { sizeBytes: key.length, sizeBytesMax: limits.keyBytesMax } },
     );
+  }
+  return key;
+}
+
+/** As encodeKey, of any length: a key to compare stored ones with. */
+export function encodeBoundKey(types: readonly ColumnType[], values: readonly Value[]): StoreKey {
+  assert(values.length === types.length, 'a key has one value for each column');
+  let key = '';
+  for (let index = 0; index < types.length; index++) {
+    const value = values[index] as Value;
+    key += value === null ? nullMark : encodeColumn(types[index] as ColumnType, value);
   }
   return key as StoreKey;
 }

@@ -117,9 +117,14 @@ export class Writer {
     assert(Number.isSafeInteger(value) && value >= 0, 'varint is a safe whole number');
     this.#reserve(8);
     let rest = value;
-    while (rest > 0x7f) {
+    // Beyond 31 bits the quick shifts would lose the high ones.
+    while (rest > 0x7fff_ffff) {
       this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
       rest = Math.floor(rest / 0x80);
+    }
+    while (rest > 0x7f) {
+      this.#bytes[this.#length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
     }
     this.#bytes[this.#length++] = rest;
   }
@@ -134,6 +139,36 @@ export class Writer {
   bytes(bytes: Uint8Array): void {
     this.varint(bytes.length);
     this.raw(bytes);
+  }
+
+  /**
+   * Starts bytes whose length, a varint in front of them, is known only when they are written; returns
+   * where they start. `lengthBytes` is the size to expect of that varint: another one costs a move.
+   */
+  beginBytes(lengthBytes: 1 | 2): number {
+    this.#reserve(lengthBytes);
+    this.#length += lengthBytes;
+    return this.#length;
+  }
+
+  /** Ends what `beginBytes(lengthBytes)` started at `start`; returns where the bytes start now. */
+  endBytes(start: number, lengthBytes: 1 | 2): number {
+    const end = this.#length;
+    const length = end - start;
+    let needed = 1;
+    for (let rest = length; rest > 0x7f; rest >>>= 7) needed += 1;
+    const moved = start - lengthBytes + needed;
+    if (moved !== start) {
+      this.#reserve(needed);
+      this.#bytes.copyWithin(moved, start, end);
+    }
+    let at = start - lengthBytes;
+    for (let rest = length; at < moved; rest >>>= 7) {
+      this.#bytes[at] = rest > 0x7f ? (rest & 0x7f) | 0x80 : rest;
+      at += 1;
+    }
+    this.#length = moved + length;
+    return moved;
   }
 
   /** UTF-8 length as varint, then the UTF-8 bytes. */

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { assert, utf8Encode } from '../base/index.ts';
 import { digestBytes, sha256Into } from './hash.ts';
 
@@ -36,23 +37,51 @@ function saltInto(target: Uint8Array, offset: number, seed: Uint8Array, place: {
   for (let index = 0; index < saltBytes; index++) target[offset + index] = digest[index] as number;
 }
 
-const place = { event: 0, field: 0 };
+/** Views of the beginning of `scratch`, by length: most events are short, and a view costs more than their salt's copy. */
+let scratchViews: (Uint8Array | undefined)[] = [];
+const scratchViewsMax = 1024;
+
+/** Makes the kind-0 commitments of one section, whose salts share a seed. */
+export class EventCommitter {
+  readonly #saltInput = new Uint8Array(saltDomain.length + seedBytes + 8);
+  readonly #saltView = new DataView(this.#saltInput.buffer);
+
+  constructor(seed: Uint8Array) {
+    assert(seed.length === seedBytes, 'a seed has 32 bytes');
+    this.#saltInput.set(saltDomain);
+    this.#saltInput.set(seed, saltDomain.length);
+  }
+
+  /** Writes the commitment of the section's event `number` (from 0) into `target` at `offset`. */
+  commitInto(target: Uint8Array, offset: number, number: number, event: Uint8Array): void {
+    const length = prefixBytes + event.length;
+    if (length > scratch.length) growScratch(length * 2);
+    this.#saltView.setUint32(saltDomain.length + seedBytes, number, true);
+    const salt = hash('sha256', this.#saltInput, 'binary');
+    const saltAt = commitmentDomain.length + 1;
+    for (let index = 0; index < saltBytes; index++) scratch[saltAt + index] = salt.charCodeAt(index);
+    scratch[commitmentDomain.length] = 0;
+    scratch.set(event, prefixBytes);
+    sha256Into(target, offset, scratchTo(length));
+  }
+}
+
+function scratchTo(length: number): Uint8Array {
+  if (length > scratchViewsMax) return scratch.subarray(0, length);
+  return (scratchViews[length] ??= scratch.subarray(0, length));
+}
+
+function growScratch(length: number): void {
+  const grown = new Uint8Array(length);
+  grown.set(commitmentDomain);
+  scratch.fill(0);
+  scratch = grown;
+  scratchViews = [];
+}
 
 /** Writes the kind-0 commitment of `event` into `target` at `offset`. */
 export function commitEventInto(target: Uint8Array, offset: number, seed: Uint8Array, number: number, event: Uint8Array): void {
-  const length = prefixBytes + event.length;
-  if (length > scratch.length) {
-    const grown = new Uint8Array(length * 2);
-    grown.set(commitmentDomain);
-    scratch.fill(0);
-    scratch = grown;
-  }
-  scratch[commitmentDomain.length] = 0;
-  place.event = number;
-  place.field = 0;
-  saltInto(scratch, commitmentDomain.length + 1, seed, place);
-  scratch.set(event, prefixBytes);
-  sha256Into(target, offset, scratch.subarray(0, length));
+  new EventCommitter(seed).commitInto(target, offset, number, event);
 }
 
 /** Writes the kind-1 commitment over the event's fields into `target` at `offset`. */

@@ -50,30 +50,39 @@ export class Tenant implements TenantHandle {
     this.#statements = scope.statements;
   }
 
-  async execute<R extends Row = Row>(
-    sql: string, parameters: readonly SqlParameter[] = [], options: CommandOptions = {},
+  execute<R extends Row = Row>(
+    sql: string, parameters: readonly SqlParameter[] = noParameters, options: CommandOptions = noOptions,
   ): Promise<ExecuteResult<R>> {
+    // Not an async function: what each of these costs, every insert pays.
+    try {
+      return this.#execute(sql, parameters, options) as Promise<ExecuteResult<R>>;
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #execute(sql: string, parameters: readonly SqlParameter[], options: CommandOptions): Promise<ExecuteResult> {
     checkDeadline(options);
     checkParameters(parameters);
     const statement = this.#statements.parse(sql);
     if (statement.kind === 'select') {
-      const result = await this.query<R>(sql, parameters, options);
-      return { ...result, rowCount: result.rows.length };
+      const result = this.#read(statement, parameters, undefined);
+      return Promise.resolve({ ...result, rowCount: result.rows.length });
     }
     checkStandalone(statement);
-    const result = await withDeadline(
-      this.#engine.submit({ kind: 'statement', tenant: this.#id, statement, parameters, origin: this.#origin(options) }),
-      options, commandLate,
-    );
-    const { outcome } = result;
+    const command = { kind: 'statement', tenant: this.#id, statement, parameters, origin: this.#origin(options) } as const;
+    return withDeadline(this.#engine.submit(command), options, commandLate).then(this.#toExecuteResult);
+  }
+
+  readonly #toExecuteResult = ({ position, outcome }: CommandResult): ExecuteResult => {
     const builder = rowBuilder(outcome.columns, this.#timestamps);
     return {
-      position: BigInt(result.position),
+      position: BigInt(position),
       rowCount: outcome.rowCount,
-      rows: outcome.rows.map((row) => builder.build(row)) as R[],
+      rows: outcome.rows.map(builder.build),
       columns: builder.columns,
     };
-  }
+  };
 
   async query<R extends Row = Row>(
     sql: string, parameters: readonly SqlParameter[] = [], options: QueryOptions = {},
@@ -231,8 +240,8 @@ export class Tenant implements TenantHandle {
 
   #run(statement: ParsedStatement, parameters: readonly SqlParameter[], view: ReadView): Opened {
     const { state, now } = this.#engine;
-    const prepared = state.prepare(this.#id, statement, view);
-    if (prepared.kind !== 'query') {
+    const prepared = statement.kind === 'select' ? state.prepare(this.#id, statement, view) : undefined;
+    if (prepared?.kind !== 'query') {
       throw new VerityError('INVALID_ARGUMENT', 'query() takes a SELECT; pass other statements to execute().');
     }
     const values = bindParameters(prepared.parameterTypes, parameters);
@@ -292,6 +301,9 @@ export class Tenant implements TenantHandle {
   }
 }
 
+const noParameters: readonly SqlParameter[] = [];
+const noOptions: CommandOptions = {};
+
 function checkStandalone(statement: ParsedStatement): void {
   if (statement.kind === 'begin' || statement.kind === 'commit' || statement.kind === 'rollback') {
     throw new VerityError('UNSUPPORTED_SQL', 'Transactions are run with tenant.transaction(), not with BEGIN and COMMIT.', { details: { offset: statement.offset } });
@@ -321,6 +333,8 @@ function countRows(view: ReadView, tree: ReturnType<typeof treeOf>): number {
   return count;
 }
 
+/** An iterator that fails when its first row is asked for. */
 async function* failing(error: unknown): AsyncGenerator<never, undefined> {
-  throw error;
+  yield* await Promise.reject<never[]>(error as Error);
+  return undefined;
 }

@@ -4,6 +4,7 @@ import {
   checkCommandSize, type Command, type CommandOrigin, executionContext, Overlay, rowChanges, TrackingView, type VersionedView,
 } from '../kernel/index.ts';
 import { bindParameters, type ExecutionContext, type PreparedStatement, type RowChange } from '../sql/index.ts';
+import { checkParameters } from './arguments.ts';
 import { rowBuilder, type TimestampForm } from './results.ts';
 import type { StatementCache } from './statements.ts';
 import type { ExecuteResult, QueryResult, ResultColumnInfo, Row, SqlParameter, Transaction } from './types.ts';
@@ -43,6 +44,7 @@ export class OpenTransaction implements Transaction {
   }
 
   async execute<R extends Row = Row>(sql: string, parameters: readonly SqlParameter[] = []): Promise<ExecuteResult<R>> {
+    checkParameters(parameters);
     const { prepared, normalized } = this.#prepare(sql);
     if (prepared.kind === 'definition') {
       throw new VerityError('UNSUPPORTED_SQL', 'A table cannot be created within a transaction. Create it before.', { details: { offset: 0 } });
@@ -63,6 +65,7 @@ export class OpenTransaction implements Transaction {
   }
 
   async query<R extends Row = Row>(sql: string, parameters: readonly SqlParameter[] = []): Promise<QueryResult<R>> {
+    checkParameters(parameters);
     const { prepared } = this.#prepare(sql);
     if (prepared.kind !== 'query') {
       throw new VerityError('INVALID_ARGUMENT', 'query() takes a SELECT; pass other statements to execute().');

@@ -237,8 +237,8 @@ function ephemeralProvider(): MasterKeyProvider {
 }
 
 function hostFor(path: string, readOnly: boolean): EngineHost {
-  if (typeof path !== 'string' || path === '') {
-    throw new VerityError('INVALID_ARGUMENT', 'The path of a database must be a non-empty string.');
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+    throw new VerityError('INVALID_ARGUMENT', 'The path of a database must be a non-empty string without U+0000.');
   }
   const disk = path === memoryPath ? memoryDisk() : nodeDisk(path, { readOnly });
   return { disk, clock: systemClock, entropy: systemEntropy, scheduler: systemScheduler };

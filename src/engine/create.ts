@@ -21,16 +21,16 @@ export function inspectDirectory(disk: Disk): DirectoryState {
   if (names.includes(identityPath)) return 'database';
   const foreign = names.find((name) => !rootNames.has(name));
   const ours = names.some((name) => name === keyringPath || name === logDirectory);
-  if (foreign !== undefined && !ours) {
-    throw new VerityError('NOT_A_DATABASE', `${disk.root} holds other files (${foreign}), not a VerityDB database. Name an empty directory.`);
-  }
-  if (!ours) return 'empty';
-  if (logHasRecords(disk)) {
+  if (ours && logHasRecords(disk)) {
     throw new VerityError('MISSING_DATA', `${identityPath} is missing from ${disk.root}, but its log is there. Restore ${identityPath} from a copy.`, {
       details: { file: identityPath, offset: 0 },
     });
   }
-  return 'unfinished';
+  // A folder named log alone does not make it ours.
+  if (foreign !== undefined) {
+    throw new VerityError('NOT_A_DATABASE', `${disk.root} holds other files (${foreign}), not a VerityDB database. Name an empty directory.`);
+  }
+  return ours ? 'unfinished' : 'empty';
 }
 
 function logHasRecords(disk: Disk): boolean {

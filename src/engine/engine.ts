@@ -1,15 +1,15 @@
 import {
-  assert, type LeafIndex, limits, type Op, type Position, type TenantId,
-  type TimestampMicros, unreachable, VerityError, type View,
+  assert, type LeafIndex, type Op, type Position, type TenantId,
+  type TimestampMicros, VerityError, type View,
 } from '../base/index.ts';
-import { encodeEvent, type LogEvent, Writer } from '../codec/index.ts';
-import { type Command, decide, type KernelState, type Outcome } from '../kernel/index.ts';
+import type { LogEvent } from '../codec/index.ts';
+import { type Command, decide, type KernelState } from '../kernel/index.ts';
 import {
   type BuiltFrame, digestsBytes, FrameBuilder, frameBytesMax, type FrameKind, leafBytes, logicalHeaderFixedBytes,
   type LogHead, physicalHeaderBytes, sectionHeaderBytes, sectionOrderBytes,
 } from '../log/index.ts';
 import { tagBytes } from '../crypto/index.ts';
-import { type CommandResult, CommitQueue, type Waiting } from './commit-queue.ts';
+import { CommitBatch, type CommandResult } from './commit-batch.ts';
 import { keyringPath, smallFileBytesMax, writeTemporary } from './files.ts';
 import type { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
@@ -63,8 +63,7 @@ export class Engine {
   readonly #writer: LogWriter | undefined;
   readonly #follower: Follower | undefined;
   readonly #builder = new FrameBuilder();
-  readonly #queue = new CommitQueue();
-  readonly #event = new Writer(4096);
+  #batch = new CommitBatch();
   #epoch: SealingEpoch | undefined;
   #head: LogHead;
   #scheduled = false;
@@ -136,43 +135,29 @@ export class Engine {
     return () => this.#commitListeners.delete(listener);
   }
 
-  /** Decides a command now and answers when everything the answer rests on is durable. */
+  /**
+   * Decides a command now and answers when everything the answer rests on is durable. Rejects with the
+   * command's rejection, or COMMIT_UNKNOWN and the other errors of a failed write. Throws at once what
+   * `checkWritable` throws.
+   */
   submit(command: Command): Promise<CommandResult> {
-    return new Promise((resolve, reject: (error: VerityError) => void) => {
-      try {
-        this.checkWritable();
-        this.#decide(command, resolve, reject);
-      } catch (error) {
-        reject(error as VerityError);
-      }
-    });
-  }
-
-  #decide(command: Command, resolve: (result: CommandResult) => void, reject: (error: VerityError) => void): void {
+    this.checkWritable();
     const decision = decide(this.state, command, { time: this.now });
-    switch (decision.kind) {
-      case 'rejected':
-        return this.#afterDecided(() => reject(decision.error), reject);
-      case 'unchanged': {
-        // What waits will be committed or take this reply along; what was dropped has left a gap behind it.
-        const position = this.#queue.size === 0 ? this.committedPosition : this.state.decidedPosition;
-        return this.#afterDecided(() => resolve({ position, outcome: decision.outcome }), reject);
-      }
-      case 'accepted':
-        return this.#accept(decision, resolve, reject);
-      default:
-        unreachable(decision);
+    // A parameter's own code may have closed the database while it was read.
+    this.checkOpen();
+    const batch = this.#batch;
+    if (decision.kind === 'accepted') {
+      this.#accept(decision.position, decision.events);
+      return batch.reply(decision.position, decision.outcome);
     }
+    const answer = decision.kind === 'rejected' ? decision.error : decision.outcome;
+    // A reply without changes still waits for what it was decided on; what was dropped has left a gap behind it.
+    return batch.reply(batch.isEmpty ? this.committedPosition : this.state.decidedPosition, answer);
   }
 
-  #accept(
-    decision: { readonly position: Position; readonly events: readonly LogEvent[]; readonly outcome: Outcome },
-    resolve: (result: CommandResult) => void, reject: (error: VerityError) => void,
-  ): void {
-    const { position, events, outcome } = decision;
-    const changes = this.#gather(events);
-    this.#queue.add({ position, changes, succeed: () => resolve({ position, outcome }), fail: reject });
-    if (this.#builder.sizeBytes >= frameBytesTarget || this.#queue.size >= limits.frameCommandsMax) this.#flush();
+  #accept(position: Position, events: readonly LogEvent[]): void {
+    this.#batch.add(position, this.#gather(events));
+    if (this.#builder.sizeBytes >= frameBytesTarget || this.#batch.isFull) this.#flush();
     else this.#schedule();
   }
 
@@ -180,26 +165,13 @@ export class Engine {
   #gather(events: readonly LogEvent[]): ReturnType<KernelState['evolve']> {
     try {
       const changes = this.state.evolve(events);
-      for (const event of events) {
-        this.#event.reset();
-        encodeEvent(this.#event, event);
-        this.#builder.add(event.tenant, this.#event.view());
-      }
+      for (const event of events) this.#builder.addEvent(event);
       return changes;
     } catch (error) {
       // The overlay may hold half a command: nothing that was decided may be acknowledged.
       this.#fail(new VerityError('DATABASE_POISONED', 'A command could not be applied. Reopen the database.', { cause: error }));
       throw error;
     }
-  }
-
-  /** A reply without changes still waits for what it was decided on. */
-  #afterDecided(succeed: () => void, fail: (error: VerityError) => void): void {
-    if (this.state.decidedPosition <= this.committedPosition || this.#queue.size === 0) {
-      succeed();
-      return;
-    }
-    this.#queue.add({ position: this.state.decidedPosition, changes: undefined, succeed, fail });
   }
 
   #schedule(): void {
@@ -228,7 +200,7 @@ export class Engine {
     }
     try {
       this.#writeFrame('data', this.#build('data'));
-      this.#commitQueued();
+      this.#commitBatch();
       if (this.#writer.full) this.#roll();
     } catch (error) {
       this.#fail(error);
@@ -303,10 +275,8 @@ export class Engine {
     };
     const decision = decide(this.state, command, { time: this.now });
     assert(decision.kind === 'accepted', 'a keyring record is always accepted');
-    const changes = this.#gather(decision.events);
+    this.#batch.add(decision.position, this.#gather(decision.events));
     this.#keyringGathered = true;
-    const ignore = (): void => undefined;
-    this.#queue.add({ position: decision.position, changes, succeed: ignore, fail: ignore });
     this.#schedule();
   }
 
@@ -376,19 +346,23 @@ export class Engine {
     };
   }
 
-  #commitQueued(): void {
-    const waiting = this.#queue.takeAll();
-    for (const { position, changes } of waiting) {
-      if (changes !== undefined) this.state.commit(position, changes);
-    }
+  #commitBatch(): void {
+    const batch = this.#takeBatch();
+    for (const { position, changes } of batch.commands) this.state.commit(position, changes);
     assert(this.state.store.appliedPosition === this.#head.position, 'a durable frame is applied whole');
     if (this.#keyringGathered) this.#unloggedKeyring = undefined;
     this.#keyringGathered = false;
     // A loop of microtasks alone would starve timers and sockets.
     this.#host.scheduler.defer(() => {
-      for (const { succeed } of waiting) succeed();
+      batch.succeed();
       for (const listener of this.#commitListeners) listener();
     });
+  }
+
+  #takeBatch(): CommitBatch {
+    const batch = this.#batch;
+    this.#batch = new CommitBatch();
+    return batch;
   }
 
   #roll(): void {
@@ -411,7 +385,7 @@ export class Engine {
   }
 
   #mark(): void {
-    if (this.#closed || this.#poison !== undefined || this.#queue.size > 0 || this.#head.lastKind !== 'data') return;
+    if (this.#closed || this.#poison !== undefined || !this.#batch.isEmpty || this.#head.lastKind !== 'data') return;
     try {
       this.#writeEmptyFrame('mark');
     } catch (error) {
@@ -422,28 +396,26 @@ export class Engine {
   /** Nothing of the frame was written: the batch is refused, the handle stays usable. */
   #refuse(cause: unknown): void {
     const error = cause instanceof VerityError ? cause : new VerityError('IO_ERROR', 'The log could not be extended.', { cause });
-    this.#dropAll(() => error);
+    this.#drop(() => error);
   }
 
   /** Bytes may or may not be durable: nothing more is written or acknowledged. */
   #fail(cause: unknown): void {
     const poison = cause instanceof VerityError ? cause : new VerityError('IO_ERROR', 'The log could not be written.', { cause });
     this.#poison ??= poison;
-    this.#dropAll(() => new VerityError(
+    this.#drop(() => new VerityError(
       'COMMIT_UNKNOWN',
       'Writing the log failed while this command was on its way; it may or may not be durable. Reopen the database and look.',
       { cause: poison },
     ));
   }
 
-  #dropAll(errorFor: (waiting: Waiting) => VerityError): void {
+  #drop(failure: () => VerityError): void {
     this.#builder.drop();
     this.#keyringGathered = false;
     this.state.drop(this.#head.leafCount as LeafIndex);
-    const waiting = this.#queue.takeAll();
-    this.#host.scheduler.defer(() => {
-      for (const reply of waiting) reply.fail(errorFor(reply));
-    });
+    const batch = this.#takeBatch();
+    this.#host.scheduler.defer(() => batch.fail(failure));
   }
 
   /** Flushes what is gathered, marks the clean end of the log and wipes the keys. */

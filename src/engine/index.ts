@@ -1,4 +1,4 @@
-export * from './commit-queue.ts';
+export * from './commit-batch.ts';
 export * from './engine.ts';
 export * from './files.ts';
 export * from './host.ts';

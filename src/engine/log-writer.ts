@@ -141,7 +141,8 @@ function removeSegment(disk: Disk, path: string): void {
   try {
     if (disk.exists(path)) disk.remove(path);
   } catch (cause) {
-    // Not DISK_FULL, whatever the cause: the log must not go on beside a segment that is only begun.
+    if (!(cause instanceof VerityError) || cause.code !== 'DISK_FULL') throw cause;
+    // Not for a full disk either may the log go on beside a segment that is only begun.
     throw new VerityError('IO_ERROR', `The segment ${path}, which was only begun, could not be removed.`, { cause });
   }
 }

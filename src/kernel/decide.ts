@@ -1,6 +1,6 @@
 import {
-  type LeafIndex, limits, type Position, type StoreKey, systemTenant, type TenantId, treeOf, utf8Length,
-  VerityError,
+  type LeafIndex, limits, type Position, type StoreKey, systemTenant, type TenantId, type TimestampMicros,
+  treeOf, utf8Length, VerityError,
 } from '../base/index.ts';
 import type { CommandMetadata, EventPlace, LogEvent, RowEvent } from '../codec/index.ts';
 import { keyPrefixRange } from '../codec/index.ts';
@@ -42,7 +42,23 @@ export function decide(state: KernelState, command: Command, context: DecisionCo
 
 /** Runs a query in the kernel's terms, e.g. for a transaction; see also database/. */
 export function executionContext(state: KernelState, tenant: TenantId, context: DecisionContext): ExecutionContext {
-  return { time: context.time, allocateRowId: () => state.allocateRow(tenant) };
+  return new StatementContext(state, tenant, context.time);
+}
+
+class StatementContext implements ExecutionContext {
+  readonly time: TimestampMicros;
+  readonly #state: KernelState;
+  readonly #tenant: TenantId;
+
+  constructor(state: KernelState, tenant: TenantId, time: TimestampMicros) {
+    this.time = time;
+    this.#state = state;
+    this.#tenant = tenant;
+  }
+
+  allocateRowId(): number {
+    return this.#state.allocateRow(this.#tenant);
+  }
 }
 
 function createTenant(
@@ -83,10 +99,8 @@ function runStatement(
   const result = prepared.run(state.overlay, parameters, executionContext(state, tenant, context));
   const outcome = { rowCount: result.rowCount, columns: prepared.columns, rows: result.rows };
   if (result.changes.length === 0) return { kind: 'unchanged', outcome };
-  return {
-    ...accepted(state, outcome),
-    events: rowEvents(state, tenant, result.changes, metadata(context, origin, result.changes.length, statement.normalized)),
-  };
+  const events = rowEvents(state, tenant, result.changes, metadata(context, origin, result.changes.length, statement.normalized));
+  return { kind: 'accepted', position: state.nextPosition, outcome, events };
 }
 
 function append(
@@ -154,7 +168,7 @@ function rowEvents(
   checkCommandSize(changes.length, bytes);
   const position = state.nextPosition;
   const earlier = changes.length === 1 ? undefined : new Map<string, LeafIndex>();
-  const events: RowEvent[] = [];
+  const events = new Array<RowEvent>(changes.length);
   for (let index = 0; index < changes.length; index++) {
     const { kind, table, key, row } = changes[index] as RowChange;
     const tree = treeOf(tenant, table.id);
@@ -167,7 +181,7 @@ function rowEvents(
     if (index === 0) event.command = command;
     if (row !== undefined) event.row = row;
     if (previousLeaf !== undefined) event.previousLeaf = previousLeaf;
-    events.push(event);
+    events[index] = event;
   }
   return events;
 }
@@ -187,14 +201,12 @@ function metadata(
   context: DecisionContext, origin: CommandOrigin, eventCount: number, statement?: string,
 ): CommandMetadata {
   const { actor, reason, request } = origin;
-  return {
-    time: context.time,
-    eventCount,
-    ...(actor !== undefined && { actor }),
-    ...(reason !== undefined && { reason }),
-    ...(request !== undefined && { request }),
-    ...(statement !== undefined && { statement }),
-  };
+  const command: { -readonly [Name in keyof CommandMetadata]: CommandMetadata[Name] } = { time: context.time, eventCount };
+  if (actor !== undefined) command.actor = actor;
+  if (reason !== undefined) command.reason = reason;
+  if (request !== undefined) command.request = request;
+  if (statement !== undefined) command.statement = statement;
+  return command;
 }
 
 /** Throws COMMAND_TOO_LARGE unless a command may have this many events and bytes. */

@@ -33,8 +33,16 @@ export function nameKey(name: string): StoreKey {
   return encodeKey([text], [name]);
 }
 
+const objectKeys = new Map<ObjectId, StoreKey>();
+
+/** The key of a table by its id; kept once made, since every row event looks its table up. */
 export function objectKey(object: ObjectId): StoreKey {
-  return encodeKey([bigint], [BigInt(object)]);
+  let key = objectKeys.get(object);
+  if (key === undefined) {
+    key = encodeKey([bigint], [BigInt(object)]);
+    objectKeys.set(object, key);
+  }
+  return key;
 }
 
 export function streamKey(stream: string, version: number): StoreKey {

@@ -1,7 +1,7 @@
 import {
   assert, type LeafIndex, limits, type ObjectId, type Position, type TenantId, type TimestampMicros, VerityError,
 } from '../base/index.ts';
-import { type LogEvent, rowIdOfKey } from '../codec/index.ts';
+import { type CommandMetadata, type LogEvent, rowIdOfKey } from '../codec/index.ts';
 import type { ParsedStatement, PreparedStatement } from '../sql/index.ts';
 import { prepare } from '../sql/index.ts';
 import type { ReadView, Store, StoreChange } from '../store/index.ts';
@@ -101,18 +101,22 @@ export class KernelState {
     const first = events[0];
     assert(first?.command !== undefined, 'the first event of a command carries its metadata');
     assert(first.position >= this.#nextPosition, 'positions strictly increase');
-    const changes: StoreChange[] = [];
-    for (const event of events) {
+    const changes = this.#evolveOne(first, first.command);
+    for (let index = 1; index < events.length; index++) {
+      const event = events[index] as LogEvent;
       assert(event.position === first.position, 'the events of a command share its position');
-      for (const change of changesOf(event, this.#leafCount, this.overlay, first.command)) {
-        this.overlay.put(event.position, change);
-        changes.push(change);
-      }
-      this.#count(event);
-      this.#leafCount = (this.#leafCount + 1) as LeafIndex;
+      for (const change of this.#evolveOne(event, first.command)) changes.push(change);
     }
     this.#nextPosition = (first.position + 1) as Position;
     this.#time = this.timeAt(first.command.time);
+    return changes;
+  }
+
+  #evolveOne(event: LogEvent, command: CommandMetadata): StoreChange[] {
+    const changes = changesOf(event, this.#leafCount, this.overlay, command);
+    for (const change of changes) this.overlay.put(event.position, change);
+    this.#count(event);
+    this.#leafCount = (this.#leafCount + 1) as LeafIndex;
     return changes;
   }
 

@@ -2,9 +2,9 @@ import {
   assert, type Digest32, type Entropy, type LeafIndex, type LogId, type Op, type Position, systemTenant,
   type TenantId, type TimestampMicros, type View,
 } from '../base/index.ts';
-import { Writer } from '../codec/index.ts';
+import { encodeEvent, type LogEvent, Writer } from '../codec/index.ts';
 import {
-  commitEventInto, commitFieldsInto, crc32, pae, type SectionKey, seedBytes, sha256Into,
+  commitFieldsInto, crc32, EventCommitter, pae, type SectionKey, seedBytes, sha256Into,
 } from '../crypto/index.ts';
 import {
   algorithmAes256Gcm, chainHash, compressionNone, digestsBytes, encodeLogicalHeader, type FrameKind,
@@ -46,9 +46,17 @@ interface PendingSection {
   readonly plaintext: Writer;
   /** Per event: start and end of its bytes in `plaintext`. */
   readonly bounds: number[];
-  /** Fields of the events committed to field by field (kind 1), by event number. */
-  readonly fields: Map<number, readonly Uint8Array[]>;
+  /** Where each event stands in the frame. */
+  readonly leaves: number[];
+  /** Fields of the events committed to field by field (kind 1), by event number; most sections have none. */
+  fields: Map<number, readonly Uint8Array[]> | undefined;
 }
+
+/** Random bytes are drawn for this many sections at a time: a draw costs more than the bytes. */
+const seedsDrawn = 64;
+/** Writers kept for the next frame, so that one that grew need not grow again. */
+const spareWritersMax = 64;
+const spareBytesMax = 1 << 20;
 
 /**
  * Gathers the events of one frame and seals them. Salts, commitments, chain hash and ciphertexts are made
@@ -59,6 +67,8 @@ export class FrameBuilder {
   /** Section number of each event in log order. */
   readonly #order: number[] = [];
   readonly #header = new Writer(512);
+  readonly #spare: Writer[] = [];
+  #seeds: Uint8Array = new Uint8Array();
   #bytes = 0;
 
   get eventCount(): number {
@@ -72,7 +82,19 @@ export class FrameBuilder {
     return this.#sections.keys();
   }
 
-  /** Appends one encoded event under a commitment of kind 0. */
+  /** Appends one event under a commitment of kind 0. */
+  addEvent(event: LogEvent): void {
+    const section = this.#section(event.tenant);
+    const plaintext = section.plaintext;
+    const before = plaintext.length;
+    plaintext.u8(0);
+    const start = plaintext.beginBytes(2);
+    encodeEvent(plaintext, event);
+    section.bounds.push(plaintext.endBytes(start, 2), plaintext.length);
+    this.#added(section, before);
+  }
+
+  /** As `addEvent`, of an event that is encoded already. */
   add(tenant: TenantId, event: Uint8Array): void {
     const section = this.#section(tenant);
     const plaintext = section.plaintext;
@@ -81,8 +103,7 @@ export class FrameBuilder {
     plaintext.varint(event.length);
     section.bounds.push(plaintext.length, plaintext.length + event.length);
     plaintext.raw(event);
-    this.#bytes += plaintext.length - before;
-    this.#order.push(section.number);
+    this.#added(section, before);
   }
 
   /** Appends one event under a commitment of kind 1: its bytes are the concatenation of `fields`, each openable alone. */
@@ -94,14 +115,18 @@ export class FrameBuilder {
     plaintext.u8(1);
     plaintext.varint(fields.length);
     for (const field of fields) plaintext.bytes(field);
+    section.fields ??= new Map();
     section.fields.set(section.bounds.length / 2, fields);
     section.bounds.push(before, plaintext.length);
-    this.#bytes += plaintext.length - before;
-    this.#order.push(section.number);
+    this.#added(section, before);
   }
 
   drop(): void {
-    for (const section of this.#sections.values()) section.plaintext.wipe();
+    for (const { plaintext } of this.#sections.values()) {
+      const size = plaintext.length;
+      plaintext.wipe();
+      if (this.#spare.length < spareWritersMax && size <= spareBytesMax) this.#spare.push(plaintext);
+    }
     this.#sections.clear();
     this.#order.length = 0;
     this.#bytes = 0;
@@ -137,7 +162,8 @@ export class FrameBuilder {
   #section(tenant: TenantId): PendingSection {
     let section = this.#sections.get(tenant);
     if (section === undefined) {
-      section = { tenant, number: this.#sections.size, plaintext: new Writer(1024), bounds: [], fields: new Map() };
+      const plaintext = this.#spare.pop() ?? new Writer(1024);
+      section = { tenant, number: this.#sections.size, plaintext, bounds: [], leaves: [], fields: undefined };
       assert(section.number <= 0xffff, 'a frame has at most 65,536 sections');
       section.plaintext.skip(seedBytes);
       this.#sections.set(tenant, section);
@@ -146,30 +172,37 @@ export class FrameBuilder {
     return section;
   }
 
+  #added(section: PendingSection, before: number): void {
+    this.#bytes += section.plaintext.length - before;
+    section.leaves.push(this.#order.length);
+    this.#order.push(section.number);
+  }
+
+  /** Moves the next random bytes into `seed`; none is used twice. */
+  #drawSeed(seed: Uint8Array, entropy: Entropy): void {
+    if (this.#seeds.length === 0) this.#seeds = entropy.bytes(seedsDrawn * seedBytes);
+    const next = this.#seeds.subarray(0, seedBytes);
+    seed.set(next);
+    next.fill(0);
+    this.#seeds = this.#seeds.subarray(seedBytes);
+  }
+
   #commit(sections: readonly PendingSection[], entropy: Entropy): Uint8Array {
     const leaves = new Uint8Array(this.#order.length * leafBytes);
-    const view = new DataView(leaves.buffer);
-    const next = new Uint32Array(sections.length);
-    const plaintexts = sections.map((section) => {
+    for (const section of sections) {
       const plaintext = section.plaintext.view();
-      plaintext.set(entropy.bytes(seedBytes));
-      return plaintext;
-    });
-    for (let leaf = 0; leaf < this.#order.length; leaf++) {
-      const number = this.#order[leaf] as number;
-      const section = sections[number] as PendingSection;
-      const plaintext = plaintexts[number] as Uint8Array;
-      const event = next[number] as number;
-      next[number] = event + 1;
-      view.setUint16(leaf * leafBytes, number, true);
-      const fields = section.fields.get(event);
-      if (fields !== undefined) {
-        commitFieldsInto(leaves, leaf * leafBytes + 2, plaintext.subarray(0, seedBytes), event, fields);
-        continue;
+      const seed = plaintext.subarray(0, seedBytes);
+      this.#drawSeed(seed, entropy);
+      const committer = new EventCommitter(seed);
+      const { bounds, fields, number } = section;
+      for (let event = 0; event < section.leaves.length; event++) {
+        const at = (section.leaves[event] as number) * leafBytes;
+        leaves[at] = number & 0xff;
+        leaves[at + 1] = number >> 8;
+        const parts = fields?.get(event);
+        if (parts !== undefined) commitFieldsInto(leaves, at + 2, seed, event, parts);
+        else committer.commitInto(leaves, at + 2, event, plaintext.subarray(bounds[event * 2], bounds[event * 2 + 1]));
       }
-      const start = section.bounds[event * 2] as number;
-      const end = section.bounds[event * 2 + 1] as number;
-      commitEventInto(leaves, leaf * leafBytes + 2, plaintext.subarray(0, seedBytes), event, plaintext.subarray(start, end));
     }
     return leaves;
   }

@@ -1,4 +1,4 @@
-import { limits, sqlError, type Value, VerityError } from '../base/index.ts';
+import { AssertionError, limits, sqlError, type Value, VerityError } from '../base/index.ts';
 import { type ColumnType } from '../base/index.ts';
 import { bindCreateTable, tableSchemaOf } from './bind/create-table.ts';
 import { ParameterTypes } from './bind/context.ts';
@@ -88,6 +88,9 @@ export function bindParameters(types: readonly ColumnType[], parameters: readonl
 }
 
 function parameterError(error: unknown, number: number): unknown {
-  if (!(error instanceof VerityError)) return error;
+  if (error instanceof AssertionError) return error;
+  if (!(error instanceof VerityError)) {
+    return new VerityError('INVALID_ARGUMENT', `Parameter $${number}: its own code threw an error while the value was read.`, { cause: error, details: { parameter: number } });
+  }
   return new VerityError(error.code, `Parameter $${number}: ${error.message}`, { details: { ...error.details, parameter: number } });
 }

@@ -2,105 +2,114 @@ import { assert, type StoreKey } from '../base/index.ts';
 
 const chunkMax = 512;
 
-interface Chunk<V> {
-  readonly keys: StoreKey[];
-  readonly values: V[];
-}
-
 /**
- * A sorted map from keys to values: sorted chunks of at most 512 keys under one sorted list of chunks.
- * Ascending inserts fill chunks whole. Invariants: keys ascend strictly; no chunk is empty.
+ * A map from keys to values that can also be walked in the order of its keys. Points are read and
+ * written through a hash map; the order is worked out when it is first asked for, and kept from then on
+ * by sorting in what was added since. So writing without walking, such as replaying a log, never sorts.
+ *
+ * Invariants: `#entries` alone says what is in the map; every key of it is in `#chunks` or `#added`, which
+ * may also hold keys deleted since; keys in `#chunks` ascend strictly and no chunk is empty.
  */
-export class OrderedMap<V> {
-  readonly #chunks: Chunk<V>[] = [];
-  #size = 0;
+export class OrderedMap<V extends object> {
+  readonly #entries = new Map<StoreKey, V>();
+  #chunks: StoreKey[][] = [];
+  #added: StoreKey[] = [];
+  #deletedCount = 0;
 
   get size(): number {
-    return this.#size;
+    return this.#entries.size;
   }
 
   get(key: StoreKey): V | undefined {
-    const chunk = this.#chunks[this.#chunkFor(key)];
-    if (chunk === undefined) return undefined;
-    const index = lowerBound(chunk.keys, key);
-    return chunk.keys[index] === key ? chunk.values[index] : undefined;
+    return this.#entries.get(key);
   }
 
   set(key: StoreKey, value: V): void {
-    if (this.#chunks.length === 0) {
-      this.#chunks.push({ keys: [key], values: [value] });
-      this.#size = 1;
-      return;
-    }
-    const at = this.#chunkFor(key);
-    const chunk = this.#chunks[at] as Chunk<V>;
-    const index = lowerBound(chunk.keys, key);
-    if (chunk.keys[index] === key) {
-      chunk.values[index] = value;
-      return;
-    }
-    this.#size += 1;
-    if (index === chunk.keys.length) {
-      if (index === chunkMax && at === this.#chunks.length - 1) {
-        this.#chunks.push({ keys: [key], values: [value] });
-        return;
-      }
-      chunk.keys.push(key);
-      chunk.values.push(value);
-    } else {
-      chunk.keys.splice(index, 0, key);
-      chunk.values.splice(index, 0, value);
-    }
-    if (chunk.keys.length > chunkMax) this.#split(at);
+    const entries = this.#entries;
+    const before = entries.size;
+    entries.set(key, value);
+    if (entries.size !== before) this.#added.push(key);
   }
 
   delete(key: StoreKey): boolean {
-    const at = this.#chunkFor(key);
-    const chunk = this.#chunks[at];
-    if (chunk === undefined) return false;
-    const index = lowerBound(chunk.keys, key);
-    if (chunk.keys[index] !== key) return false;
-    chunk.keys.splice(index, 1);
-    chunk.values.splice(index, 1);
-    this.#size -= 1;
-    if (chunk.keys.length === 0) this.#chunks.splice(at, 1);
+    if (!this.#entries.delete(key)) return false;
+    this.#deletedCount += 1;
+    if (this.#entries.size === 0) this.clear();
+    else if (this.#deletedCount > this.#entries.size + chunkMax) this.#forgetDeleted();
     return true;
   }
 
   clear(): void {
-    this.#chunks.length = 0;
-    this.#size = 0;
+    this.#entries.clear();
+    this.#chunks = [];
+    this.#added = [];
+    this.#deletedCount = 0;
   }
 
   /** The first entry with key ≥ `from` (or > when `exclusive`), or the very first when `from` is undefined. */
   ceiling(from: StoreKey | undefined, exclusive = false): { key: StoreKey; value: V } | undefined {
+    this.#order();
     let at = from === undefined ? 0 : this.#chunkFor(from);
     let chunk = this.#chunks[at];
-    if (chunk === undefined) return undefined;
-    let index = from === undefined ? 0 : lowerBound(chunk.keys, from);
-    if (exclusive && from !== undefined && chunk.keys[index] === from) index += 1;
-    if (index === chunk.keys.length) {
+    let index = from === undefined || chunk === undefined ? 0 : lowerBound(chunk, from);
+    if (exclusive && chunk?.[index] === from) index += 1;
+    while (chunk !== undefined) {
+      for (; index < chunk.length; index++) {
+        const key = chunk[index] as StoreKey;
+        const value = this.#entries.get(key);
+        if (value !== undefined) return { key, value };
+      }
       at += 1;
       index = 0;
       chunk = this.#chunks[at];
-      if (chunk === undefined) return undefined;
     }
-    return { key: chunk.keys[index] as StoreKey, value: chunk.values[index] as V };
+    return undefined;
   }
 
   /** The last entry with key < `to`, or the very last when `to` is undefined. */
   below(to: StoreKey | undefined): { key: StoreKey; value: V } | undefined {
+    this.#order();
     let at = to === undefined ? this.#chunks.length - 1 : this.#chunkFor(to);
     let chunk = this.#chunks[at];
     if (chunk === undefined) return undefined;
-    let index = (to === undefined ? chunk.keys.length : lowerBound(chunk.keys, to)) - 1;
-    if (index < 0) {
+    let index = (to === undefined ? chunk.length : lowerBound(chunk, to)) - 1;
+    while (chunk !== undefined) {
+      for (; index >= 0; index--) {
+        const key = chunk[index] as StoreKey;
+        const value = this.#entries.get(key);
+        if (value !== undefined) return { key, value };
+      }
       at -= 1;
       chunk = this.#chunks[at];
-      if (chunk === undefined) return undefined;
-      index = chunk.keys.length - 1;
+      index = (chunk?.length ?? 0) - 1;
     }
-    return { key: chunk.keys[index] as StoreKey, value: chunk.values[index] as V };
+    return undefined;
+  }
+
+  /** Brings the keys added since the last walk into their chunks. */
+  #order(): void {
+    if (this.#added.length === 0) return;
+    // Sorted, neighbours fall into the same chunk, and a first walk fills chunk after chunk.
+    const added = this.#added.sort();
+    this.#added = [];
+    for (const key of added) this.#place(key);
+  }
+
+  #place(key: StoreKey): void {
+    const chunks = this.#chunks;
+    const last = chunks[chunks.length - 1];
+    if (last === undefined || ((last[last.length - 1] as StoreKey) < key && last.length === chunkMax)) {
+      chunks.push([key]);
+      return;
+    }
+    const at = (last[0] as StoreKey) <= key ? chunks.length - 1 : this.#chunkFor(key);
+    const chunk = chunks[at] as StoreKey[];
+    const index = lowerBound(chunk, key);
+    // It may have been deleted and added again.
+    if (chunk[index] === key) return;
+    if (index === chunk.length) chunk.push(key);
+    else chunk.splice(index, 0, key);
+    if (chunk.length > chunkMax) this.#split(at);
   }
 
   /** The last chunk whose first key is ≤ `key`, or 0. */
@@ -110,18 +119,24 @@ export class OrderedMap<V> {
     let high = chunks.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (((chunks[middle] as Chunk<V>).keys[0] as StoreKey) <= key) low = middle;
+      if (((chunks[middle] as StoreKey[])[0] as StoreKey) <= key) low = middle;
       else high = middle - 1;
     }
     return low;
   }
 
   #split(at: number): void {
-    const chunk = this.#chunks[at] as Chunk<V>;
-    const half = chunk.keys.length >> 1;
-    const right: Chunk<V> = { keys: chunk.keys.splice(half), values: chunk.values.splice(half) };
-    assert(right.keys.length > 0 && chunk.keys.length > 0, 'a split leaves no empty chunk');
+    const chunk = this.#chunks[at] as StoreKey[];
+    const right = chunk.splice(chunk.length >> 1);
+    assert(right.length > 0 && chunk.length > 0, 'a split leaves no empty chunk');
     this.#chunks.splice(at + 1, 0, right);
+  }
+
+  /** Starts the order anew, so that deleted keys take neither room nor time. */
+  #forgetDeleted(): void {
+    this.#chunks = [];
+    this.#added = [...this.#entries.keys()];
+    this.#deletedCount = 0;
   }
 }
 

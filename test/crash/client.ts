@@ -63,6 +63,16 @@ export class Client {
     this.#waiting.clear();
   }
 
+  /** A client that knows the same and goes its own way from here. */
+  copy(): Client {
+    const copy = new Client();
+    copy.attempts.push(...this.attempts);
+    for (const [name, known] of this.tenants) copy.tenants.set(name, known);
+    copy.#sessionNumber = this.#sessionNumber;
+    copy.#replyNumber = this.#replyNumber;
+    return copy;
+  }
+
   get session(): Session {
     if (this.#session === undefined) throw new Error('The client is not connected.');
     return this.#session;

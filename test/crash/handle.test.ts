@@ -254,7 +254,32 @@ test('1,000 concurrent inserts are acknowledged in the order of their positions'
   expect(await idsOf(await openSession(here.machine.crash()))).toHaveLength(1_000);
 });
 
-test('a failed roll poisons without losing a row; a full disk only puts the roll off', async () => {
+test('a full disk only puts a roll off', async () => {
+  const put = async (here: World, id: number): Promise<void> => {
+    expect(await here.answer(here.put(id, 900))).toBe('done');
+  };
+  // Which row it is that fills a segment, and how often each method was called by the end of it.
+  const pilot = await world();
+  let rows = 0;
+  while (pilot.machine.calls.makeDirectory < 3) await put(pilot, rows++);
+  const { calls } = pilot.machine;
+  for (const kind of ['makeDirectory', 'open', 'write'] as const) {
+    const here = await world();
+    for (let id = 0; id < rows - 1; id++) await put(here, id);
+    // The roll's own calls come last: it makes the directory, creates the file, writes its header, and the end frame.
+    const call = kind === 'write' ? calls.write - 1 : here.machine.calls[kind] + 1;
+    expect(call).toBeGreaterThan(here.machine.calls[kind]);
+    here.machine.setFaults({ fail: [{ call, kind, code: 'DISK_FULL' }] });
+    await put(here, rows - 1);
+    expect(here.disk.failures, kind).toMatchObject([{ method: kind, code: 'DISK_FULL' }]);
+    expect(here.db.status()).toMatchObject({ poisoned: false, segments: 1 });
+    await put(here, rows);
+    expect(here.db.status().segments).toBe(2);
+    expect(await idsOf(await openSession(here.machine.crash()))).toHaveLength(rows + 1);
+  }
+});
+
+test('a failure anywhere in a roll loses no row', async () => {
   for (const code of ['IO_ERROR', 'DISK_FULL'] as const) {
     for (let call = 1; call <= 30; call++) {
       const here = await world();

@@ -29,7 +29,7 @@ class ProcessKilled extends Error {
 }
 
 export interface ProcessOptions {
-  /** The call, from 1, in the middle of which the process is killed. */
+  /** The call, from 1, before which the process is killed. */
   readonly killAtCall?: number;
   /** The flush, from 1, in the middle of which the whole machine stops: when most is under way. */
   readonly crashAtFlush?: number;
@@ -95,12 +95,11 @@ export class ProcessDisk implements Disk {
     this.call('flushDirectory', () => this.#disk.flushDirectory(path));
   }
 
-  /** Counts a call and makes it, or kills the process before or after it. */
+  /** Counts a call and makes it, or kills the process before it. */
   call<T>(method: string, body: () => T): T {
     if (this.#isKilled) throw new ProcessKilled();
     if (++this.#callCount === this.#options.killAtCall) {
       this.#isKilled = true;
-      if (this.#callCount % 2 === 0) body();
       throw new ProcessKilled();
     }
     if (method === 'flush' && ++this.#flushCount === this.#options.crashAtFlush) {

@@ -16,35 +16,81 @@ beforeEach(async () => {
 
 afterEach(() => db.close());
 
-const brief = (changes: readonly Change[]): unknown[] => changes.map(({ kind, table, key, before, after }) => ({ kind, table, key, before, after }));
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const brief = (changes: readonly Change[]): unknown[] =>
+  changes.map(({ kind, table, key, before, after }) => ({ kind, table, key, before, after }));
+const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 describe('changes', () => {
   test('are every event in order with what was before and after', async () => {
-    const { position: inserted } = await tenant.execute("INSERT INTO t VALUES (1, 'a', '{\"n\": 1}'), (2, 'b', NULL)", [], { actor: 'x', reason: 'y' });
+    const { position: inserted } = await tenant.execute(
+      "INSERT INTO t VALUES (1, 'a', '{\"n\": 1}'), (2, 'b', NULL)",
+      [],
+      { actor: 'x', reason: 'y' },
+    );
     clock.advance(1000);
     await tenant.execute("UPDATE t SET v = 'c' WHERE id = 1");
     await tenant.execute('UPDATE t SET id = 3 WHERE id = 2');
     await tenant.execute('DELETE FROM t WHERE id = 1');
     await tenant.append('s', [{ e: 1 }]);
     const changes = await collect(tenant.changes());
-    const row = (id: number, v: string, json: unknown): object => Object.fromEntries([['id', id], ['v', v], ['__proto__', json]]);
+    const row = (id: number, v: string, json: unknown): object =>
+      Object.fromEntries([
+        ['id', id],
+        ['v', v],
+        ['__proto__', json],
+      ]);
     expect(brief(changes)).toEqual([
       { kind: 'createTable', table: 't', key: {}, before: undefined, after: undefined },
-      { kind: 'insert', table: 't', key: { id: 1 }, before: undefined, after: row(1, 'a', { n: 1 }) },
+      {
+        kind: 'insert',
+        table: 't',
+        key: { id: 1 },
+        before: undefined,
+        after: row(1, 'a', { n: 1 }),
+      },
       { kind: 'insert', table: 't', key: { id: 2 }, before: undefined, after: row(2, 'b', null) },
-      { kind: 'update', table: 't', key: { id: 1 }, before: row(1, 'a', { n: 1 }), after: row(1, 'c', { n: 1 }) },
+      {
+        kind: 'update',
+        table: 't',
+        key: { id: 1 },
+        before: row(1, 'a', { n: 1 }),
+        after: row(1, 'c', { n: 1 }),
+      },
       { kind: 'delete', table: 't', key: { id: 2 }, before: row(2, 'b', null), after: undefined },
       { kind: 'insert', table: 't', key: { id: 3 }, before: undefined, after: row(3, 'b', null) },
-      { kind: 'delete', table: 't', key: { id: 1 }, before: row(1, 'c', { n: 1 }), after: undefined },
-      { kind: 'append', table: 's', key: { version: 1n }, before: undefined, after: { data: { e: 1 } } },
+      {
+        kind: 'delete',
+        table: 't',
+        key: { id: 1 },
+        before: row(1, 'c', { n: 1 }),
+        after: undefined,
+      },
+      {
+        kind: 'append',
+        table: 's',
+        key: { version: 1n },
+        before: undefined,
+        after: { data: { e: 1 } },
+      },
     ]);
-    expect(changes[1]).toMatchObject({ position: inserted, actor: 'x', reason: 'y', time: new Date(Date.UTC(2026, 0, 31, 12)) });
-    expect(changes[3]).toMatchObject({ actor: undefined, time: new Date(Date.UTC(2026, 0, 31, 12, 0, 1)) });
+    expect(changes[1]).toMatchObject({
+      position: inserted,
+      actor: 'x',
+      reason: 'y',
+      time: new Date(Date.UTC(2026, 0, 31, 12)),
+    });
+    expect(changes[3]).toMatchObject({
+      actor: undefined,
+      time: new Date(Date.UTC(2026, 0, 31, 12, 0, 1)),
+    });
   });
 
   test('carry the statement with $n in place of every literal', async () => {
-    await tenant.execute("INSERT INTO t (id, v) VALUES (1, 'PRIVATE'), ($1, $2) /* PRIVATE */", [2, 'PRIVATE']);
+    await tenant.execute("INSERT INTO t (id, v) VALUES (1, 'PRIVATE'), ($1, $2) /* PRIVATE */", [
+      2,
+      'PRIVATE',
+    ]);
     await tenant.transaction(async (tx) => {
       await tx.execute("UPDATE t SET v = 'PRIVATE' WHERE id = 1");
       await tx.execute('DELETE FROM t WHERE id = 2');
@@ -61,12 +107,14 @@ describe('changes', () => {
   test('from a position on include that position', async () => {
     await tenant.execute("INSERT INTO t VALUES (1, 'a')");
     const { position } = await tenant.execute("INSERT INTO t VALUES (2, 'b')");
-    const keysFrom = async (from: bigint): Promise<unknown[]> => (await collect(tenant.changes({ from }))).map((change) => change.key);
+    const keysFrom = async (from: bigint): Promise<unknown[]> =>
+      (await collect(tenant.changes({ from }))).map((change) => change.key);
     expect(await keysFrom(position)).toEqual([{ id: 2 }]);
     expect(await keysFrom(position + 1n)).toEqual([]);
     expect(await keysFrom(10_000n)).toEqual([]);
     expect(await keysFrom(0n)).toHaveLength(3);
-    for (const bad of [-1n, 1.5, 'x', null, 2n ** 70n]) await refused('INVALID_ARGUMENT', () => keysFrom(bad as bigint));
+    for (const bad of [-1n, 1.5, 'x', null, 2n ** 70n])
+      await refused('INVALID_ARGUMENT', () => keysFrom(bad as bigint));
   });
 
   test('of one tenant are not those of another', async () => {
@@ -83,7 +131,8 @@ describe('changes', () => {
     const controller = new AbortController();
     const seen: unknown[] = [];
     const following = (async () => {
-      for await (const change of tenant.changes({ follow: true, signal: controller.signal })) seen.push(change.key['id']);
+      for await (const change of tenant.changes({ follow: true, signal: controller.signal }))
+        seen.push(change.key['id']);
     })();
     for (const id of [1, 2]) await tenant.execute('INSERT INTO t (id) VALUES ($1)', [id]);
     await tenant.transaction(async (tx) => {
@@ -104,7 +153,9 @@ describe('changes', () => {
   });
 
   test('that are followed end at once if the signal was aborted before', async () => {
-    expect(await collect(tenant.changes({ follow: true, signal: AbortSignal.abort() }))).toEqual([]);
+    expect(await collect(tenant.changes({ follow: true, signal: AbortSignal.abort() }))).toEqual(
+      [],
+    );
   });
 
   test('that are followed may be left with break, and end with CLOSED when the database is closed', async () => {
@@ -120,7 +171,9 @@ describe('changes', () => {
 
   test('are followed by many at once', async () => {
     const controllers = Array.from({ length: 20 }, () => new AbortController());
-    const followers = controllers.map(({ signal }) => collect(tenant.changes({ from: 3n, follow: true, signal })));
+    const followers = controllers.map(({ signal }) =>
+      collect(tenant.changes({ from: 3n, follow: true, signal })),
+    );
     for (let id = 1; id <= 50; id++) await tenant.execute('INSERT INTO t (id) VALUES ($1)', [id]);
     await pause(30);
     for (const controller of controllers) controller.abort();
@@ -139,7 +192,9 @@ describe('history', () => {
     await tenant.execute('DELETE FROM t WHERE id = 1', [], who);
     await tenant.execute("INSERT INTO t VALUES (1, 'three')");
     const changes = await tenant.history('t', [1]);
-    expect(changes.map(({ kind, before, after, actor }) => [kind, before?.['v'], after?.['v'], actor])).toEqual([
+    expect(
+      changes.map(({ kind, before, after, actor }) => [kind, before?.['v'], after?.['v'], actor]),
+    ).toEqual([
       ['insert', undefined, 'one', 'a'],
       ['update', 'one', 'two', undefined],
       ['delete', 'two', undefined, 'a'],
@@ -154,9 +209,14 @@ describe('history', () => {
   });
 
   test('finds a row by any form of its key, of any type', async () => {
-    await tenant.execute('CREATE TABLE keyed (u uuid, at timestamptz, n numeric, j jsonb, PRIMARY KEY (n, u, at, j))');
+    await tenant.execute(
+      'CREATE TABLE keyed (u uuid, at timestamptz, n numeric, j jsonb, PRIMARY KEY (n, u, at, j))',
+    );
     const uuid = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11';
-    await tenant.execute("INSERT INTO keyed VALUES ($1, $2, 1.50, '{\"a\": 1.0}')", [uuid, new Date(0)]);
+    await tenant.execute('INSERT INTO keyed VALUES ($1, $2, 1.50, \'{"a": 1.0}\')', [
+      uuid,
+      new Date(0),
+    ]);
     const forms: SqlParameter[][] = [
       ['1.5', uuid, new Date(0), { a: 1 }],
       [1.5, uuid.toUpperCase(), 0n, '{ "a" : 1 }'],
@@ -182,7 +242,8 @@ describe('history', () => {
   test('refuses an unknown table, one without a key, and a key of another form', async () => {
     await tenant.execute('CREATE TABLE bare (n integer)');
     await refused('UNDEFINED_TABLE', () => tenant.history('nowhere', [1]));
-    for (const name of [5, null, undefined, {}, '__proto__', 'constructor']) await refused('UNDEFINED_TABLE', () => tenant.history(name as string, [1]));
+    for (const name of [5, null, undefined, {}, '__proto__', 'constructor'])
+      await refused('UNDEFINED_TABLE', () => tenant.history(name as string, [1]));
     await refused('INVALID_ARGUMENT', () => tenant.history('bare', [1]));
     for (const key of [[], [1, 2], null, undefined, 1, '1', { 0: 1, length: 1 }]) {
       await refused('INVALID_ARGUMENT', () => tenant.history('t', key as SqlParameter[]));

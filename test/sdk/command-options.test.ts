@@ -14,7 +14,8 @@ beforeEach(async () => {
 
 afterEach(() => db.close());
 
-const count = async (): Promise<unknown> => (await tenant.query('SELECT count(*) FROM t')).rows[0]?.['count'];
+const count = async (): Promise<unknown> =>
+  (await tenant.query('SELECT count(*) FROM t')).rows[0]?.['count'];
 
 describe('actor and reason', () => {
   test('are recorded with every kind of command and shown by changes, history and read', async () => {
@@ -23,7 +24,12 @@ describe('actor and reason', () => {
     await tenant.transaction((tx) => tx.execute('UPDATE t SET n = 2'), who);
     await tenant.append('s', [1], who);
     const changes = await collect(tenant.changes());
-    expect(changes.slice(1).map(({ actor, reason }) => ({ actor, reason }))).toEqual([who, who, who, who]);
+    expect(changes.slice(1).map(({ actor, reason }) => ({ actor, reason }))).toEqual([
+      who,
+      who,
+      who,
+      who,
+    ]);
     expect(await tenant.history('t', [2])).toMatchObject([who]);
     expect(await collect(tenant.read('s'))).toMatchObject([who]);
   });
@@ -44,21 +50,24 @@ describe('actor and reason', () => {
     ['actor', { actor: 5 }],
     ['reason', { reason: { toString: (): string => 'x' } }],
     ['requestId', { requestId: 7n }],
-  ])('%s that is too long, no text or malformed is refused, whatever the command', async (what, options) => {
-    const bad = options as object;
-    const commands = [
-      () => tenant.execute('INSERT INTO t VALUES (1)', [], bad),
-      () => tenant.transaction((tx) => tx.execute('INSERT INTO t VALUES (1)'), bad),
-      () => tenant.append('s', [1], bad),
-      () => db.createTenant('other', bad),
-    ];
-    for (const command of commands) {
-      const error = await refused('INVALID_ARGUMENT', command);
-      expect(error.message).toContain(what);
-    }
-    expect(await count()).toBe(0n);
-    expect(db.status()).toMatchObject({ poisoned: false, tenants: ['clinic'] });
-  });
+  ])(
+    '%s that is too long, no text or malformed is refused, whatever the command',
+    async (what, options) => {
+      const bad = options as object;
+      const commands = [
+        () => tenant.execute('INSERT INTO t VALUES (1)', [], bad),
+        () => tenant.transaction((tx) => tx.execute('INSERT INTO t VALUES (1)'), bad),
+        () => tenant.append('s', [1], bad),
+        () => db.createTenant('other', bad),
+      ];
+      for (const command of commands) {
+        const error = await refused('INVALID_ARGUMENT', command);
+        expect(error.message).toContain(what);
+      }
+      expect(await count()).toBe(0n);
+      expect(db.status()).toMatchObject({ poisoned: false, tenants: ['clinic'] });
+    },
+  );
 
   test('may be as long as the limits say', async () => {
     const options = {
@@ -74,12 +83,19 @@ describe('actor and reason', () => {
 
 describe('signal', () => {
   test.each([
-    ['execute', (signal: AbortSignal) => tenant.execute('INSERT INTO t VALUES (1)', [], { signal })],
+    [
+      'execute',
+      (signal: AbortSignal) => tenant.execute('INSERT INTO t VALUES (1)', [], { signal }),
+    ],
     ['query', (signal: AbortSignal) => tenant.query('SELECT * FROM t', [], { signal })],
     ['queryAt', (signal: AbortSignal) => tenant.queryAt('SELECT * FROM t', [], 1n, { signal })],
     ['stream', (signal: AbortSignal) => collect(tenant.stream('SELECT * FROM t', [], { signal }))],
     ['append', (signal: AbortSignal) => tenant.append('s', [1], { signal })],
-    ['transaction', (signal: AbortSignal) => tenant.transaction((tx) => tx.execute('INSERT INTO t VALUES (1)'), { signal })],
+    [
+      'transaction',
+      (signal: AbortSignal) =>
+        tenant.transaction((tx) => tx.execute('INSERT INTO t VALUES (1)'), { signal }),
+    ],
     ['createTenant', (signal: AbortSignal) => db.createTenant('other', { signal })],
   ])('aborted before %s: ABORTED, and nothing is done', async (_name, call) => {
     const { position } = db.status();
@@ -136,39 +152,56 @@ describe('signal', () => {
     expect(seen).toEqual([1]);
   });
 
-  test.each([null, {}, 'now', new AbortController()])('that is no AbortSignal (%s) is refused before anything is done', async (signal) => {
-    await refused('INVALID_ARGUMENT', () => tenant.execute('INSERT INTO t VALUES (1)', [], { signal: signal as never }));
-    expect(await count()).toBe(0n);
-  });
+  test.each([null, {}, 'now', new AbortController()])(
+    'that is no AbortSignal (%s) is refused before anything is done',
+    async (signal) => {
+      await refused('INVALID_ARGUMENT', () =>
+        tenant.execute('INSERT INTO t VALUES (1)', [], { signal: signal as never }),
+      );
+      expect(await count()).toBe(0n);
+    },
+  );
 
   test('leaves no listeners behind', async () => {
     const { signal } = new AbortController();
     let listeners = 0;
-    const { addEventListener, removeEventListener } = signal;
-    signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    const [add, remove] = [
+      signal.addEventListener.bind(signal),
+      signal.removeEventListener.bind(signal),
+    ];
+    signal.addEventListener = (...args: Parameters<typeof add>): void => {
       listeners += 1;
-      addEventListener.apply(signal, args);
+      add(...args);
     };
-    signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    signal.removeEventListener = (...args: Parameters<typeof remove>): void => {
       listeners -= 1;
-      removeEventListener.apply(signal, args);
+      remove(...args);
     };
     for (const n of [1, 2, 3]) await tenant.execute('INSERT INTO t VALUES ($1)', [n], { signal });
     await tenant.transaction((tx) => tx.query('SELECT 1'), { signal });
-    await refused('UNIQUE_VIOLATION', () => tenant.execute('INSERT INTO t VALUES (1)', [], { signal }));
+    await refused('UNIQUE_VIOLATION', () =>
+      tenant.execute('INSERT INTO t VALUES (1)', [], { signal }),
+    );
     expect(listeners).toBe(0);
   });
 });
 
 describe('timeoutMs', () => {
-  test.each([0, -1, Number.NaN, '5', 5n, null, {}])('of %s is refused before anything is done', async (timeoutMs) => {
-    const options = { timeoutMs: timeoutMs as number };
-    await refused('INVALID_ARGUMENT', () => tenant.execute('INSERT INTO t VALUES (1)', [], options));
-    await refused('INVALID_ARGUMENT', () => tenant.query('SELECT 1', [], options));
-    await refused('INVALID_ARGUMENT', () => tenant.transaction((tx) => tx.execute('INSERT INTO t VALUES (1)'), options));
-    await refused('INVALID_ARGUMENT', () => tenant.append('s', [1], options));
-    expect(await count()).toBe(0n);
-  });
+  test.each([0, -1, Number.NaN, '5', 5n, null, {}])(
+    'of %s is refused before anything is done',
+    async (timeoutMs) => {
+      const options = { timeoutMs: timeoutMs as number };
+      await refused('INVALID_ARGUMENT', () =>
+        tenant.execute('INSERT INTO t VALUES (1)', [], options),
+      );
+      await refused('INVALID_ARGUMENT', () => tenant.query('SELECT 1', [], options));
+      await refused('INVALID_ARGUMENT', () =>
+        tenant.transaction((tx) => tx.execute('INSERT INTO t VALUES (1)'), options),
+      );
+      await refused('INVALID_ARGUMENT', () => tenant.append('s', [1], options));
+      expect(await count()).toBe(0n);
+    },
+  );
 
   test.each([Infinity, 2 ** 31, Number.MAX_VALUE])('of %s never runs out', async (timeoutMs) => {
     await tenant.transaction(

@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/await-thenable -- the linter does not know Symbol.asyncDispose */
 /** The SDK as its documentation shows it, in the order and with the names of the documentation. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keys, type Progress, Verity } from '../../src/database/index.ts';
@@ -27,15 +28,23 @@ describe('the SDK', () => {
     const { signal } = new AbortController();
     const timeoutMs = 10_000;
     {
-      await using db = await Verity.open(folder.at('data'), { masterKey: keys.fromFile(folder.at('data.key')) });
+      await using db = await Verity.open(folder.at('data'), {
+        masterKey: keys.fromFile(folder.at('data.key')),
+      });
       const clinic = await db.createTenant('clinic');
-      await clinic.execute('CREATE TABLE patients (id uuid PRIMARY KEY, name text NOT NULL, born date)');
+      await clinic.execute(
+        'CREATE TABLE patients (id uuid PRIMARY KEY, name text NOT NULL, born date)',
+      );
       const { position, rowCount, rows } = await clinic.execute(
         'INSERT INTO patients VALUES ($1,$2,$3)',
         [id, name, born],
         { actor, reason, requestId, signal, timeoutMs },
       );
-      expect({ rowCount, rows, type: typeof position }).toEqual({ rowCount: 1, rows: [], type: 'bigint' });
+      expect({ rowCount, rows, type: typeof position }).toEqual({
+        rowCount: 1,
+        rows: [],
+        type: 'bigint',
+      });
 
       const found = await clinic.query<Patient>('SELECT * FROM patients WHERE id = $1', [id]);
       expect(found.rows).toEqual([{ id, name, born }]);
@@ -47,9 +56,17 @@ describe('the SDK', () => {
       expect(found.rows[0]?.name.length).toBe(12);
 
       await clinic.execute('UPDATE patients SET name = $2 WHERE id = $1', [id, 'Ada King']);
-      const then = await clinic.queryAt<Patient>('SELECT * FROM patients WHERE id = $1', [id], position);
+      const then = await clinic.queryAt<Patient>(
+        'SELECT * FROM patients WHERE id = $1',
+        [id],
+        position,
+      );
       expect(then).toMatchObject({ rows: [{ name }], position });
-      const byDate = await clinic.queryAt<Patient>('SELECT * FROM patients WHERE id = $1', [id], new Date(Date.now() + 1000));
+      const byDate = await clinic.queryAt<Patient>(
+        'SELECT * FROM patients WHERE id = $1',
+        [id],
+        new Date(Date.now() + 1000),
+      );
       expect(byDate.rows).toEqual([{ id, name: 'Ada King', born }]);
 
       const streamed: unknown[] = [];
@@ -57,12 +74,18 @@ describe('the SDK', () => {
       expect(streamed).toEqual(byDate.rows);
 
       await clinic.transaction(async (tx) => {
-        await tx.execute('INSERT INTO patients VALUES ($1,$2,$3)', [id.replace('9', '8'), 'Charles Babbage', null]);
+        await tx.execute('INSERT INTO patients VALUES ($1,$2,$3)', [
+          id.replace('9', '8'),
+          'Charles Babbage',
+          null,
+        ]);
         const inside = await tx.query('SELECT count(*) FROM patients');
         expect(inside.rows).toEqual([{ count: 2n }]);
       });
 
-      const appended = await clinic.append('stream', [{ seen: 1 }, { seen: 2 }], { expectedVersion: 0 });
+      const appended = await clinic.append('stream', [{ seen: 1 }, { seen: 2 }], {
+        expectedVersion: 0,
+      });
       expect(appended.version).toBe(2n);
       const events: unknown[] = [];
       for await (const event of clinic.read('stream')) events.push(event.data);
@@ -76,10 +99,17 @@ describe('the SDK', () => {
       const report = await db.verify({ onProgress: (step) => progress.push(step) });
       expect(report).toMatchObject({ ok: true, findings: [] });
       expect(progress.length).toBeGreaterThan(0);
-      expect(db.status()).toMatchObject({ path: folder.at('data'), tenants: ['clinic'], readOnly: false, poisoned: false });
+      expect(db.status()).toMatchObject({
+        path: folder.at('data'),
+        tenants: ['clinic'],
+        readOnly: false,
+        poisoned: false,
+      });
       await db.close();
     }
-    await using db = await Verity.open(folder.at('data'), { masterKey: keys.fromFile(folder.at('data.key')) });
+    await using db = await Verity.open(folder.at('data'), {
+      masterKey: keys.fromFile(folder.at('data.key')),
+    });
     const again = await db.tenant('clinic').query('SELECT count(*) FROM patients');
     expect(again.rows).toEqual([{ count: 2n }]);
   });
@@ -105,12 +135,15 @@ describe('the SDK', () => {
     process.env['VERITY_MASTER_KEY'] = 'a1'.repeat(32);
     try {
       await (await Verity.open(folder.at('env'), { masterKey: keys.fromEnv() })).close();
-      await (await Verity.open(folder.at('env'), { masterKey: keys.fromEnv('VERITY_MASTER_KEY') })).close();
+      await (
+        await Verity.open(folder.at('env'), { masterKey: keys.fromEnv('VERITY_MASTER_KEY') })
+      ).close();
     } finally {
       if (before === undefined) delete process.env['VERITY_MASTER_KEY'];
       else process.env['VERITY_MASTER_KEY'] = before;
     }
-    const passphrase = (): ReturnType<typeof keys.fromPassphrase> => keys.fromPassphrase('correct horse battery staple');
+    const passphrase = (): ReturnType<typeof keys.fromPassphrase> =>
+      keys.fromPassphrase('correct horse battery staple');
     await (await Verity.open(folder.at('passphrase'), { masterKey: passphrase() })).close();
     await using again = await Verity.open(folder.at('passphrase'), { masterKey: passphrase() });
     expect(again.status().keySlots).toEqual([{ id: 1, kind: 'passphrase' }]);
@@ -120,12 +153,16 @@ describe('the SDK', () => {
     await keys.generateFile(folder.at('data.key'));
     let code: string;
     {
-      await using db = await Verity.open(folder.at('data'), { masterKey: keys.fromFile(folder.at('data.key')) });
+      await using db = await Verity.open(folder.at('data'), {
+        masterKey: keys.fromFile(folder.at('data.key')),
+      });
       const clinic = await db.createTenant('clinic');
       await clinic.execute('CREATE TABLE t (n integer)');
       code = await db.addRecoveryCode();
     }
-    await using db = await Verity.open(folder.at('data'), { masterKey: keys.fromRecoveryCode(code.toLowerCase()) });
+    await using db = await Verity.open(folder.at('data'), {
+      masterKey: keys.fromRecoveryCode(code.toLowerCase()),
+    });
     expect(db.tenants()).toEqual(['clinic']);
   });
 });

@@ -1,8 +1,15 @@
+/* oxlint-disable typescript/await-thenable -- the linter does not know Symbol.asyncDispose */
 /** Handles of a database: the owner, those that follow it, verify, status, and the end of each. */
 import { rmSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type ErrorCode, keys, type Progress, type TenantHandle, Verity } from '../../src/database/index.ts';
+import {
+  type ErrorCode,
+  keys,
+  type Progress,
+  type TenantHandle,
+  Verity,
+} from '../../src/database/index.ts';
 import { collect, Folder, newDisk, openOn, refused } from './support.ts';
 
 let folder: Folder;
@@ -14,9 +21,12 @@ beforeEach(() => {
 
 afterEach(() => folder.remove());
 
-const open = (options: object = {}): Promise<Verity> => Verity.open(folder.at('data'), { masterKey, ...options });
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
-const idsOf = async (tenant: TenantHandle): Promise<unknown[]> => (await tenant.query('SELECT id FROM t ORDER BY id')).rows.map((row) => row['id']);
+const open = (options: object = {}): Promise<Verity> =>
+  Verity.open(folder.at('data'), { masterKey, ...options });
+const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
+const idsOf = async (tenant: TenantHandle): Promise<unknown[]> =>
+  (await tenant.query('SELECT id FROM t ORDER BY id')).rows.map((row) => row['id']);
 
 /** Waits for what a follower sees a moment later: when a later frame tells it that a commit is durable. */
 async function eventually<T>(look: () => T | Promise<T>, expected: T): Promise<void> {
@@ -44,7 +54,9 @@ describe('a second owner', () => {
 
   test('is let in after an open that failed', async () => {
     await (await open()).close();
-    await refused('WRONG_KEY', () => Verity.open(folder.at('data'), { masterKey: keys.fromPassphrase('wrong') }));
+    await refused('WRONG_KEY', () =>
+      Verity.open(folder.at('data'), { masterKey: keys.fromPassphrase('wrong') }),
+    );
     await (await open()).close();
   });
 });
@@ -56,18 +68,31 @@ describe('a handle that only reads', () => {
     await using follower = await open({ readOnly: true });
     const reader = follower.tenant('clinic');
     await eventually(() => follower.status().position, owner.status().position);
-    expect(follower.status()).toMatchObject({ readOnly: true, poisoned: false, logId: owner.status().logId });
+    expect(follower.status()).toMatchObject({
+      readOnly: true,
+      poisoned: false,
+      logId: owner.status().logId,
+    });
     for (const id of [1, 2, 3]) {
       const { position } = await writer.execute("INSERT INTO t VALUES ($1, 'v' || $1)", [id]);
       await eventually(async () => (await idsOf(reader)).at(-1), id);
-      expect((await reader.queryAt('SELECT count(*) FROM t', [], position - 1n)).rows).toEqual([{ count: BigInt(id - 1) }]);
-      expect((await reader.query("SELECT id FROM t WHERE v = $1", [`v${id}`])).rows).toEqual([{ id }]);
+      expect((await reader.queryAt('SELECT count(*) FROM t', [], position - 1n)).rows).toEqual([
+        { count: BigInt(id - 1) },
+      ]);
+      expect((await reader.query('SELECT id FROM t WHERE v = $1', [`v${id}`])).rows).toEqual([
+        { id },
+      ]);
     }
     await writer.append('s', [{ e: 1 }]);
-    await eventually(async () => (await collect(reader.read('s'))).map((event) => event.data), [{ e: 1 }]);
+    await eventually(
+      async () => (await collect(reader.read('s'))).map((event) => event.data),
+      [{ e: 1 }],
+    );
     expect(await reader.history('t', [2])).toEqual(await writer.history('t', [2]));
     expect(await collect(reader.changes())).toEqual(await collect(writer.changes()));
-    expect(await collect(reader.stream('SELECT * FROM t'))).toEqual(await collect(writer.stream('SELECT * FROM t')));
+    expect(await collect(reader.stream('SELECT * FROM t'))).toEqual(
+      await collect(writer.stream('SELECT * FROM t')),
+    );
     expect(await reader.tables()).toEqual(await writer.tables());
     const made = await owner.createTenant('another');
     await made.execute('CREATE TABLE t (id integer PRIMARY KEY)');
@@ -84,7 +109,10 @@ describe('a handle that only reads', () => {
     const controller = new AbortController();
     const seen: unknown[] = [];
     const following = (async () => {
-      for await (const change of follower.tenant('clinic').changes({ follow: true, signal: controller.signal })) seen.push(change.key['id']);
+      for await (const change of follower
+        .tenant('clinic')
+        .changes({ follow: true, signal: controller.signal }))
+        seen.push(change.key['id']);
     })();
     for (const id of [1, 2]) {
       await writer.execute('INSERT INTO t VALUES ($1, NULL)', [id]);
@@ -162,11 +190,24 @@ describe('verify', () => {
     await tenant.execute("INSERT INTO t VALUES (1, 'a')");
     const steps: Progress[] = [];
     const report = await db.verify({ onProgress: (step) => steps.push(step) });
-    expect(report).toMatchObject({ ok: true, findings: [], tornTail: undefined, position: db.status().position, chainHash: db.status().chainHash });
+    expect(report).toMatchObject({
+      ok: true,
+      findings: [],
+      tornTail: undefined,
+      position: db.status().position,
+      chainHash: db.status().chainHash,
+    });
     expect(report.events).toBe(db.status().events);
     expect(steps.length).toBeGreaterThan(0);
-    expect(steps.every(({ phase, done, total }, index) => phase === 'verify' && done <= total && done >= (steps[index - 1]?.done ?? 0))).toBe(true);
-    const { bytesRead, filesRead, ...beside } = await Verity.verify(folder.at('data'), { masterKey });
+    expect(
+      steps.every(
+        ({ phase, done, total }, index) =>
+          phase === 'verify' && done <= total && done >= (steps[index - 1]?.done ?? 0),
+      ),
+    ).toBe(true);
+    const { bytesRead, filesRead, ...beside } = await Verity.verify(folder.at('data'), {
+      masterKey,
+    });
     expect(beside).toMatchObject({ ok: true, position: report.position });
     expect(filesRead).toBe(report.filesRead);
     expect(bytesRead).toBeGreaterThanOrEqual(report.bytesRead);
@@ -188,7 +229,9 @@ describe('verify', () => {
   test('without a database, or with a wrong key, is refused', async () => {
     await refused('NO_DATABASE', () => Verity.verify(folder.at('nowhere'), { masterKey }));
     await (await open()).close();
-    await refused('WRONG_KEY', () => Verity.verify(folder.at('data'), { masterKey: keys.fromPassphrase('wrong') }));
+    await refused('WRONG_KEY', () =>
+      Verity.verify(folder.at('data'), { masterKey: keys.fromPassphrase('wrong') }),
+    );
     await refused('KEY_MISSING', () => Verity.verify(folder.at('data'), {}));
   });
 });
@@ -217,19 +260,44 @@ test('status tells what the handle is and where it stands', async () => {
   expect(after.position).toBeGreaterThan(before.position);
   expect(after.chainHash).not.toBe(before.chainHash);
   expect(after.logId).toBe(before.logId);
-  expect(after.keySlots).toEqual([{ id: 1, kind: 'master-key' }, { id: 2, kind: 'recovery' }]);
-  expect(JSON.stringify(after, (_key, value: unknown) => (typeof value === 'bigint' ? Number(value) : value))).not.toContain('5a5a5a');
+  expect(after.keySlots).toEqual([
+    { id: 1, kind: 'master-key' },
+    { id: 2, kind: 'recovery' },
+  ]);
+  expect(
+    JSON.stringify(after, (_key, value: unknown) =>
+      typeof value === 'bigint' ? Number(value) : value,
+    ),
+  ).not.toContain('5a5a5a');
 });
 
 test('tables tells names, columns, keys and row counts', async () => {
   await using db = await openOn(newDisk());
   const tenant = await withTable(db);
   expect(await (await db.createTenant('empty')).tables()).toEqual([]);
-  await tenant.execute('CREATE TABLE "A b" (x numeric(12, 2), "__proto__" varchar(3), PRIMARY KEY ("__proto__", x))');
+  await tenant.execute(
+    'CREATE TABLE "A b" (x numeric(12, 2), "__proto__" varchar(3), PRIMARY KEY ("__proto__", x))',
+  );
   await tenant.execute(`INSERT INTO "A b" VALUES (1, 'a'), (2, 'a')`);
   expect(await tenant.tables()).toEqual([
-    { name: 'A b', columns: [{ name: 'x', type: 'numeric(12,2)' }, { name: '__proto__', type: 'varchar(3)' }], primaryKey: ['__proto__', 'x'], rowCount: 2 },
-    { name: 't', columns: [{ name: 'id', type: 'integer' }, { name: 'v', type: 'text' }], primaryKey: ['id'], rowCount: 0 },
+    {
+      name: 'A b',
+      columns: [
+        { name: 'x', type: 'numeric(12,2)' },
+        { name: '__proto__', type: 'varchar(3)' },
+      ],
+      primaryKey: ['__proto__', 'x'],
+      rowCount: 2,
+    },
+    {
+      name: 't',
+      columns: [
+        { name: 'id', type: 'integer' },
+        { name: 'v', type: 'text' },
+      ],
+      primaryKey: ['id'],
+      rowCount: 0,
+    },
   ]);
 });
 
@@ -273,7 +341,9 @@ describe('a closed database', () => {
     const db = await openOn(disk);
     const tenant = await withTable(db);
     const answered: number[] = [];
-    const sent = Array.from({ length: 100 }, (_, id) => tenant.execute('INSERT INTO t VALUES ($1, NULL)', [id]).then(() => answered.push(id)));
+    const sent = Array.from({ length: 100 }, (_, id) =>
+      tenant.execute('INSERT INTO t VALUES ($1, NULL)', [id]).then(() => answered.push(id)),
+    );
     await db.close();
     expect(answered).toHaveLength(100);
     await Promise.all(sent);
@@ -316,9 +386,13 @@ test('10,000 commands at once are each answered for themselves', async () => {
   const tenant = await withTable(db);
   const before = db.status();
   const results = await Promise.allSettled(
-    Array.from({ length: 10_000 }, (_, index) => tenant.execute('INSERT INTO t VALUES ($1, $2) RETURNING id', [index % 9_000, null])),
+    Array.from({ length: 10_000 }, (_, index) =>
+      tenant.execute('INSERT INTO t VALUES ($1, $2) RETURNING id', [index % 9_000, null]),
+    ),
   );
-  const codes = results.map((result) => (result.status === 'fulfilled' ? 'done' : (result.reason as { code: string }).code));
+  const codes = results.map((result) =>
+    result.status === 'fulfilled' ? 'done' : (result.reason as { code: string }).code,
+  );
   expect(codes.slice(0, 9_000).every((code) => code === 'done')).toBe(true);
   expect(codes.slice(9_000).every((code) => code === 'UNIQUE_VIOLATION')).toBe(true);
   const done = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));

@@ -15,7 +15,8 @@ beforeEach(async () => {
 
 afterEach(() => db.close());
 
-const dataOf = async (stream: string): Promise<unknown[]> => (await collect(tenant.read(stream))).map((event) => event.data);
+const dataOf = async (stream: string): Promise<unknown[]> =>
+  (await collect(tenant.read(stream))).map((event) => event.data);
 
 describe('append and read', () => {
   test('number the events of each stream from 1, with position, time, actor and reason', async () => {
@@ -29,19 +30,49 @@ describe('append and read', () => {
     expect(await collect(tenant.read('visits'))).toEqual([
       { stream: 'visits', version: 1n, position: first.position, time, ...who, data: { n: 1 } },
       { stream: 'visits', version: 2n, position: first.position, time, ...who, data: { n: 2 } },
-      { stream: 'visits', version: 3n, position: second.position, time: new Date(time.getTime() + 1500), actor: undefined, reason: undefined, data: { n: 3 } },
+      {
+        stream: 'visits',
+        version: 3n,
+        position: second.position,
+        time: new Date(time.getTime() + 1500),
+        actor: undefined,
+        reason: undefined,
+        data: { n: 3 },
+      },
     ]);
   });
 
   test('keep every JSON value as it is', async () => {
-    const values = [null, true, 0, -1.5, 1e300, '', 'Zoë 🦉', '\u0000', '\ud800', [], [[1], {}], { '': 1, a: { b: [null] } }, JSON.parse('{"__proto__": 1, "constructor": 2}')];
+    const values = [
+      null,
+      true,
+      0,
+      -1.5,
+      1e300,
+      '',
+      'Zoë 🦉',
+      '\u0000',
+      '\ud800',
+      [],
+      [[1], {}],
+      { '': 1, a: { b: [null] } },
+      JSON.parse('{"__proto__": 1, "constructor": 2}'),
+    ];
     await tenant.append('values', values);
     expect(await dataOf('values')).toEqual(values);
-    expect(Object.keys((await dataOf('values')).at(-1) as object)).toEqual(['__proto__', 'constructor']);
+    expect(Object.keys((await dataOf('values')).at(-1) as object)).toEqual([
+      '__proto__',
+      'constructor',
+    ]);
   });
 
   test('take what JSON.stringify makes of it', async () => {
-    await tenant.append('s', [new Date(0), { a: undefined, b: 1 }, { toJSON: () => 'short' }, Number.NaN]);
+    await tenant.append('s', [
+      new Date(0),
+      { a: undefined, b: 1 },
+      { toJSON: () => 'short' },
+      Number.NaN,
+    ]);
     expect(await dataOf('s')).toEqual(['1970-01-01T00:00:00.000Z', { b: 1 }, 'short', null]);
   });
 
@@ -54,15 +85,20 @@ describe('append and read', () => {
 
   test('read a part: fromVersion to toVersion, both included', async () => {
     await tenant.append('s', [1, 2, 3, 4]);
-    const part = async (options: object): Promise<unknown[]> => (await collect(tenant.read('s', options))).map((event) => event.data);
+    const part = async (options: object): Promise<unknown[]> =>
+      (await collect(tenant.read('s', options))).map((event) => event.data);
     expect(await part({ fromVersion: 2 })).toEqual([2, 3, 4]);
     expect(await part({ fromVersion: 2n, toVersion: 3n })).toEqual([2, 3]);
     expect(await part({ toVersion: 1 })).toEqual([1]);
     expect(await part({ fromVersion: 9 })).toEqual([]);
     expect(await part({ fromVersion: 3, toVersion: 2 })).toEqual([]);
     for (const bad of [-1, 1.5, '2', Number.NaN, 2 ** 60]) {
-      await refused('INVALID_ARGUMENT', () => collect(tenant.read('s', { fromVersion: bad as number })));
-      await refused('INVALID_ARGUMENT', () => collect(tenant.read('s', { toVersion: bad as number })));
+      await refused('INVALID_ARGUMENT', () =>
+        collect(tenant.read('s', { fromVersion: bad as number })),
+      );
+      await refused('INVALID_ARGUMENT', () =>
+        collect(tenant.read('s', { toVersion: bad as number })),
+      );
     }
   });
 
@@ -72,7 +108,9 @@ describe('append and read', () => {
     await tenant.append('ab', [2]);
     await tenant.append('a b', [3]);
     await other.append('a', [4]);
-    expect([await dataOf('a'), await dataOf('ab'), await dataOf('a b'), await dataOf('b')]).toEqual([[1], [2], [3], []]);
+    expect([await dataOf('a'), await dataOf('ab'), await dataOf('a b'), await dataOf('b')]).toEqual(
+      [[1], [2], [3], []],
+    );
     expect((await collect(other.read('a'))).map((event) => event.version)).toEqual([1n]);
   });
 
@@ -100,7 +138,9 @@ describe('expectedVersion', () => {
   test('lets an append through only if nobody appended meanwhile', async () => {
     expect((await tenant.append('s', [1], { expectedVersion: 0 })).version).toBe(1n);
     expect((await tenant.append('s', [2, 3], { expectedVersion: 1n })).version).toBe(3n);
-    const error = await refused('VERSION_CONFLICT', () => tenant.append('s', [4], { expectedVersion: 1 }));
+    const error = await refused('VERSION_CONFLICT', () =>
+      tenant.append('s', [4], { expectedVersion: 1 }),
+    );
     expect(error.details).toMatchObject({ version: 3, expectedVersion: 1 });
     await refused('VERSION_CONFLICT', () => tenant.append('s', [], { expectedVersion: 2 }));
     await refused('VERSION_CONFLICT', () => tenant.append('new', [1], { expectedVersion: 1 }));
@@ -109,15 +149,22 @@ describe('expectedVersion', () => {
   });
 
   test('lets one of many at once through', async () => {
-    const results = await Promise.allSettled(Array.from({ length: 50 }, (_, index) => tenant.append('s', [index], { expectedVersion: 0 })));
+    const results = await Promise.allSettled(
+      Array.from({ length: 50 }, (_, index) => tenant.append('s', [index], { expectedVersion: 0 })),
+    );
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect(await dataOf('s')).toEqual([0]);
   });
 
-  test.each([-1, 1.5, '1', Number.NaN, null, 2n ** 64n, {}])('of %s is refused', async (expectedVersion) => {
-    await refused('INVALID_ARGUMENT', () => tenant.append('s', [1], { expectedVersion: expectedVersion as number }));
-    expect(await dataOf('s')).toEqual([]);
-  });
+  test.each([-1, 1.5, '1', Number.NaN, null, 2n ** 64n, {}])(
+    'of %s is refused',
+    async (expectedVersion) => {
+      await refused('INVALID_ARGUMENT', () =>
+        tenant.append('s', [1], { expectedVersion: expectedVersion as number }),
+      );
+      expect(await dataOf('s')).toEqual([]);
+    },
+  );
 });
 
 describe('what append refuses, it leaves no trace of', () => {
@@ -153,7 +200,17 @@ describe('what append refuses, it leaves no trace of', () => {
   });
 
   test('names that are empty, too long, malformed or no text, and events that are no array', async () => {
-    for (const name of ['', 'x'.repeat(limits.nameBytesMax + 1), 'a\0b', 'a\nb', '\ud800', 5, null, undefined, {}]) {
+    for (const name of [
+      '',
+      'x'.repeat(limits.nameBytesMax + 1),
+      'a\0b',
+      'a\nb',
+      '\ud800',
+      5,
+      null,
+      undefined,
+      {},
+    ]) {
       await refused('INVALID_ARGUMENT', () => tenant.append(name as string, [1]));
       await refused('INVALID_ARGUMENT', () => collect(tenant.read(name as string)));
     }
@@ -166,8 +223,15 @@ describe('what append refuses, it leaves no trace of', () => {
   test('an event over the limit, and a command over the limit', async () => {
     const largest = 'x'.repeat(limits.valueBytesMax - 2);
     await refused('VALUE_TOO_LARGE', () => tenant.append('s', [1, `${largest}x`]));
-    await refused('COMMAND_TOO_LARGE', () => tenant.append('s', Array.from({ length: 17 }, () => largest)));
-    await refused('COMMAND_TOO_LARGE', () => tenant.append('s', new Array(limits.commandEventsMax + 1).fill(1)));
+    await refused('COMMAND_TOO_LARGE', () =>
+      tenant.append(
+        's',
+        Array.from({ length: 17 }, () => largest),
+      ),
+    );
+    await refused('COMMAND_TOO_LARGE', () =>
+      tenant.append('s', new Array(limits.commandEventsMax + 1).fill(1)),
+    );
     expect(await dataOf('s')).toEqual([]);
     expect((await tenant.append('s', [largest])).version).toBe(1n);
     expect(await dataOf('s')).toEqual([largest]);

@@ -15,7 +15,11 @@ beforeEach(async () => {
   tenant = await db.createTenant('clinic');
   await tenant.execute('CREATE TABLE t (id integer PRIMARY KEY, v text)');
   moments.length = 0;
-  for (const sql of ["INSERT INTO t VALUES (1, 'new')", "UPDATE t SET v = 'changed'", 'DELETE FROM t']) {
+  for (const sql of [
+    "INSERT INTO t VALUES (1, 'new')",
+    "UPDATE t SET v = 'changed'",
+    'DELETE FROM t',
+  ]) {
     clock.advance(10.5);
     const { position } = await tenant.execute(sql);
     moments.push({ position, micros: BigInt(clock.micros) });
@@ -25,7 +29,8 @@ beforeEach(async () => {
 
 afterEach(() => db.close());
 
-const at = (index: number): { position: bigint; micros: bigint } => moments[index] as (typeof moments)[0];
+const at = (index: number): { position: bigint; micros: bigint } =>
+  moments[index] as (typeof moments)[0];
 const valuesOf = (result: QueryResult): unknown[] => result.rows.map((row) => row['v']);
 const isoOf = (micros: bigint): string => {
   const milliseconds = new Date(Number(micros / 1000n)).toISOString().slice(0, -1);
@@ -35,23 +40,28 @@ const sql = 'SELECT v FROM t';
 const expected = [['new'], ['changed'], []];
 
 describe('a position', () => {
-  test.each([0, 1, 2])('%s given to queryAt, as a literal or as a parameter shows the state from it on', async (index) => {
-    const { position } = at(index);
-    const results = [
-      await tenant.queryAt(sql, [], position),
-      await tenant.query(`${sql} AS OF POSITION ${position}`),
-      await tenant.query(`${sql} AS OF POSITION $1`, [position]),
-      await tenant.query(`${sql} AS OF POSITION $1`, [Number(position)]),
-      await tenant.query(`${sql} AS OF POSITION $1`, [String(position)]),
-      await tenant.query(`${sql} WHERE id = $1 as of position $2;`, [1, position]),
-      await tenant.execute(`${sql} AS OF POSITION ${position} -- that was then`),
-    ];
-    for (const result of results) {
-      expect(valuesOf(result)).toEqual(expected[index]);
-      expect(result.position).toBe(position);
-    }
-    expect(await collect(tenant.stream(`${sql} AS OF POSITION $1`, [position]))).toEqual((await tenant.queryAt(sql, [], position)).rows);
-  });
+  test.each([0, 1, 2])(
+    '%s given to queryAt, as a literal or as a parameter shows the state from it on',
+    async (index) => {
+      const { position } = at(index);
+      const results = [
+        await tenant.queryAt(sql, [], position),
+        await tenant.query(`${sql} AS OF POSITION ${position}`),
+        await tenant.query(`${sql} AS OF POSITION $1`, [position]),
+        await tenant.query(`${sql} AS OF POSITION $1`, [Number(position)]),
+        await tenant.query(`${sql} AS OF POSITION $1`, [String(position)]),
+        await tenant.query(`${sql} WHERE id = $1 as of position $2;`, [1, position]),
+        await tenant.execute(`${sql} AS OF POSITION ${position} -- that was then`),
+      ];
+      for (const result of results) {
+        expect(valuesOf(result)).toEqual(expected[index]);
+        expect(result.position).toBe(position);
+      }
+      expect(await collect(tenant.stream(`${sql} AS OF POSITION $1`, [position]))).toEqual(
+        (await tenant.queryAt(sql, [], position)).rows,
+      );
+    },
+  );
 
   test('before the table was made finds no table; position 0 is before everything', async () => {
     await refused('UNDEFINED_TABLE', () => tenant.queryAt(sql, [], 0n));
@@ -73,9 +83,12 @@ describe('a position', () => {
       await refused('INVALID_ARGUMENT', () => tenant.query(`${sql} AS OF POSITION $1`, [bad]));
     }
     for (const missing of [null, undefined]) {
-      await refused('UNDEFINED_PARAMETER', () => tenant.query(`${sql} AS OF POSITION $1`, [missing]));
+      await refused('UNDEFINED_PARAMETER', () =>
+        tenant.query(`${sql} AS OF POSITION $1`, [missing]),
+      );
     }
-    for (const text of ['-1', '1.5', "'1'", '1e3', '']) await refused('SYNTAX_ERROR', () => tenant.query(`${sql} AS OF POSITION ${text}`));
+    for (const text of ['-1', '1.5', "'1'", '1e3', ''])
+      await refused('SYNTAX_ERROR', () => tenant.query(`${sql} AS OF POSITION ${text}`));
   });
 
   test('of another tenant’s command shows this tenant as it was then', async () => {
@@ -88,19 +101,28 @@ describe('a position', () => {
 });
 
 describe('a time', () => {
-  test.each([0, 1, 2])('of moment %s shows its command, a microsecond earlier the state before', async (index) => {
-    const { micros } = at(index);
-    for (const [time, rows] of [
-      [micros, expected[index]],
-      [micros + 5_000n, expected[index]],
-      [micros - 1n, index === 0 ? [] : expected[index - 1]],
-    ] as const) {
-      expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP '${isoOf(time)}'`))).toEqual(rows);
-      expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP $1`, [isoOf(time)]))).toEqual(rows);
-      expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP $1`, [time]))).toEqual(rows);
-      expect(await collect(tenant.stream(`${sql} AS OF TIMESTAMP $1`, [time]))).toHaveLength(rows?.length ?? 0);
-    }
-  });
+  test.each([0, 1, 2])(
+    'of moment %s shows its command, a microsecond earlier the state before',
+    async (index) => {
+      const { micros } = at(index);
+      for (const [time, rows] of [
+        [micros, expected[index]],
+        [micros + 5_000n, expected[index]],
+        [micros - 1n, index === 0 ? [] : expected[index - 1]],
+      ] as const) {
+        expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP '${isoOf(time)}'`))).toEqual(
+          rows,
+        );
+        expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP $1`, [isoOf(time)]))).toEqual(
+          rows,
+        );
+        expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP $1`, [time]))).toEqual(rows);
+        expect(await collect(tenant.stream(`${sql} AS OF TIMESTAMP $1`, [time]))).toHaveLength(
+          rows?.length ?? 0,
+        );
+      }
+    },
+  );
 
   test('as a Date is a whole millisecond: what was committed within it is seen', async () => {
     const { micros } = at(1);
@@ -121,7 +143,11 @@ describe('a time', () => {
   test('without a zone is UTC, and zones count', async () => {
     const { micros } = at(0);
     const text = isoOf(micros);
-    expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP '${text.slice(0, -1).replace('T', ' ')}'`))).toEqual(['new']);
+    expect(
+      valuesOf(
+        await tenant.query(`${sql} AS OF TIMESTAMP '${text.slice(0, -1).replace('T', ' ')}'`),
+      ),
+    ).toEqual(['new']);
     const east = isoOf(micros + 7_200_000_000n).replace('Z', '+02:00');
     expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP '${east}'`))).toEqual(['new']);
     expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP E'${text}'`))).toEqual(['new']);
@@ -129,23 +155,35 @@ describe('a time', () => {
 
   test('in the future shows now, long ago nothing', async () => {
     await tenant.execute("INSERT INTO t VALUES (2, 'here')");
-    expect(valuesOf(await tenant.queryAt(sql, [], new Date(8_640_000_000_000_000)))).toEqual(['here']);
+    expect(valuesOf(await tenant.queryAt(sql, [], new Date(8_640_000_000_000_000)))).toEqual([
+      'here',
+    ]);
     expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP '9999-12-31'`))).toEqual(['here']);
     await refused('UNDEFINED_TABLE', () => tenant.queryAt(sql, [], new Date(0)));
-    await refused('UNDEFINED_TABLE', () => tenant.queryAt(sql, [], new Date(-8_640_000_000_000_000)));
+    await refused('UNDEFINED_TABLE', () =>
+      tenant.queryAt(sql, [], new Date(-8_640_000_000_000_000)),
+    );
     await refused('UNDEFINED_TABLE', () => tenant.query(`${sql} AS OF TIMESTAMP '0044-03-15 BC'`));
   });
 
   test('that is none is refused', async () => {
     await refused('INVALID_ARGUMENT', () => tenant.queryAt(sql, [], new Date(Number.NaN)));
     await refused('TYPE_MISMATCH', () => tenant.query(`${sql} AS OF TIMESTAMP $1`, [5]));
-    await refused('INVALID_ARGUMENT', () => tenant.query(`${sql} AS OF TIMESTAMP $1`, [new Date(Number.NaN)]));
-    await refused('INVALID_DATETIME', () => tenant.query(`${sql} AS OF TIMESTAMP $1`, ['yesterday']));
+    await refused('INVALID_ARGUMENT', () =>
+      tenant.query(`${sql} AS OF TIMESTAMP $1`, [new Date(Number.NaN)]),
+    );
+    await refused('INVALID_DATETIME', () =>
+      tenant.query(`${sql} AS OF TIMESTAMP $1`, ['yesterday']),
+    );
     await refused('INVALID_DATETIME', () => tenant.query(`${sql} AS OF TIMESTAMP 'infinity'`));
-    const error = await refused('INVALID_DATETIME', () => tenant.query(`/* 🦉 */ ${sql} AS OF TIMESTAMP 'PRIVATE'`));
+    const error = await refused('INVALID_DATETIME', () =>
+      tenant.query(`/* 🦉 */ ${sql} AS OF TIMESTAMP 'PRIVATE'`),
+    );
     expect(error.details['offset']).toBe(`/* 🦉 */ ${sql} AS OF TIMESTAMP `.length);
     expect(error.message).not.toContain('PRIVATE');
-    const range = await refused('DATETIME_OUT_OF_RANGE', () => tenant.query(`${sql} AS OF TIMESTAMP '2026-02-30'`));
+    const range = await refused('DATETIME_OUT_OF_RANGE', () =>
+      tenant.query(`${sql} AS OF TIMESTAMP '2026-02-30'`),
+    );
     expect(range.details['offset']).toBe(`${sql} AS OF TIMESTAMP `.length);
   });
 
@@ -153,8 +191,12 @@ describe('a time', () => {
     clock.advance(-60_000);
     const { position } = await tenant.execute("INSERT INTO t VALUES (3, 'after')");
     const [last] = (await collect(tenant.changes({ from: position }))).slice(-1);
-    expect((last?.time.getTime() ?? 0) * 1000).toBeGreaterThanOrEqual(Math.floor(Number(at(2).micros) / 1000) * 1000);
-    expect(valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP '${isoOf(at(2).micros - 1n)}'`))).toEqual(['changed']);
+    expect((last?.time.getTime() ?? 0) * 1000).toBeGreaterThanOrEqual(
+      Math.floor(Number(at(2).micros) / 1000) * 1000,
+    );
+    expect(
+      valuesOf(await tenant.query(`${sql} AS OF TIMESTAMP '${isoOf(at(2).micros - 1n)}'`)),
+    ).toEqual(['changed']);
     expect(valuesOf(await tenant.query(sql))).toEqual(['after']);
   });
 });
@@ -177,7 +219,9 @@ describe('AS OF', () => {
 
   test('in a text, a name or a comment is none', async () => {
     await tenant.execute("INSERT INTO t VALUES (9, 'AS OF POSITION 1')");
-    const { rows } = await tenant.query(`SELECT v AS "AS OF POSITION 1" FROM t WHERE v = 'AS OF POSITION 1' -- AS OF POSITION 1`);
+    const { rows } = await tenant.query(
+      `SELECT v AS "AS OF POSITION 1" FROM t WHERE v = 'AS OF POSITION 1' -- AS OF POSITION 1`,
+    );
     expect(rows).toEqual([{ 'AS OF POSITION 1': 'AS OF POSITION 1' }]);
   });
 });

@@ -9,12 +9,15 @@ let tenant: TenantHandle;
 beforeEach(async () => {
   db = await openOn(newDisk());
   tenant = await db.createTenant('clinic');
-  await tenant.execute('CREATE TABLE account (id integer PRIMARY KEY, owner text UNIQUE, balance integer NOT NULL CHECK (balance >= 0))');
+  await tenant.execute(
+    'CREATE TABLE account (id integer PRIMARY KEY, owner text UNIQUE, balance integer NOT NULL CHECK (balance >= 0))',
+  );
   await tenant.execute("INSERT INTO account VALUES (1, 'ada', 100), (2, 'ben', 100)");
 });
 
 afterEach(() => db.close());
 
+const ascending = (left: unknown, right: unknown): number => Number(left) - Number(right);
 const balances = async (): Promise<unknown[]> =>
   (await tenant.query('SELECT balance FROM account ORDER BY id')).rows.map((row) => row['balance']);
 
@@ -36,7 +39,9 @@ describe('a transaction', () => {
     const before = db.status().position;
     const result = await tenant.transaction(async (tx) => {
       await tx.execute('UPDATE account SET balance = balance - 30 WHERE id = 1');
-      const { rowCount, rows } = await tx.execute('UPDATE account SET balance = balance + 30 WHERE id = 2 RETURNING balance');
+      const { rowCount, rows } = await tx.execute(
+        'UPDATE account SET balance = balance + 30 WHERE id = 2 RETURNING balance',
+      );
       return { rowCount, rows };
     });
     expect(result).toEqual({ rowCount: 1, rows: [{ balance: 130 }] });
@@ -45,7 +50,11 @@ describe('a transaction', () => {
     expect(new Set(changes.map((change) => change.position)).size).toBe(1);
     expect(changes.map((change) => change.kind)).toEqual(['update', 'update']);
     const [between] = changes.map((change) => change.position - 1n);
-    const rows = await tenant.queryAt('SELECT balance FROM account ORDER BY id', [], between as bigint);
+    const rows = await tenant.queryAt(
+      'SELECT balance FROM account ORDER BY id',
+      [],
+      between as bigint,
+    );
     expect(rows.rows).toEqual([{ balance: 100 }, { balance: 100 }]);
   });
 
@@ -66,12 +75,20 @@ describe('a transaction', () => {
   test('goes on after a refused statement, of which nothing stays', async () => {
     await tenant.transaction(async (tx) => {
       await tx.execute("INSERT INTO account VALUES (3, 'cy', 1)");
-      await refused('UNIQUE_VIOLATION', () => tx.execute("INSERT INTO account VALUES (4, 'di', 1), (1, 'eve', 1)"));
-      await refused('CHECK_VIOLATION', () => tx.execute('UPDATE account SET balance = balance - 1'.concat('00')));
-      await refused('UNIQUE_VIOLATION', () => tx.execute("INSERT INTO account VALUES (5, 'cy', 1)"));
+      await refused('UNIQUE_VIOLATION', () =>
+        tx.execute("INSERT INTO account VALUES (4, 'di', 1), (1, 'eve', 1)"),
+      );
+      await refused('CHECK_VIOLATION', () =>
+        tx.execute('UPDATE account SET balance = balance - 1'.concat('00')),
+      );
+      await refused('UNIQUE_VIOLATION', () =>
+        tx.execute("INSERT INTO account VALUES (5, 'cy', 1)"),
+      );
       await tx.execute("INSERT INTO account VALUES (6, 'flo', 6)");
     });
-    expect((await tenant.query('SELECT id FROM account ORDER BY id')).rows.map((row) => row['id'])).toEqual([1, 2, 3, 6]);
+    expect(
+      (await tenant.query('SELECT id FROM account ORDER BY id')).rows.map((row) => row['id']),
+    ).toEqual([1, 2, 3, 6]);
   });
 
   test('that changes nothing takes no position', async () => {
@@ -90,7 +107,9 @@ describe('a transaction', () => {
       await tx.execute("INSERT INTO account VALUES (1, 'ada', 100)");
     });
     expect(await balances()).toEqual([100, 100]);
-    await refused('UNIQUE_VIOLATION', () => tenant.execute("INSERT INTO account VALUES (9, 'ada', 5)"));
+    await refused('UNIQUE_VIOLATION', () =>
+      tenant.execute("INSERT INTO account VALUES (9, 'ada', 5)"),
+    );
     expect((await db.verify()).findings).toEqual([]);
   });
 
@@ -100,10 +119,17 @@ describe('a transaction', () => {
       await tx.execute("INSERT INTO account VALUES (0, 'nil', 0)");
       await tx.execute('DELETE FROM account WHERE id = 2');
       expect(await balance(tx, 1)).toBe(7);
-      expect((await tx.query("SELECT id FROM account WHERE owner = 'zoe'")).rows).toEqual([{ id: 1 }]);
-      expect((await tx.query("SELECT id FROM account WHERE owner IN ('ada', 'ben')")).rows).toEqual([]);
+      expect((await tx.query("SELECT id FROM account WHERE owner = 'zoe'")).rows).toEqual([
+        { id: 1 },
+      ]);
+      expect((await tx.query("SELECT id FROM account WHERE owner IN ('ada', 'ben')")).rows).toEqual(
+        [],
+      );
       expect((await tx.query("SELECT id FROM account WHERE owner = 'ada'")).rows).toEqual([]);
-      expect((await tx.query('SELECT id FROM account ORDER BY id DESC')).rows).toEqual([{ id: 1 }, { id: 0 }]);
+      expect((await tx.query('SELECT id FROM account ORDER BY id DESC')).rows).toEqual([
+        { id: 1 },
+        { id: 0 },
+      ]);
       expect((await tx.query('SELECT count(*) FROM account')).rows).toEqual([{ count: 2n }]);
     });
   });
@@ -203,7 +229,10 @@ describe('transactions that conflict', () => {
   });
 
   /** Two transactions that both read before either commits; returns how often each body ran. */
-  async function bothAtOnce(first: (tx: Transaction) => Promise<unknown>, second: (tx: Transaction) => Promise<unknown>): Promise<number[]> {
+  async function bothAtOnce(
+    first: (tx: Transaction) => Promise<unknown>,
+    second: (tx: Transaction) => Promise<unknown>,
+  ): Promise<number[]> {
     const runs = [0, 0];
     const ready = [new Gate(), new Gate()];
     const run = (index: number, body: (tx: Transaction) => Promise<unknown>): Promise<unknown> =>
@@ -221,28 +250,32 @@ describe('transactions that conflict', () => {
   test('by write skew: each reads what the other writes, and one runs again', async () => {
     const withdraw = (from: number, other: number) => async (tx: Transaction) => {
       const total = (await balance(tx, from)) + (await balance(tx, other));
-      if (total >= 150) await tx.execute('UPDATE account SET balance = balance - 100 WHERE id = $1', [from]);
+      if (total >= 150)
+        await tx.execute('UPDATE account SET balance = balance - 100 WHERE id = $1', [from]);
     };
     const runs = await bothAtOnce(withdraw(1, 2), withdraw(2, 1));
-    expect(runs.toSorted()).toEqual([1, 2]);
-    expect((await balances()).toSorted()).toEqual([0, 100]);
+    expect(runs.toSorted(ascending)).toEqual([1, 2]);
+    expect((await balances()).toSorted(ascending)).toEqual([0, 100]);
   });
 
   test('over a range: a row that appears in what was counted', async () => {
     const addIfFew = (id: number) => async (tx: Transaction) => {
       const { rows } = await tx.query('SELECT count(*) FROM account WHERE id > 10');
-      if (rows[0]?.['count'] === 0n) await tx.execute('INSERT INTO account VALUES ($1, NULL, 0)', [id]);
+      if (rows[0]?.['count'] === 0n)
+        await tx.execute('INSERT INTO account VALUES ($1, NULL, 0)', [id]);
     };
     const runs = await bothAtOnce(addIfFew(11), addIfFew(12));
-    expect(runs.toSorted()).toEqual([1, 2]);
+    expect(runs.toSorted(ascending)).toEqual([1, 2]);
     expect((await tenant.query('SELECT id FROM account WHERE id > 10')).rows).toHaveLength(1);
   });
 
   test('over an absent key, and over an absent value of a unique column', async () => {
     const insert = (id: number, owner: string) => (tx: Transaction) =>
       tx.execute('INSERT INTO account VALUES ($1, $2, 0)', [id, owner]).catch(() => undefined);
-    expect((await bothAtOnce(insert(3, 'x'), insert(3, 'y'))).toSorted()).toEqual([1, 2]);
-    expect((await bothAtOnce(insert(4, 'same'), insert(5, 'same'))).toSorted()).toEqual([1, 2]);
+    expect((await bothAtOnce(insert(3, 'x'), insert(3, 'y'))).toSorted(ascending)).toEqual([1, 2]);
+    expect((await bothAtOnce(insert(4, 'same'), insert(5, 'same'))).toSorted(ascending)).toEqual([
+      1, 2,
+    ]);
     expect((await tenant.query('SELECT count(*) FROM account')).rows).toEqual([{ count: 4n }]);
   });
 
@@ -261,7 +294,8 @@ describe('transactions that conflict', () => {
   });
 
   test('not at all when they touch different rows by key', async () => {
-    const set = (id: number) => (tx: Transaction) => tx.execute('UPDATE account SET balance = $1 WHERE id = $1', [id]);
+    const set = (id: number) => (tx: Transaction) =>
+      tx.execute('UPDATE account SET balance = $1 WHERE id = $1', [id]);
     expect(await bothAtOnce(set(1), set(2))).toEqual([1, 1]);
     expect(await balances()).toEqual([1, 2]);
   });
@@ -272,7 +306,8 @@ describe('transactions that conflict', () => {
       attempts += 1;
       const before = await balance(tx, 1);
       // Not awaited: it is decided, though not durable, when the transaction commits.
-      const other = attempts === 1 ? tenant.execute('UPDATE account SET balance = 40 WHERE id = 1') : undefined;
+      const other =
+        attempts === 1 ? tenant.execute('UPDATE account SET balance = 40 WHERE id = 1') : undefined;
       await tx.execute('UPDATE account SET balance = $1 WHERE id = 1', [before + 1]);
       void other;
     });

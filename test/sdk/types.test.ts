@@ -3,10 +3,16 @@
  * history and after a restart, and what it refuses.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ErrorCode, limits, type TenantHandle, type Verity } from '../../src/database/index.ts';
+import {
+  type ErrorCode,
+  limits,
+  type TenantHandle,
+  type Verity,
+} from '../../src/database/index.ts';
 import { newDisk, openOn, refused } from './support.ts';
 
-const utc = (...parts: [number, number, number?, number?, number?, number?, number?]): Date => new Date(Date.UTC(...parts));
+const utc = (...parts: [number, number, number?, number?, number?, number?, number?]): Date =>
+  new Date(Date.UTC(...parts));
 const uuid = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11';
 const longText = 'é'.repeat(100_000);
 const manyBytes = Uint8Array.from({ length: 70_000 }, (_, index) => index % 256);
@@ -47,7 +53,11 @@ const taken: [sql: string, given: unknown, value: unknown, micros?: bigint][] = 
   ['numeric', 10n ** 40n, `1${'0'.repeat(40)}`],
   ['numeric', -0, '0'],
   ['numeric', '-0.00', '0.00'],
-  ['numeric', `${'9'.repeat(1_000)}.${'9'.repeat(1_000)}`, `${'9'.repeat(1_000)}.${'9'.repeat(1_000)}`],
+  [
+    'numeric',
+    `${'9'.repeat(1_000)}.${'9'.repeat(1_000)}`,
+    `${'9'.repeat(1_000)}.${'9'.repeat(1_000)}`,
+  ],
   ['numeric', 'nan', 'NaN'],
   ['numeric', Infinity, 'Infinity'],
   ['numeric', '-inf', '-Infinity'],
@@ -76,21 +86,40 @@ const taken: [sql: string, given: unknown, value: unknown, micros?: bigint][] = 
   ['date', '0044-03-15 BC', '0044-03-15 BC'],
   ['date', Infinity, 'infinity'],
   ['date', '-infinity', '-infinity'],
-  ['timestamp', '2026-11-22 10:00:00.123456', utc(2026, 10, 22, 10, 0, 0, 123), 1_795_341_600_123_456n],
+  [
+    'timestamp',
+    '2026-11-22 10:00:00.123456',
+    utc(2026, 10, 22, 10, 0, 0, 123),
+    1_795_341_600_123_456n,
+  ],
   ['timestamp', '2026-11-22T10:00:00+05', utc(2026, 10, 22, 10), 1_795_341_600_000_000n],
   ['timestamp', utc(1969, 11, 31, 23, 59, 59, 999), utc(1969, 11, 31, 23, 59, 59, 999), -1_000n],
   ['timestamp', -1n, new Date(-1), -1n],
   ['timestamp', Infinity, Infinity, 2n ** 63n - 1n],
-  ['timestamptz', '2026-11-22T10:00:00.5+05:30', utc(2026, 10, 22, 4, 30, 0, 500), 1_795_321_800_500_000n],
+  [
+    'timestamptz',
+    '2026-11-22T10:00:00.5+05:30',
+    utc(2026, 10, 22, 4, 30, 0, 500),
+    1_795_321_800_500_000n,
+  ],
   ['timestamptz', new Date(0), new Date(0), 0n],
   ['timestamptz', 1_999n, new Date(1), 1_999n],
   ['timestamptz', -1_999n, new Date(-2), -1_999n],
-  ['timestamptz', '4714-11-24 00:00:00+00 BC', new Date(-210_866_803_200_000), -210_866_803_200_000_000n],
+  [
+    'timestamptz',
+    '4714-11-24 00:00:00+00 BC',
+    new Date(-210_866_803_200_000),
+    -210_866_803_200_000_000n,
+  ],
   ['timestamptz', -Infinity, -Infinity, -(2n ** 63n)],
   ['uuid', uuid.toUpperCase(), uuid],
   ['uuid', `{${uuid.replaceAll('-', '')}}`, uuid],
   ['uuid', '00000000-0000-0000-0000-000000000000', '00000000-0000-0000-0000-000000000000'],
-  ['jsonb', { b: [1, null, 'é', { deep: true }], a: 1.5 }, { a: 1.5, b: [1, null, 'é', { deep: true }] }],
+  [
+    'jsonb',
+    { b: [1, null, 'é', { deep: true }], a: 1.5 },
+    { a: 1.5, b: [1, null, 'é', { deep: true }] },
+  ],
   ['jsonb', [], []],
   ['jsonb', {}, {}],
   ['jsonb', 7, 7],
@@ -104,14 +133,43 @@ const taken: [sql: string, given: unknown, value: unknown, micros?: bigint][] = 
   ['jsonb', { toJSON: (): unknown => ({ made: 'by toJSON' }) }, { made: 'by toJSON' }],
 ];
 
-const names = ['smallint', 'integer', 'bigint', 'real', 'double precision', 'numeric', 'text', 'varchar', 'boolean', 'bytea', 'date', 'timestamp', 'timestamptz', 'uuid', 'jsonb'] as const;
+const names = [
+  'smallint',
+  'integer',
+  'bigint',
+  'real',
+  'double precision',
+  'numeric',
+  'text',
+  'varchar',
+  'boolean',
+  'bytea',
+  'date',
+  'timestamp',
+  'timestamptz',
+  'uuid',
+  'jsonb',
+] as const;
 type Name = (typeof names)[number];
 /** Every type takes SQL NULL in both its forms. */
-const nulls: typeof taken = names.flatMap((name) => [null, undefined].map((given): (typeof taken)[0] => [name, given, null]));
+const nulls: typeof taken = names.flatMap((name) =>
+  [null, undefined].map((given): (typeof taken)[0] => [name, given, null]),
+);
 const all = [...taken, ...nulls];
 
 const boxed = Object('7') as unknown;
-const scalars = { true: true, one: 1, bigint: 1n, date: new Date(0), bytes: Uint8Array.of(1), object: {}, array: [] as unknown[], function: (): number => 1, symbol: Symbol('PRIVATE'), boxed };
+const scalars = {
+  true: true,
+  one: 1,
+  bigint: 1n,
+  date: new Date(0),
+  bytes: Uint8Array.of(1),
+  object: {},
+  array: [] as unknown[],
+  function: (): number => 1,
+  symbol: Symbol('PRIVATE'),
+  boxed,
+};
 /** Which of these each type takes; it refuses the others with TYPE_MISMATCH. */
 const alsoTakes: Record<Name, readonly (keyof typeof scalars)[]> = {
   smallint: ['one', 'bigint'],
@@ -133,9 +191,23 @@ const alsoTakes: Record<Name, readonly (keyof typeof scalars)[]> = {
 
 /** Values of the right JavaScript type that the SQL type does not hold. */
 const refusals: [sql: string, given: unknown, code: ErrorCode][] = [
-  ...['smallint', 'integer', 'bigint', 'numeric'].map((name): [string, unknown, ErrorCode] => [name, 'PRIVATE', 'INVALID_TEXT']),
-  ...['1.5', '1e3', '', ' ', '0x10', '1_000'].map((given): [string, unknown, ErrorCode] => ['integer', given, 'INVALID_TEXT']),
-  ...[1.5, Number.NaN, Infinity, -Infinity].flatMap((given) => ['smallint', 'integer', 'bigint'].map((name): [string, unknown, ErrorCode] => [name, given, 'TYPE_MISMATCH'])),
+  ...['smallint', 'integer', 'bigint', 'numeric'].map((name): [string, unknown, ErrorCode] => [
+    name,
+    'PRIVATE',
+    'INVALID_TEXT',
+  ]),
+  ...['1.5', '1e3', '', ' ', '0x10', '1_000'].map((given): [string, unknown, ErrorCode] => [
+    'integer',
+    given,
+    'INVALID_TEXT',
+  ]),
+  ...[1.5, Number.NaN, Infinity, -Infinity].flatMap((given) =>
+    ['smallint', 'integer', 'bigint'].map((name): [string, unknown, ErrorCode] => [
+      name,
+      given,
+      'TYPE_MISMATCH',
+    ]),
+  ),
   ['smallint', 32_768, 'NUMERIC_OUT_OF_RANGE'],
   ['smallint', '-32769', 'NUMERIC_OUT_OF_RANGE'],
   ['integer', 2n ** 31n, 'NUMERIC_OUT_OF_RANGE'],
@@ -151,8 +223,16 @@ const refusals: [sql: string, given: unknown, code: ErrorCode][] = [
   ['numeric', '1e200000', 'NUMERIC_OUT_OF_RANGE'],
   ['varchar(3)', 'PRIVATE', 'STRING_TOO_LONG'],
   ['varchar(3)', '🦉🦉🦉🦉', 'STRING_TOO_LONG'],
-  ...['text', 'varchar', 'jsonb', 'bytea'].map((name): [string, unknown, ErrorCode] => [name, name === 'jsonb' ? '"a\\u0000"' : 'PRIVATE\0', 'INVALID_TEXT']),
-  ...['text', 'varchar', 'jsonb', 'bytea'].map((name): [string, unknown, ErrorCode] => [name, name === 'jsonb' ? { 'PRIVATE\ud800': 1 } : 'PRIVATE\udc00', 'INVALID_TEXT']),
+  ...['text', 'varchar', 'jsonb', 'bytea'].map((name): [string, unknown, ErrorCode] => [
+    name,
+    name === 'jsonb' ? '"a\\u0000"' : 'PRIVATE\0',
+    'INVALID_TEXT',
+  ]),
+  ...['text', 'varchar', 'jsonb', 'bytea'].map((name): [string, unknown, ErrorCode] => [
+    name,
+    name === 'jsonb' ? { 'PRIVATE\ud800': 1 } : 'PRIVATE\udc00',
+    'INVALID_TEXT',
+  ]),
   ['boolean', 'PRIVATE', 'INVALID_TEXT'],
   ['boolean', 'o', 'INVALID_TEXT'],
   ['bytea', '\\xPRIVATE', 'INVALID_TEXT'],
@@ -192,8 +272,10 @@ let tenant: TenantHandle;
 beforeAll(async () => {
   db = await openOn(disk);
   tenant = await db.createTenant('types');
-  for (const [index, [sql]] of all.entries()) await tenant.execute(`CREATE TABLE t${index} (id integer PRIMARY KEY, v ${sql})`);
-  for (const [index, sql] of names.entries()) await tenant.execute(`CREATE TABLE r${index} (v ${sql})`);
+  for (const [index, [sql]] of all.entries())
+    await tenant.execute(`CREATE TABLE t${index} (id integer PRIMARY KEY, v ${sql})`);
+  for (const [index, sql] of names.entries())
+    await tenant.execute(`CREATE TABLE r${index} (v ${sql})`);
 });
 
 afterAll(() => db.close());
@@ -204,50 +286,66 @@ function show(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : JSON.stringify(text);
 }
 
-const titled = all.map(([sql, given, value, micros], index) => [sql, show(given), { index, given, value, micros }] as const);
+const titled = all.map(
+  ([sql, given, value, micros], index) =>
+    [sql, show(given), { index, given, value, micros }] as const,
+);
 
 describe('a parameter of type', () => {
-  test.each(titled)('%s given as %s comes back as documented', async (_sql, _given, { index, given, value }) => {
-    const inserted = await tenant.execute(`INSERT INTO t${index} VALUES (1, $1) RETURNING v`, [given as never]);
-    expect(inserted.rows).toEqual([{ v: value }]);
-    const { rows } = await tenant.query(`SELECT v FROM t${index}`);
-    expect(rows).toEqual([{ v: value }]);
-    if (typeof value === 'number') expect(Object.is(rows[0]?.['v'], value)).toBe(true);
-    // What came back goes in again and is the same; text of jsonb is JSON text only when quoted.
-    const isJsonText = all[index]?.[0] === 'jsonb' && (typeof value === 'string' || value === null);
-    const again = isJsonText ? JSON.stringify(value) : value;
-    await tenant.execute(`UPDATE t${index} SET v = $1`, [again as never]);
-    expect((await tenant.query(`SELECT v FROM t${index}`)).rows).toEqual([{ v: value }]);
-    const history = await tenant.history(`t${index}`, [1]);
-    expect(history.map((change) => change.after?.['v'])).toEqual([value, value]);
-  });
+  test.each(titled)(
+    '%s given as %s comes back as documented',
+    async (_sql, _given, { index, given, value }) => {
+      const inserted = await tenant.execute(`INSERT INTO t${index} VALUES (1, $1) RETURNING v`, [
+        given as never,
+      ]);
+      expect(inserted.rows).toEqual([{ v: value }]);
+      const { rows } = await tenant.query(`SELECT v FROM t${index}`);
+      expect(rows).toEqual([{ v: value }]);
+      if (typeof value === 'number') expect(Object.is(rows[0]?.['v'], value)).toBe(true);
+      // What came back goes in again and is the same; text of jsonb is JSON text only when quoted.
+      const isJsonText =
+        all[index]?.[0] === 'jsonb' && (typeof value === 'string' || value === null);
+      const again = isJsonText ? JSON.stringify(value) : value;
+      await tenant.execute(`UPDATE t${index} SET v = $1`, [again as never]);
+      expect((await tenant.query(`SELECT v FROM t${index}`)).rows).toEqual([{ v: value }]);
+      const history = await tenant.history(`t${index}`, [1]);
+      expect(history.map((change) => change.after?.['v'])).toEqual([value, value]);
+    },
+  );
 
-  test.each(names)('%s refuses JavaScript values of other types with TYPE_MISMATCH', async (sql) => {
-    const table = `r${names.indexOf(sql)}`;
-    for (const [kind, given] of Object.entries(scalars)) {
-      const isTaken = alsoTakes[sql].includes(kind as keyof typeof scalars);
-      const work = (): Promise<unknown> => tenant.execute(`INSERT INTO ${table} VALUES ($1)`, [given as never]);
-      if (isTaken) await work();
-      else {
-        const error = await refused('TYPE_MISMATCH', work);
-        expect(error.details).toMatchObject({ parameter: 1 });
-        expect(error.message).toMatch(/\$1/);
-        expect(error.message).not.toContain('PRIVATE');
+  test.each(names)(
+    '%s refuses JavaScript values of other types with TYPE_MISMATCH',
+    async (sql) => {
+      const table = `r${names.indexOf(sql)}`;
+      for (const [kind, given] of Object.entries(scalars)) {
+        const isTaken = alsoTakes[sql].includes(kind as keyof typeof scalars);
+        const work = (): Promise<unknown> =>
+          tenant.execute(`INSERT INTO ${table} VALUES ($1)`, [given as never]);
+        if (isTaken) await work();
+        else {
+          const error = await refused('TYPE_MISMATCH', work);
+          expect(error.details).toMatchObject({ parameter: 1 });
+          expect(error.message).toMatch(/\$1/);
+          expect(error.message).not.toContain('PRIVATE');
+        }
       }
-    }
-    const { rows } = await tenant.query(`SELECT count(*) FROM ${table}`);
-    expect(rows).toEqual([{ count: BigInt(alsoTakes[sql].length) }]);
-  });
+      const { rows } = await tenant.query(`SELECT count(*) FROM ${table}`);
+      expect(rows).toEqual([{ count: BigInt(alsoTakes[sql].length) }]);
+    },
+  );
 
   test('any refuses a value it does not hold, naming the parameter, not the value', async () => {
     const types = [...new Set(refusals.map(([sql]) => sql))];
-    for (const [index, sql] of types.entries()) await tenant.execute(`CREATE TABLE x${index} (n integer, v ${sql})`);
+    for (const [index, sql] of types.entries())
+      await tenant.execute(`CREATE TABLE x${index} (n integer, v ${sql})`);
     const before = db.status().position;
     for (const [sql, given, code] of refusals) {
       const insert = `INSERT INTO x${types.indexOf(sql)} VALUES ($2, $1)`;
-      const error = await refused(code, () => tenant.execute(insert, [given as never, 1])).catch((cause: unknown) => {
-        throw new Error(`${sql} ${String(given)}`, { cause });
-      });
+      const error = await refused(code, () => tenant.execute(insert, [given as never, 1])).catch(
+        (cause: unknown) => {
+          throw new Error(`${sql} ${String(given)}`, { cause });
+        },
+      );
       expect(error.message).not.toContain('PRIVATE');
       expect(JSON.stringify(error.details)).not.toContain('PRIVATE');
     }
@@ -259,7 +357,10 @@ test('a value may have as many bytes as the limit says', async () => {
   await tenant.execute('CREATE TABLE large (t text, b bytea, j jsonb)');
   const room = limits.valueBytesMax - 64;
   const values = ['é'.repeat(room / 2), new Uint8Array(room).fill(7), 'x'.repeat(room)];
-  await tenant.execute('INSERT INTO large VALUES ($1, NULL, NULL), (NULL, $2, NULL), (NULL, NULL, $3)', [values[0], values[1], JSON.stringify(values[2])]);
+  await tenant.execute(
+    'INSERT INTO large VALUES ($1, NULL, NULL), (NULL, $2, NULL), (NULL, NULL, $3)',
+    [values[0], values[1], JSON.stringify(values[2])],
+  );
   const { rows } = await tenant.query('SELECT t, b, j FROM large');
   const [text, bytes, json] = [rows[0]?.['t'], rows[1]?.['b'], rows[2]?.['j']];
   expect(text === values[0] && json === values[2]).toBe(true);
@@ -270,7 +371,8 @@ test('everything is the same after a restart, and timestamps are exact when aske
   await db.close();
   db = await openOn(disk);
   tenant = db.tenant('types');
-  for (const [index, [, , value]] of all.entries()) expect((await tenant.query(`SELECT v FROM t${index}`)).rows).toEqual([{ v: value }]);
+  for (const [index, [, , value]] of all.entries())
+    expect((await tenant.query(`SELECT v FROM t${index}`)).rows).toEqual([{ v: value }]);
   await db.close();
   db = await openOn(disk, { timestamps: 'microseconds' });
   tenant = db.tenant('types');
@@ -294,7 +396,9 @@ test('positions and versions are bigint, counts are bigint, row counts numbers',
   const { position, rowCount } = await tenant.execute('CREATE TABLE counted (n integer)');
   const { version } = await tenant.append('s', [1]);
   const { rows, position: at } = await tenant.query('SELECT count(*) FROM counted');
-  expect([position, version, at, rows[0]?.['count'], rowCount].map((value) => typeof value)).toEqual(['bigint', 'bigint', 'bigint', 'bigint', 'number']);
+  expect(
+    [position, version, at, rows[0]?.['count'], rowCount].map((value) => typeof value),
+  ).toEqual(['bigint', 'bigint', 'bigint', 'bigint', 'number']);
 });
 
 test('bytes are copied on the way in and out', async () => {
@@ -307,7 +411,9 @@ test('bytes are copied on the way in and out', async () => {
   await work;
   const first = (await tenant.query('SELECT b FROM copied')).rows[0]?.['b'] as Uint8Array;
   first.fill(8);
-  expect((await tenant.query('SELECT b FROM copied')).rows).toEqual([{ b: Uint8Array.of(1, 2, 3) }]);
+  expect((await tenant.query('SELECT b FROM copied')).rows).toEqual([
+    { b: Uint8Array.of(1, 2, 3) },
+  ]);
 });
 
 test('a timestamp beyond what a Date holds is refused as Date and exact in microseconds', async () => {

@@ -1,5 +1,6 @@
 /** Frames and segments made by hand, under keys that are the same in every run. */
 import {
+  concatBytes,
   type LeafIndex,
   type LogId,
   type Op,
@@ -115,7 +116,7 @@ export class LogMaker {
       end: this.#bytes.length + built.bytes.length,
     };
     this.frames.push(frame);
-    this.#bytes = Uint8Array.of(...this.#bytes, ...built.bytes);
+    this.#bytes = concatBytes(this.#bytes, built.bytes);
     this.head = {
       ...head,
       op,

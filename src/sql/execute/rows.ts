@@ -1,6 +1,6 @@
 /** Opens an access path against a view: entries of the table's tree, in key order. */
-import { type ColumnType, type StoreKey, type TreeId, treeOf, type Value, VerityError } from '../../base/index.ts';
-import { encodeKey, type Expression, keyPrefixRange, type TableSchema } from '../../codec/index.ts';
+import { type ColumnType, limits, type StoreKey, type TreeId, treeOf, type Value, VerityError } from '../../base/index.ts';
+import { encodeBoundKey, encodeKey, type Expression, keyPrefixRange, type TableSchema } from '../../codec/index.ts';
 import type { Cursor, KeyRange, ReadView, StoreEntry } from '../../store/index.ts';
 import type { Catalog, ExecutionContext } from '../contract.ts';
 import type { AccessPath, Bound } from '../plan/access.ts';
@@ -137,12 +137,16 @@ function compileRange(
     const values = prefix(parameters, context);
     if (values === undefined) return emptyCursor;
     const range: { from?: StoreKey; to?: StoreKey; reverse: boolean } = { reverse };
-    if (values.length > 0) Object.assign(range, keyPrefixRange(encodeKey(prefixTypes, values)));
+    if (values.length > 0) {
+      const key = searchKey(prefixTypes, values);
+      if (key === undefined) return emptyCursor;
+      Object.assign(range, keyPrefixRange(key));
+    }
     for (const [bound, side] of [[low, 'from'], [high, 'to']] as const) {
       if (bound === undefined) continue;
       const value = bound.evaluate(noRow, parameters, context);
       if (value === null) return emptyCursor;
-      range[side] = boundKey(encodeKey(boundTypes, [...values, value]), bound, side);
+      range[side] = boundKey(encodeBoundKey(boundTypes, [...values, value]), bound, side);
     }
     return view.scan(tree, range as KeyRange);
   };
@@ -150,5 +154,7 @@ function compileRange(
 
 /** `from` includes its key and `to` does not, so > and <= start or end behind all keys that begin with it. */
 function boundKey(key: StoreKey, bound: Bound, side: 'from' | 'to'): StoreKey {
+  // No stored key is as long: those below it are just those up to its beginning.
+  if (key.length > limits.keyBytesMax) return `${key.slice(0, limits.keyBytesMax)}\0` as StoreKey;
   return bound.inclusive === (side === 'from') ? key : keyPrefixRange(key).to;
 }

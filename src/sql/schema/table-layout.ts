@@ -1,6 +1,6 @@
 /** What a table's definition means for its rows and keys, worked out once per definition. */
 import { assert, type ColumnType, limits, type StoreKey, type Value, VerityError } from '../../base/index.ts';
-import { encodeKey, type Index, type RowCodec, rowCodec, type TableSchema } from '../../codec/index.ts';
+import { encodeBoundKey, type Index, type RowCodec, rowCodec, type TableSchema } from '../../codec/index.ts';
 
 export interface TableLayout {
   readonly codec: RowCodec;
@@ -34,7 +34,7 @@ export function primaryKeyOf(table: TableSchema, values: readonly Value[]): Stor
   const parts = ordinals.length === 1
     ? [values[ordinals[0] as number] as Value]
     : ordinals.map((ordinal) => values[ordinal] as Value);
-  const key = encodeKey(layoutOf(table).keyTypes, parts);
+  const key = encodeBoundKey(layoutOf(table).keyTypes, parts);
   if (key.length > limits.keyBytesMax) throw keyTooLarge(table, 'The primary key');
   return key;
 }
@@ -51,7 +51,7 @@ export function indexKey(table: TableSchema, index: Index, values: readonly Valu
     if (value === null) hasNull = true;
     return value;
   });
-  const key = encodeKey(indexTypesOf(table, index), parts);
+  const key = encodeBoundKey(indexTypesOf(table, index), parts);
   if (key.length > limits.keyBytesMax) throw keyTooLarge(table, `The key of index "${index.name}"`);
   return index.unique && !hasNull ? key : ((key + primaryKey) as StoreKey);
 }

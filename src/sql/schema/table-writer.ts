@@ -1,5 +1,5 @@
 /** What every written row of a table must pass, compiled once per definition. */
-import { limits, type Value, VerityError } from '../../base/index.ts';
+import { limits, utf8Length, type Value, VerityError } from '../../base/index.ts';
 import { type Column, type TableSchema, Writer } from '../../codec/index.ts';
 import type { ExecutionContext } from '../contract.ts';
 import { compile, type Evaluate } from '../execute/compile.ts';
@@ -86,11 +86,7 @@ function intoColumn(table: TableSchema, column: Column, value: NonNullable<Value
 function checkSizes(table: TableSchema, values: readonly Value[]): void {
   table.columns.forEach((column, ordinal) => {
     const value = values[ordinal];
-    const size = typeof value === 'string' ? value.length : value instanceof Uint8Array ? value.length : 0;
-    if (size * 3 <= limits.valueBytesMax) return;
-    scratch.reset();
-    if (typeof value === 'string') scratch.text(value);
-    const bytes = typeof value === 'string' ? scratch.length : size;
+    const bytes = typeof value === 'string' ? utf8Length(value) : value instanceof Uint8Array ? value.length : 0;
     if (bytes > limits.valueBytesMax) {
       throw new VerityError('VALUE_TOO_LARGE', `A value of column "${column.name}" of table "${table.name}" exceeds ${limits.valueBytesMax} bytes; split it, or store a reference to it.`, {
         details: { table: table.name, column: column.name },

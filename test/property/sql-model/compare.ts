@@ -19,10 +19,18 @@ function show(value: unknown): string {
   return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${show(member)}`).join()}}`;
 }
 
-const showRow = (row: object): string => Object.entries(row).map(([name, value]) => `${name}=${show(value)}`).join(' | ');
+const showRow = (row: object): string =>
+  Object.entries(row)
+    .map(([name, value]) => `${name}=${show(value)}`)
+    .join(' | ');
 
 /** A row of the model as the SDK returns it. */
-export function expectedRow(table: Table, row: Row, timestamps: Timestamps, outputs?: readonly number[]): string {
+export function expectedRow(
+  table: Table,
+  row: Row,
+  timestamps: Timestamps,
+  outputs?: readonly number[],
+): string {
   return (outputs ?? table.columns.map((_, ordinal) => ordinal))
     .map((ordinal) => {
       const { name, type } = table.columns[ordinal] as Column;
@@ -43,11 +51,22 @@ export function compareAsBags(actual: readonly object[], expected: readonly stri
 }
 
 /** The result of a SELECT over `rows`. Rows that ORDER BY leaves equal may come in any order, and either side of LIMIT. */
-export function compareSelect(table: Table, select: Select, rows: readonly Row[], result: QueryResult, timestamps: Timestamps): void {
+export function compareSelect(
+  table: Table,
+  select: Select,
+  rows: readonly Row[],
+  result: QueryResult,
+  timestamps: Timestamps,
+): void {
   const { where, order, outputs, what } = select;
-  const matches = rows.filter((row) => where === undefined || evaluate(table.columns, where, row) === true);
+  const matches = rows.filter(
+    (row) => where === undefined || evaluate(table.columns, where, row) === true,
+  );
   const from = select.offset?.value ?? 0;
-  const to = select.limit?.value === undefined || select.limit.value === null ? Infinity : from + select.limit.value;
+  const to =
+    select.limit?.value === undefined || select.limit.value === null
+      ? Infinity
+      : from + select.limit.value;
   if (what === 'count') {
     expect(result.rows).toEqual([{ count: BigInt(matches.length) }].slice(from, to));
     return;
@@ -74,7 +93,10 @@ export function compareSelect(table: Table, select: Select, rows: readonly Row[]
 }
 
 /** `work` is refused with one of the codes. */
-export async function compareRefusal(work: Promise<unknown>, codes: readonly string[]): Promise<void> {
+export async function compareRefusal(
+  work: Promise<unknown>,
+  codes: readonly string[],
+): Promise<void> {
   const error: unknown = await work.then(
     (value) => new Error(`expected ${codes.join(' or ')}, but it succeeded with ${show(value)}`),
     (refused: unknown) => refused,

@@ -27,11 +27,32 @@ type Comparison = (typeof comparisons)[number];
 type Term = Operand | { readonly form: 'column'; readonly ordinal: number };
 
 export type Condition =
-  | { readonly kind: 'compare'; readonly operator: Comparison | 'IS DISTINCT FROM' | 'IS NOT DISTINCT FROM'; readonly ordinal: number; readonly other: Term; readonly flipped: boolean }
-  | { readonly kind: 'in'; readonly negated: boolean; readonly ordinal: number; readonly list: readonly Operand[] }
-  | { readonly kind: 'between'; readonly negated: boolean; readonly ordinal: number; readonly bounds: readonly [Operand, Operand] }
+  | {
+      readonly kind: 'compare';
+      readonly operator: Comparison | 'IS DISTINCT FROM' | 'IS NOT DISTINCT FROM';
+      readonly ordinal: number;
+      readonly other: Term;
+      readonly flipped: boolean;
+    }
+  | {
+      readonly kind: 'in';
+      readonly negated: boolean;
+      readonly ordinal: number;
+      readonly list: readonly Operand[];
+    }
+  | {
+      readonly kind: 'between';
+      readonly negated: boolean;
+      readonly ordinal: number;
+      readonly bounds: readonly [Operand, Operand];
+    }
   | { readonly kind: 'isNull'; readonly negated: boolean; readonly ordinal: number }
-  | { readonly kind: 'isTruth'; readonly negated: boolean; readonly word: 'TRUE' | 'FALSE' | 'UNKNOWN'; readonly part: Condition }
+  | {
+      readonly kind: 'isTruth';
+      readonly negated: boolean;
+      readonly word: 'TRUE' | 'FALSE' | 'UNKNOWN';
+      readonly part: Condition;
+    }
   | { readonly kind: 'bare'; readonly ordinal: number }
   | { readonly kind: 'constant'; readonly value: Truth }
   | { readonly kind: 'and' | 'or'; readonly parts: readonly Condition[] }
@@ -40,16 +61,23 @@ export type Condition =
 export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 type Columns = readonly NamedColumn[];
-const baseOf = (columns: Columns, ordinal: number): Base => (columns[ordinal] as NamedColumn).type.base;
+const baseOf = (columns: Columns, ordinal: number): Base =>
+  (columns[ordinal] as NamedColumn).type.base;
 
-export function renderCondition(columns: Columns, condition: Condition, statement: Statement): string {
+export function renderCondition(
+  columns: Columns,
+  condition: Condition,
+  statement: Statement,
+): string {
   const name = (ordinal: number): string => quoteName((columns[ordinal] as NamedColumn).name);
   const not = (negated: boolean): string => (negated ? 'NOT ' : '');
   switch (condition.kind) {
     case 'compare': {
       const { ordinal, other, operator, flipped } = condition;
       const right = other.form === 'column' ? name(other.ordinal) : statement.operand(other);
-      return flipped ? `${right} ${operator} ${name(ordinal)}` : `${name(ordinal)} ${operator} ${right}`;
+      return flipped
+        ? `${right} ${operator} ${name(ordinal)}`
+        : `${name(ordinal)} ${operator} ${right}`;
     }
     case 'in': {
       const list = condition.list.map((operand) => statement.operand(operand));
@@ -94,14 +122,19 @@ export function evaluate(columns: Columns, condition: Condition, row: Row): Trut
     case 'in': {
       const { ordinal, list, negated } = condition;
       const domain = domainOf(baseOf(columns, ordinal), list);
-      const tests = list.map((member) => compared(domain, row[ordinal], valueOf(domain, member), '='));
+      const tests = list.map((member) =>
+        compared(domain, row[ordinal], valueOf(domain, member), '='),
+      );
       return negate(either(tests), negated);
     }
     case 'between': {
       const { ordinal, bounds, negated } = condition;
       const domain = domainOf(baseOf(columns, ordinal), bounds);
       const [low, high] = bounds.map((bound) => valueOf(domain, bound));
-      const both = [compared(domain, row[ordinal], low, '>='), compared(domain, row[ordinal], high, '<=')];
+      const both = [
+        compared(domain, row[ordinal], low, '>='),
+        compared(domain, row[ordinal], high, '<='),
+      ];
       return negate(all(both), negated);
     }
     case 'isNull':
@@ -123,18 +156,27 @@ export function evaluate(columns: Columns, condition: Condition, row: Row): Trut
   }
 }
 
-function evaluateCompare(columns: Columns, condition: Extract<Condition, { kind: 'compare' }>, row: Row): Truth {
+function evaluateCompare(
+  columns: Columns,
+  condition: Extract<Condition, { kind: 'compare' }>,
+  row: Row,
+): Truth {
   const { ordinal, other, operator, flipped } = condition;
   const base = baseOf(columns, ordinal);
   const isColumn = other.form === 'column';
-  const domain = isColumn ? commonBase(base, baseOf(columns, other.ordinal)) : domainOf(base, [other]);
+  const domain = isColumn
+    ? commonBase(base, baseOf(columns, other.ordinal))
+    : domainOf(base, [other]);
   const right = isColumn ? (row[other.ordinal] ?? null) : valueOf(domain, other);
   const left = row[ordinal] ?? null;
   if (operator === 'IS DISTINCT FROM' || operator === 'IS NOT DISTINCT FROM') {
-    const distinct = left === null || right === null ? left !== right : compared(domain, left, right, '<>');
+    const distinct =
+      left === null || right === null ? left !== right : compared(domain, left, right, '<>');
     return negate(distinct, operator === 'IS NOT DISTINCT FROM');
   }
-  return flipped ? compared(domain, right, left, operator) : compared(domain, left, right, operator);
+  return flipped
+    ? compared(domain, right, left, operator)
+    : compared(domain, left, right, operator);
 }
 
 const valueOf = (domain: Base, operand: Operand): Plain | null => {
@@ -142,22 +184,32 @@ const valueOf = (domain: Base, operand: Operand): Plain | null => {
   return converted !== undefined && 'value' in converted ? converted.value : null;
 };
 
-function compared(domain: Base, left: Plain | null | undefined, right: Plain | null | undefined, operator: Comparison): Truth {
+function compared(
+  domain: Base,
+  left: Plain | null | undefined,
+  right: Plain | null | undefined,
+  operator: Comparison,
+): Truth {
   if (left === null || left === undefined || right === null || right === undefined) return null;
   const [a, b] = [convert(domain, left), convert(domain, right)] as { readonly value: Plain }[];
   return holds[operator](kindOf(domain).compare(a?.value as Plain, b?.value as Plain));
 }
 
-const negate = (truth: Truth, negated: boolean): Truth => (truth === null || !negated ? truth : !truth);
-const all = (parts: readonly Truth[]): Truth => (parts.includes(false) ? false : parts.includes(null) ? null : true);
-const either = (parts: readonly Truth[]): Truth => (parts.includes(true) ? true : parts.includes(null) ? null : false);
+const negate = (truth: Truth, negated: boolean): Truth =>
+  truth === null || !negated ? truth : !truth;
+const all = (parts: readonly Truth[]): Truth =>
+  parts.includes(false) ? false : parts.includes(null) ? null : true;
+const either = (parts: readonly Truth[]): Truth =>
+  parts.includes(true) ? true : parts.includes(null) ? null : false;
 
 /** Codes of the operands that their types do not hold. */
 export function conditionErrors(columns: Columns, condition: Condition | undefined): string[] {
   switch (condition?.kind) {
     case 'compare': {
       const { other } = condition;
-      return other.form === 'column' ? [] : operandErrors(baseOf(columns, condition.ordinal), [other]);
+      return other.form === 'column'
+        ? []
+        : operandErrors(baseOf(columns, condition.ordinal), [other]);
     }
     case 'in':
       return operandErrors(baseOf(columns, condition.ordinal), condition.list);
@@ -177,14 +229,17 @@ export function conditionErrors(columns: Columns, condition: Condition | undefin
 function operandErrors(base: Base, operands: readonly Operand[]): string[] {
   const domain = domainOf(base, operands);
   return operands.flatMap((operand) => {
-    const converted: Converted = operand.form === 'null' ? { value: true } : convert(domain, operand.value);
+    const converted: Converted =
+      operand.form === 'null' ? { value: true } : convert(domain, operand.value);
     return 'error' in converted ? [converted.error] : [];
   });
 }
 
 /** Whether two columns are compared without a cast (dates and times among each other are left out). */
 const comparable = (left: Base, right: Base): boolean =>
-  left === right || (isNumber(left) && isNumber(right)) || [left, right].every((base) => base === 'text' || base === 'varchar');
+  left === right ||
+  (isNumber(left) && isNumber(right)) ||
+  [left, right].every((base) => base === 'text' || base === 'varchar');
 
 function leafOf(columns: Columns, ordinal: number, onlyLiterals: boolean): fc.Arbitrary<Condition> {
   const { type } = columns[ordinal] as NamedColumn;
@@ -192,26 +247,69 @@ function leafOf(columns: Columns, ordinal: number, onlyLiterals: boolean): fc.Ar
   const others = columns.flatMap((column, index) =>
     comparable(type.base, column.type.base) ? [{ form: 'column' as const, ordinal: index }] : [],
   );
-  const other: fc.Arbitrary<Term> = fc.oneof({ weight: 5, arbitrary: operand }, { weight: 1, arbitrary: fc.constantFrom(...others) });
+  const other: fc.Arbitrary<Term> = fc.oneof(
+    { weight: 5, arbitrary: operand },
+    { weight: 1, arbitrary: fc.constantFrom(...others) },
+  );
   const operator = fc.oneof(
     { weight: 9, arbitrary: fc.constantFrom(...comparisons, '=' as const, '=' as const) },
-    { weight: 1, arbitrary: fc.constantFrom('IS DISTINCT FROM' as const, 'IS NOT DISTINCT FROM' as const) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom('IS DISTINCT FROM' as const, 'IS NOT DISTINCT FROM' as const),
+    },
   );
   const flag = fc.boolean();
   const place = fc.constant(ordinal);
   return fc.oneof(
-    { weight: 6, arbitrary: fc.record({ kind: fc.constant('compare' as const), operator, ordinal: place, other, flipped: flag }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('in' as const), negated: flag, ordinal: place, list: fc.array(operand, { minLength: 1, maxLength: 4 }) }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('between' as const), negated: flag, ordinal: place, bounds: fc.tuple(operand, operand) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('isNull' as const), negated: flag, ordinal: place }) },
-    ...(type.base === 'boolean' ? [{ weight: 2, arbitrary: fc.record({ kind: fc.constant('bare' as const), ordinal: place }) }] : []),
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant('compare' as const),
+        operator,
+        ordinal: place,
+        other,
+        flipped: flag,
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant('in' as const),
+        negated: flag,
+        ordinal: place,
+        list: fc.array(operand, { minLength: 1, maxLength: 4 }),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant('between' as const),
+        negated: flag,
+        ordinal: place,
+        bounds: fc.tuple(operand, operand),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant('isNull' as const), negated: flag, ordinal: place }),
+    },
+    ...(type.base === 'boolean'
+      ? [
+          {
+            weight: 2,
+            arbitrary: fc.record({ kind: fc.constant('bare' as const), ordinal: place }),
+          },
+        ]
+      : []),
   );
 }
 
 /** Conditions over the columns; with `onlyLiterals` for CHECK: no parameters, nothing out of range. */
 export function conditionFor(columns: Columns, onlyLiterals = false): fc.Arbitrary<Condition> {
   const leaf = fc.oneof(...columns.map((_, ordinal) => leafOf(columns, ordinal, onlyLiterals)));
-  const constant = fc.constantFrom(true, false, null).map((value): Condition => ({ kind: 'constant', value }));
+  const constant = fc
+    .constantFrom(true, false, null)
+    .map((value): Condition => ({ kind: 'constant', value }));
   const over = (inner: fc.Arbitrary<Condition>): fc.Arbitrary<Condition> => {
     const parts = fc.array(inner, { minLength: 2, maxLength: 3 });
     return fc.oneof(

@@ -32,7 +32,7 @@ export interface Json {
   readonly json: unknown;
 }
 /** bytea is hex; a date days since 1970 or ±Infinity; a timestamp microseconds, its infinities ±2^63. */
-export type Plain = boolean | number | bigint | string | Numeric | Json;
+export type Plain = boolean | number | bigint | string | Decimal | Json;
 export type Timestamps = 'date' | 'microseconds';
 
 export interface Kind {
@@ -55,10 +55,7 @@ const noBare = (): undefined => undefined;
 
 /** Mostly a few values that meet each other, sometimes any. */
 function mostly<T>(few: readonly T[], any: fc.Arbitrary<T>): fc.Arbitrary<T> {
-  return fc.oneof(
-    { weight: 8, arbitrary: fc.constantFrom(...few) },
-    { weight: 3, arbitrary: any },
-  );
+  return fc.oneof({ weight: 8, arbitrary: fc.constantFrom(...few) }, { weight: 3, arbitrary: any });
 }
 
 const wholeTexts = (value: Plain): string[] => [
@@ -83,8 +80,7 @@ const bigint: Kind = {
   values: mostly(bigints, fc.bigInt({ min: -(2n ** 63n) - 2n, max: 2n ** 63n + 1n })),
   compare: (left, right) => sign(left as bigint, right as bigint),
   texts: wholeTexts,
-  parameters: (value) =>
-    Number.isSafeInteger(Number(value)) ? [value, Number(value)] : [value],
+  parameters: (value) => (Number.isSafeInteger(Number(value)) ? [value, Number(value)] : [value]),
   bare: String,
   output: same,
 };
@@ -141,7 +137,11 @@ const floatsWith = (few: readonly number[], any: fc.Arbitrary<number>): fc.Arbit
 const real: Kind = {
   // The last two are no float32: too large and too small.
   values: floatsWith(
-    [...[0.1, 1.1, 16_777_218, 123_456_789, 3.402_823_466_385_288_6e38].map(Math.fround), 1e39, 1e-50],
+    [
+      ...[0.1, 1.1, 16_777_218, 123_456_789, 3.402_823_466_385_288_6e38].map(Math.fround),
+      1e39,
+      1e-50,
+    ],
     fc.float(),
   ),
   compare: (left, right) => compareFloats(left as number, right as number),
@@ -154,7 +154,10 @@ const real: Kind = {
 const double: Kind = {
   ...real,
   values: floatsWith([0.1, 0.2, 5e-324, Number.MAX_VALUE, 2 ** 53, 1e21], fc.double()),
-  parameters: (value) => [value, ...(Number.isSafeInteger(value) && !Object.is(value, -0) ? [BigInt(value as number)] : [])],
+  parameters: (value) => [
+    value,
+    ...(Number.isSafeInteger(value) && !Object.is(value, -0) ? [BigInt(value as number)] : []),
+  ],
   output: same,
 };
 
@@ -169,7 +172,8 @@ export function compareNumerics(left: Numeric, right: Numeric): number {
   return sign(rescaled(left, scale), rescaled(right, scale));
 }
 
-const rescaled = ({ units, scale }: Decimal, to: number): bigint => units * 10n ** BigInt(to - scale);
+const rescaled = ({ units, scale }: Decimal, to: number): bigint =>
+  units * 10n ** BigInt(to - scale);
 
 export function decimalText({ units, scale }: Decimal): string {
   const digits = (units < 0n ? -units : units).toString().padStart(scale + 1, '0');
@@ -191,12 +195,24 @@ const decimal = fc.record({
   units: fc.bigInt({ min: -(10n ** 20n), max: 10n ** 20n }),
   scale: fc.nat(12),
 });
-const fewNumerics = ['0', '1', '1.0', '1.00', '2', '2.5', '-2.5', '2.345', '2.355', '0.005', '12.50', '9999.994', '9999.995', '-10000'];
+const fewNumerics = [
+  '0',
+  '1',
+  '1.0',
+  '1.00',
+  '2',
+  '2.5',
+  '-2.5',
+  '2.345',
+  '2.355',
+  '0.005',
+  '12.50',
+  '9999.994',
+  '9999.995',
+  '-10000',
+];
 const numeric: Kind = {
-  values: mostly<Numeric>(
-    [...fewNumerics.map(decimalOf), 'NaN', 'Infinity', '-Infinity'],
-    decimal,
-  ),
+  values: mostly<Numeric>([...fewNumerics.map(decimalOf), 'NaN', 'Infinity', '-Infinity'], decimal),
   compare: (left, right) => compareNumerics(left as Numeric, right as Numeric),
   texts: (value) => [numericText(value as Numeric)],
   parameters: (value) => {
@@ -219,8 +235,31 @@ export function compareTexts(left: string, right: string): number {
   return sign(a.length, b.length);
 }
 
-const fewTexts = ['', 'a', 'b', 'ab', 'A', ' a', 'a  ', 'abc', 'abcd', 'Zoë', '🦉', '\u{ffff}', "it's", '\\', '$1', '--', "';--", '\n', 'NULL', '__proto__'];
-const anyText = fc.string({ unit: 'binary', maxLength: 12 }).map((text) => text.replaceAll('\0', ''));
+const fewTexts = [
+  '',
+  'a',
+  'b',
+  'ab',
+  'A',
+  ' a',
+  'a  ',
+  'abc',
+  'abcd',
+  'Zoë',
+  '🦉',
+  '\u{ffff}',
+  "it's",
+  '\\',
+  '$1',
+  '--',
+  "';--",
+  '\n',
+  'NULL',
+  '__proto__',
+];
+const anyText = fc
+  .string({ unit: 'binary', maxLength: 12 })
+  .map((text) => text.replaceAll('\0', ''));
 const text: Kind = {
   values: mostly(fewTexts, anyText),
   compare: (left, right) => compareTexts(left as string, right as string),
@@ -233,7 +272,8 @@ const text: Kind = {
 const boolean: Kind = {
   values: fc.boolean(),
   compare: (left, right) => Number(left) - Number(right),
-  texts: (value) => (value === true ? ['t', 'true', 'YES', 'on', '1'] : ['f', 'FALSE', 'no', 'off', '0']),
+  texts: (value) =>
+    value === true ? ['t', 'true', 'YES', 'on', '1'] : ['f', 'FALSE', 'no', 'off', '0'],
   parameters: (value) => [value],
   bare: (value) => (value === true ? 'TRUE' : 'FALSE'),
   output: same,
@@ -241,7 +281,10 @@ const boolean: Kind = {
 
 const bytesOf = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'));
 const bytea: Kind = {
-  values: mostly(['', '00', '01', '0001', '00ff', 'ff', 'ff00'], fc.uint8Array({ maxLength: 9 }).map((bytes) => Buffer.from(bytes).toString('hex'))),
+  values: mostly(
+    ['', '00', '01', '0001', '00ff', 'ff', 'ff00'],
+    fc.uint8Array({ maxLength: 9 }).map((bytes) => Buffer.from(bytes).toString('hex')),
+  ),
   compare: (left, right) => sign(left as string, right as string),
   texts: (value) => [`\\x${value as string}`, `\\x${(value as string).toUpperCase()}`],
   parameters: (value) => [bytesOf(value as string), Buffer.from(value as string, 'hex')],
@@ -249,11 +292,20 @@ const bytea: Kind = {
   output: (value) => bytesOf(value as string),
 };
 
-const fewUuids = ['00000000-0000-0000-0000-000000000000', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12', 'ffffffff-ffff-ffff-ffff-ffffffffffff'];
+const fewUuids = [
+  '00000000-0000-0000-0000-000000000000',
+  'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
+  'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12',
+  'ffffffff-ffff-ffff-ffff-ffffffffffff',
+];
 const uuid: Kind = {
   values: mostly(fewUuids, fc.uuid()),
   compare: (left, right) => sign(left as string, right as string),
-  texts: (value) => [value as string, (value as string).toUpperCase(), `{${(value as string).replaceAll('-', '')}}`],
+  texts: (value) => [
+    value as string,
+    (value as string).toUpperCase(),
+    `{${(value as string).replaceAll('-', '')}}`,
+  ],
   parameters: none,
   bare: noBare,
   output: same,
@@ -266,7 +318,8 @@ const kindRank = (value: unknown): number => {
 };
 const members = (value: object): [string, unknown][] =>
   Object.entries(value).toSorted(
-    ([left], [right]) => Buffer.byteLength(left) - Buffer.byteLength(right) || compareTexts(left, right),
+    ([left], [right]) =>
+      Buffer.byteLength(left) - Buffer.byteLength(right) || compareTexts(left, right),
   );
 
 /** jsonb's order: null < string < number < boolean < array < object; at the top an empty array is below scalars. */
@@ -294,18 +347,39 @@ function compareLists(left: readonly unknown[], right: readonly unknown[]): numb
   return 0;
 }
 
-const scalar = fc.constantFrom<unknown>(null, true, false, 0, 1, -1.5, 10, 1e21, '', 'a', 'é', 'b"\\');
+const scalar = fc.constantFrom<unknown>(
+  null,
+  true,
+  false,
+  0,
+  1,
+  -1.5,
+  10,
+  1e21,
+  '',
+  'a',
+  'é',
+  'b"\\',
+);
 const memberName = fc.constantFrom('a', 'b', 'bb', 'é', '__proto__', 'constructor', '');
 const jsonOf = (inner: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
   fc.oneof(
     scalar,
     fc.array(inner, { maxLength: 3 }),
-    fc.array(fc.tuple(memberName, inner), { maxLength: 3 }).map((entries) => Object.fromEntries(entries)),
+    fc
+      .array(fc.tuple(memberName, inner), { maxLength: 3 })
+      .map((entries) => Object.fromEntries(entries)),
   );
 const jsonb: Kind = {
-  values: mostly<unknown>([null, 1, 'a', [], [1], {}, { a: 1 }, { a: 2 }], jsonOf(jsonOf(scalar))).map((json) => ({ json })),
+  values: mostly<unknown>(
+    [null, 1, 'a', [], [1], {}, { a: 1 }, { a: 2 }],
+    jsonOf(jsonOf(scalar)),
+  ).map((json) => ({ json })),
   compare: (left, right) => compareJson((left as Json).json, (right as Json).json),
-  texts: (value) => [JSON.stringify((value as Json).json), JSON.stringify((value as Json).json, undefined, 1)],
+  texts: (value) => [
+    JSON.stringify((value as Json).json),
+    JSON.stringify((value as Json).json, undefined, 1),
+  ],
   parameters: (value) => {
     const { json } = value as Json;
     return json === null || typeof json === 'string' ? [] : [json];
@@ -315,7 +389,10 @@ const jsonb: Kind = {
 };
 
 export const kinds: Readonly<Record<Exclude<Base, 'date' | 'timestamp' | 'timestamptz'>, Kind>> = {
-  smallint: whole([-1, 0, 1, 2, 3, 32_767, -32_768, 32_768], fc.integer({ min: -32_768, max: 32_767 })),
+  smallint: whole(
+    [-1, 0, 1, 2, 3, 32_767, -32_768, 32_768],
+    fc.integer({ min: -32_768, max: 32_767 }),
+  ),
   integer: whole([-1, 0, 1, 2, 3, 2_147_483_647, -2_147_483_648, 2_147_483_648], fc.integer()),
   bigint,
   real,

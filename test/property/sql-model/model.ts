@@ -2,7 +2,13 @@
  * What INSERT, UPDATE, DELETE and SELECT do to a table of plain rows. Knows nothing of keys, pages or
  * plans: every check looks at every row.
  */
-import { type Condition, conditionErrors, evaluate, type NamedColumn, type Row } from './conditions.ts';
+import {
+  type Condition,
+  conditionErrors,
+  evaluate,
+  type NamedColumn,
+  type Row,
+} from './conditions.ts';
 import type { Decimal, Plain } from './kinds.ts';
 import { convert, type Converted, fitted, kindOf, type Operand } from './terms.ts';
 
@@ -62,9 +68,14 @@ export function applyWrite(table: Table, rows: readonly Row[], write: Write): Ou
   const early = writeErrors(table, write);
   if (early.length > 0) return { errors: early };
   if (write.kind === 'insert') return applyInsert(table, rows, write);
-  const matches = rows.map((row) => write.where === undefined || evaluate(table.columns, write.where, row) === true);
+  const matches = rows.map(
+    (row) => write.where === undefined || evaluate(table.columns, write.where, row) === true,
+  );
   if (write.kind === 'delete') {
-    return { rows: rows.filter((_, index) => !matches[index]), touched: rows.filter((_, index) => matches[index]) };
+    return {
+      rows: rows.filter((_, index) => !matches[index]),
+      touched: rows.filter((_, index) => matches[index]),
+    };
   }
   return applyUpdate(table, rows, { update: write, matches });
 }
@@ -78,12 +89,16 @@ function writeErrors(table: Table, write: Write): string[] {
   if (write.kind === 'insert') {
     const targets = targetsOf(table, write);
     return write.rows.flatMap((row) =>
-      row.flatMap((operand, index) => (operand === 'DEFAULT' ? [] : operandErrors(targets[index] as number, operand))),
+      row.flatMap((operand, index) =>
+        operand === 'DEFAULT' ? [] : operandErrors(targets[index] as number, operand),
+      ),
     );
   }
   const assigned = write.kind === 'delete' ? [] : write.assignments;
   return [
-    ...assigned.flatMap(({ ordinal, setter }) => (setter.kind === 'operand' ? operandErrors(ordinal, setter.operand) : [])),
+    ...assigned.flatMap(({ ordinal, setter }) =>
+      setter.kind === 'operand' ? operandErrors(ordinal, setter.operand) : [],
+    ),
     ...conditionErrors(table.columns, write.where),
   ];
 }
@@ -102,7 +117,10 @@ function applyInsert(table: Table, rows: readonly Row[], insert: Insert): Outcom
   const drafts = insert.rows.map((given) =>
     table.columns.map((column, ordinal) => {
       const operand = given[targets.indexOf(ordinal)];
-      return operandValue(column, operand === undefined || operand === 'DEFAULT' ? column.fallback : operand);
+      return operandValue(
+        column,
+        operand === undefined || operand === 'DEFAULT' ? column.fallback : operand,
+      );
     }),
   );
   return finish(table, rows, drafts);
@@ -126,7 +144,11 @@ function applyUpdate(
       return draft;
     });
   if (errors.length > 0) return { errors: [...errors, ...draftErrors(table, drafts)] };
-  return finish(table, rows.filter((_, index) => !matches[index]), drafts);
+  return finish(
+    table,
+    rows.filter((_, index) => !matches[index]),
+    drafts,
+  );
 }
 
 function setTo(table: Table, { ordinal, setter }: Assignment, row: Row): Converted | null {
@@ -162,7 +184,9 @@ function finish(table: Table, kept: readonly Row[], drafts: readonly Row[]): Out
   const touched = drafts.map((draft) => fit(table, draft) as Row);
   const rows = [...kept, ...touched];
   const keys = table.primaryKey.length > 0 ? [table.primaryKey, ...table.uniques] : table.uniques;
-  const isTaken = keys.some((key) => touched.some((row) => rows.some((other) => other !== row && sameKey(table, key, [row, other]))));
+  const isTaken = keys.some((key) =>
+    touched.some((row) => rows.some((other) => other !== row && sameKey(table, key, [row, other]))),
+  );
   return isTaken ? { errors: ['UNIQUE_VIOLATION'] } : { rows, touched };
 }
 
@@ -177,7 +201,9 @@ function draftErrors(table: Table, drafts: readonly Row[]): string[] {
       if (inside !== undefined && 'error' in inside) errors.push(inside.error);
     });
     const row = fit(table, draft);
-    const fails = row !== undefined && table.checks.some((check) => evaluate(table.columns, check, row) === false);
+    const fails =
+      row !== undefined &&
+      table.checks.some((check) => evaluate(table.columns, check, row) === false);
     return fails ? [...errors, 'CHECK_VIOLATION'] : errors;
   });
 }
@@ -192,11 +218,19 @@ function fit(table: Table, draft: Row): Row | undefined {
 }
 
 /** Equal in all columns of a key; NULL equals nothing. */
-function sameKey(table: Table, key: readonly number[], [left, right]: readonly [Row, Row]): boolean {
+function sameKey(
+  table: Table,
+  key: readonly number[],
+  [left, right]: readonly [Row, Row],
+): boolean {
   return key.every((ordinal) => {
     const a = left[ordinal] ?? null;
     const b = right[ordinal] ?? null;
-    return a !== null && b !== null && kindOf((table.columns[ordinal] as Column).type.base).compare(a, b) === 0;
+    return (
+      a !== null &&
+      b !== null &&
+      kindOf((table.columns[ordinal] as Column).type.base).compare(a, b) === 0
+    );
   });
 }
 
@@ -207,7 +241,11 @@ export interface SortKey {
 }
 
 /** Orders two rows by the keys; 0 leaves their order open. */
-export function compareRows(table: Table, keys: readonly SortKey[], [left, right]: readonly [Row, Row]): number {
+export function compareRows(
+  table: Table,
+  keys: readonly SortKey[],
+  [left, right]: readonly [Row, Row],
+): number {
   for (const { ordinal, direction, nulls } of keys) {
     const a = left[ordinal] ?? null;
     const b = right[ordinal] ?? null;

@@ -1,8 +1,26 @@
 /** Random tables and random sequences of statements over them. */
 import fc from 'fast-check';
 import { type Condition, conditionFor } from './conditions.ts';
-import type { Assignment, Column, Delete, Insert, Setter, SortKey, Table, Update, Write } from './model.ts';
-import { type ColumnType, columnTypes, fittingFor, isNumber, literalFor, type Operand, operandFor } from './terms.ts';
+import type {
+  Assignment,
+  Column,
+  Delete,
+  Insert,
+  Setter,
+  SortKey,
+  Table,
+  Update,
+  Write,
+} from './model.ts';
+import {
+  type ColumnType,
+  columnTypes,
+  fittingFor,
+  isNumber,
+  literalFor,
+  type Operand,
+  operandFor,
+} from './terms.ts';
 
 export interface Select {
   readonly kind: 'select';
@@ -23,7 +41,13 @@ export interface Count {
 export interface ReadPoint {
   /** From the table's beginning (0) to now (1). */
   readonly age: number;
-  readonly by: 'position' | 'positionParameter' | 'timestamp' | 'timestampParameter' | 'queryAt' | 'queryAtDate';
+  readonly by:
+    | 'position'
+    | 'positionParameter'
+    | 'timestamp'
+    | 'timestampParameter'
+    | 'queryAt'
+    | 'queryAtDate';
 }
 
 export interface TransactionStep {
@@ -43,7 +67,20 @@ export interface Program {
   readonly steps: readonly Step[];
 }
 
-const names = ['a', 'b', 'c', 'd', 'Name', 'select', 'Größe 🦉', '__proto__', 'constructor', 'toString', 'q"uote', 'x y'];
+const names = [
+  'a',
+  'b',
+  'c',
+  'd',
+  'Name',
+  'select',
+  'Größe 🦉',
+  '__proto__',
+  'constructor',
+  'toString',
+  'q"uote',
+  'x y',
+];
 
 interface ColumnShape {
   readonly type: ColumnType;
@@ -66,8 +103,13 @@ const ordinals = (count: number, min: number, max = count): fc.Arbitrary<number[
   );
 
 const tables: fc.Arbitrary<Table> = fc
-  .tuple(fc.array(columnShape, { minLength: 1, maxLength: 6 }), fc.shuffledSubarray(names, { minLength: 6 }))
-  .map(([shapes, chosen]) => shapes.map((shape, index): Column => ({ ...shape, name: chosen[index] as string })))
+  .tuple(
+    fc.array(columnShape, { minLength: 1, maxLength: 6 }),
+    fc.shuffledSubarray(names, { minLength: 6 }),
+  )
+  .map(([shapes, chosen]) =>
+    shapes.map((shape, index): Column => ({ ...shape, name: chosen[index] as string })),
+  )
   .chain((columns) =>
     fc.record({
       columns: fc.constant(columns),
@@ -77,8 +119,11 @@ const tables: fc.Arbitrary<Table> = fc
         { weight: 3, arbitrary: ordinals(columns.length, 1, 3) },
       ),
       uniques: fc.oneof(
-        { weight: 2, arbitrary: fc.constant([]) },
-        { weight: 1, arbitrary: fc.array(ordinals(columns.length, 1, 2), { minLength: 1, maxLength: 2 }) },
+        { weight: 1, arbitrary: fc.constant([]) },
+        {
+          weight: 1,
+          arbitrary: fc.array(ordinals(columns.length, 1, 2), { minLength: 1, maxLength: 2 }),
+        },
       ),
       checks: fc.oneof(
         { weight: 5, arbitrary: fc.constant([]) },
@@ -95,7 +140,9 @@ function insertFor(table: Table, rowsMax = 4): fc.Arbitrary<Insert> {
   const all = table.columns.map((_, ordinal) => ordinal);
   const isRequired = (ordinal: number): boolean =>
     (table.columns[ordinal] as Column).notNull || table.primaryKey.includes(ordinal);
-  const needed = all.filter((ordinal) => isRequired(ordinal) && (table.columns[ordinal] as Column).fallback === undefined);
+  const needed = all.filter(
+    (ordinal) => isRequired(ordinal) && (table.columns[ordinal] as Column).fallback === undefined,
+  );
   const cell = (ordinal: number): fc.Arbitrary<Operand | 'DEFAULT'> => {
     const { type } = table.columns[ordinal] as Column;
     return fc.oneof(
@@ -124,35 +171,73 @@ function insertFor(table: Table, rowsMax = 4): fc.Arbitrary<Insert> {
 
 function setterFor(table: Table, ordinal: number): fc.Arbitrary<Setter> {
   const { base } = (table.columns[ordinal] as Column).type;
-  const operand = operandFor((table.columns[ordinal] as Column).type).map((each): Setter => ({ kind: 'operand', operand: each }));
-  const sources = table.columns.flatMap((column, index) => (column.type.base === base ? [index] : []));
+  const operand = operandFor((table.columns[ordinal] as Column).type).map((each): Setter => ({
+    kind: 'operand',
+    operand: each,
+  }));
+  const sources = table.columns.flatMap((column, index) =>
+    column.type.base === base ? [index] : [],
+  );
   const options: fc.WeightedArbitrary<Setter>[] = [
     { weight: 4, arbitrary: operand },
     { weight: 1, arbitrary: fc.constant({ kind: 'default' as const }) },
-    { weight: 2, arbitrary: fc.constantFrom(...sources).map((source): Setter => ({ kind: 'column', ordinal: source })) },
+    {
+      weight: 2,
+      arbitrary: fc
+        .constantFrom(...sources)
+        .map((source): Setter => ({ kind: 'column', ordinal: source })),
+    },
   ];
   if (isNumber(base)) {
-    options.push({ weight: 4, arbitrary: fc.constantFrom(1, -1, 2, 40_000).map((amount): Setter => ({ kind: 'add', amount })) });
+    options.push({
+      weight: 4,
+      arbitrary: fc
+        .constantFrom(1, -1, 2, 40_000)
+        .map((amount): Setter => ({ kind: 'add', amount })),
+    });
   }
   if (base === 'text' || base === 'varchar') {
-    options.push({ weight: 2, arbitrary: fc.constantFrom('x', ' ', "'").map((text): Setter => ({ kind: 'append', text })) });
+    options.push({
+      weight: 2,
+      arbitrary: fc.constantFrom('x', ' ', "'").map((text): Setter => ({ kind: 'append', text })),
+    });
   }
   return fc.oneof(...options);
 }
 
 function updateFor(table: Table): fc.Arbitrary<Update> {
   const assignments = ordinals(table.columns.length, 1, 3).chain((set) =>
-    fc.tuple(...set.map((ordinal) => setterFor(table, ordinal).map((setter): Assignment => ({ ordinal, setter })))),
+    fc.tuple(
+      ...set.map((ordinal) =>
+        setterFor(table, ordinal).map((setter): Assignment => ({ ordinal, setter })),
+      ),
+    ),
   );
-  return fc.record({ kind: fc.constant('update' as const), assignments, where: where(table), returning: fc.boolean() });
+  return fc.record({
+    kind: fc.constant('update' as const),
+    assignments,
+    where: where(table),
+    returning: fc.boolean(),
+  });
 }
 
 const deleteFor = (table: Table): fc.Arbitrary<Delete> =>
-  fc.record({ kind: fc.constant('delete' as const), where: conditionFor(table.columns), returning: fc.boolean() });
+  fc.record({
+    kind: fc.constant('delete' as const),
+    where: conditionFor(table.columns),
+    returning: fc.boolean(),
+  });
 
 const point: fc.Arbitrary<ReadPoint> = fc.record({
   age: fc.double({ min: 0, max: 1, noNaN: true }),
-  by: fc.constantFrom('position', 'positionParameter', 'timestamp', 'timestampParameter', 'queryAt', 'queryAtDate'),
+  by: fc.constantFrom(
+    'position',
+    'positionParameter',
+    'timestamp',
+    'timestampParameter',
+    'queryAt',
+    'queryAtDate',
+  ),
 });
 const count = fc.record({
   value: fc.oneof({ weight: 6, arbitrary: fc.nat(6) }, { weight: 1, arbitrary: fc.constant(null) }),
@@ -188,10 +273,16 @@ export const programs: fc.Arbitrary<Program> = tables.chain((table) => {
   const now = fc.constant(undefined);
   const transaction = fc.record({
     kind: fc.constant('transaction' as const),
-    steps: fc.array(fc.oneof({ weight: 2, arbitrary: write }, { weight: 1, arbitrary: selectFor(table, now) }), { minLength: 1, maxLength: 5 }),
+    steps: fc.array(
+      fc.oneof({ weight: 2, arbitrary: write }, { weight: 1, arbitrary: selectFor(table, now) }),
+      { minLength: 1, maxLength: 5 },
+    ),
     ends: fc.constantFrom('commit' as const, 'commit' as const, 'throw' as const),
   });
-  const batch = fc.record({ kind: fc.constant('batch' as const), writes: fc.array(write, { minLength: 2, maxLength: 4 }) });
+  const batch = fc.record({
+    kind: fc.constant('batch' as const),
+    writes: fc.array(write, { minLength: 2, maxLength: 4 }),
+  });
   const step: fc.Arbitrary<Step> = fc.oneof(
     { weight: 8, arbitrary: write },
     { weight: 5, arbitrary: selectFor(table, now) },
@@ -205,6 +296,8 @@ export const programs: fc.Arbitrary<Program> = tables.chain((table) => {
     .map((writes): Batch => ({ kind: 'batch', writes }));
   return fc.record({
     table: fc.constant(table),
-    steps: fc.tuple(beginning, fc.array(step, { minLength: 2, maxLength: 7 })).map(([first, rest]) => [first, ...rest]),
+    steps: fc
+      .tuple(beginning, fc.array(step, { minLength: 2, maxLength: 7 }))
+      .map(([first, rest]) => [first, ...rest]),
   });
 });

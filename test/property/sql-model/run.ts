@@ -1,12 +1,23 @@
 /** Runs a program against the database and the model at once. */
 import { expect } from 'vitest';
 import type { QueryResult, SqlParameter, Transaction } from '../../../src/database/index.ts';
-import { conditionErrors, type Row } from './conditions.ts';
-import { compareAsBags, compareInOrder, compareRefusal, compareSelect, expectedRow } from './compare.ts';
-import { applyWrite, type Outcome, type Write } from './model.ts';
+import { conditionErrors, quoteName, type Row } from './conditions.ts';
+import {
+  compareAsBags,
+  compareInOrder,
+  compareRefusal,
+  compareSelect,
+  expectedRow,
+} from './compare.ts';
+import type { Plain } from './kinds.ts';
+import { applyWrite, type Column, type Outcome, type Write } from './model.ts';
 import type { Batch, Program, ReadPoint, Select, Step, TransactionStep } from './program.ts';
 import { createTable, type Rendered, renderSelect, renderWrite } from './statements.ts';
+import { kindOf } from './terms.ts';
 import type { Twin, World } from './world.ts';
+
+/** Of each key, this many rows are looked up at the end. */
+const lookedUpMax = 3;
 
 class Rollback extends Error {}
 
@@ -27,7 +38,32 @@ export async function compareVersions(world: World, twin: Twin): Promise<void> {
   const { name, table, versions } = twin;
   for (const { position, rows } of versions) {
     const result = await world.tenant.queryAt(`SELECT * FROM ${name}`, [], position);
-    compareAsBags(result.rows, rows.map((row) => expectedRow(table, row, world.timestamps)));
+    compareAsBags(
+      result.rows,
+      rows.map((row) => expectedRow(table, row, world.timestamps)),
+    );
+  }
+}
+
+/** Looks rows up by each of their keys, which leads through an index or to the row at once. */
+async function compareKeys(world: World, twin: Twin): Promise<void> {
+  const { name, table } = twin;
+  const rows = twin.versions.at(-1)?.rows ?? [];
+  for (const key of [table.primaryKey, ...table.uniques]) {
+    const whole = rows.filter(
+      (row) => key.length > 0 && key.every((ordinal) => row[ordinal] !== null),
+    );
+    for (const row of whole.slice(-lookedUpMax)) {
+      const columns = key.map((ordinal) => table.columns[ordinal] as Column);
+      const where = columns
+        .map((column, index) => `${quoteName(column.name)} = $${index + 1}`)
+        .join(' AND ');
+      const values = columns.map(
+        ({ type }, index) => kindOf(type.base).texts(row[key[index] as number] as Plain)[0],
+      );
+      const result = await world.tenant.query(`SELECT * FROM ${name} WHERE ${where}`, values);
+      compareInOrder(result.rows, [expectedRow(table, row, world.timestamps)]);
+    }
   }
 }
 
@@ -62,6 +98,7 @@ class Run {
     }
     this.#world.tick();
     await compareVersions(this.#world, { ...this.twin, versions: versions.slice(-1) });
+    await compareKeys(this.#world, this.twin);
   }
 
   #step(step: Step): Promise<void> {
@@ -79,7 +116,9 @@ class Run {
 
   #note(rendered: Rendered, where = ''): [sql: string, parameters: SqlParameter[]] {
     const parameters = rendered.statement.parameters as SqlParameter[];
-    this.trace.push(`${where}${rendered.sql}   ${parameters.length === 0 ? '' : inspectAll(parameters)}`);
+    this.trace.push(
+      `${where}${rendered.sql}   ${parameters.length === 0 ? '' : inspectAll(parameters)}`,
+    );
     return [rendered.sql, parameters];
   }
 
@@ -93,7 +132,9 @@ class Run {
       return outcome;
     });
     const sent = writes.map((write) => {
-      const work = this.#world.tenant.execute(...this.#note(renderWrite(name, table, write), writes.length > 1 ? '(at once) ' : ''));
+      const work = this.#world.tenant.execute(
+        ...this.#note(renderWrite(name, table, write), writes.length > 1 ? '(at once) ' : ''),
+      );
       // Awaited in order below; until then nobody listens.
       work.catch(() => undefined);
       return work;
@@ -122,7 +163,9 @@ class Run {
   ): void {
     const { table } = this.twin;
     expect(rowCount).toBe(outcome.touched.length);
-    const expected = write.returning ? outcome.touched.map((row) => expectedRow(table, row, this.#world.timestamps)) : [];
+    const expected = write.returning
+      ? outcome.touched.map((row) => expectedRow(table, row, this.#world.timestamps))
+      : [];
     if (write.kind === 'insert') compareInOrder(returned, expected);
     else compareAsBags(returned, expected);
   }
@@ -131,42 +174,68 @@ class Run {
     const { name, table } = this.twin;
     const rendered = renderSelect(name, table, select);
     const errors = conditionErrors(table.columns, select.where);
-    const { work, rows } = select.at === undefined
-      ? { work: this.#world.tenant.query(...this.#note(rendered)), rows: this.#rows as readonly Row[] | undefined }
-      : this.#selectAt(rendered, select.at);
+    const { work, rows } =
+      select.at === undefined
+        ? {
+            work: this.#world.tenant.query(...this.#note(rendered)),
+            rows: this.#rows as readonly Row[] | undefined,
+          }
+        : this.#selectAt(rendered, select.at);
     // A position before the table was: there is nothing to bind its name to.
     if (rows === undefined) return compareRefusal(work, ['UNDEFINED_TABLE']);
     if (errors.length > 0) return compareRefusal(work, errors);
     compareSelect(table, select, rows, await work, this.#world.timestamps);
   }
 
-  #selectAt(rendered: Rendered, at: ReadPoint): { work: Promise<QueryResult>; rows: readonly Row[] | undefined } {
+  #selectAt(
+    rendered: Rendered,
+    at: ReadPoint,
+  ): { work: Promise<QueryResult>; rows: readonly Row[] | undefined } {
     const { tenant } = this.#world;
     const { statement } = rendered;
-    if (at.by === 'timestamp' || at.by === 'timestampParameter' || at.by === 'queryAtDate') return this.#selectAtTime(rendered, at);
+    if (at.by === 'timestamp' || at.by === 'timestampParameter' || at.by === 'queryAtDate')
+      return this.#selectAtTime(rendered, at);
     const first = (this.twin.versions[0]?.position ?? 1n) - 1n;
     const position = first + BigInt(Math.round(at.age * Number(this.#position - first)));
     const rows = this.twin.versions.findLast((version) => version.position <= position)?.rows;
-    if (at.by === 'queryAt') return { work: tenant.queryAt(...this.#note(rendered, `(at ${position}) `), position), rows };
-    const operand = at.by === 'position' ? position : statement.parameter(at.age < 0.5 ? position : Number(position));
-    return { work: tenant.query(...this.#note({ ...rendered, sql: `${rendered.sql} AS OF POSITION ${operand}` })), rows };
+    if (at.by === 'queryAt')
+      return { work: tenant.queryAt(...this.#note(rendered, `(at ${position}) `), position), rows };
+    const operand =
+      at.by === 'position'
+        ? position
+        : statement.parameter(at.age < 0.5 ? position : Number(position));
+    return {
+      work: tenant.query(
+        ...this.#note({ ...rendered, sql: `${rendered.sql} AS OF POSITION ${operand}` }),
+      ),
+      rows,
+    };
   }
 
-  #selectAtTime(rendered: Rendered, at: ReadPoint): { work: Promise<QueryResult>; rows: readonly Row[] | undefined } {
+  #selectAtTime(
+    rendered: Rendered,
+    at: ReadPoint,
+  ): { work: Promise<QueryResult>; rows: readonly Row[] | undefined } {
     const { tenant, micros: now } = this.#world;
     const { statement } = rendered;
     const first = (this.twin.versions[0]?.micros ?? 0) - 1;
     const micros = Math.round(first + at.age * (now - first));
     const milliseconds = Math.floor(micros / 1000);
-    const rowsAt = (time: number): readonly Row[] | undefined => this.twin.versions.findLast((version) => version.micros <= time)?.rows;
+    const rowsAt = (time: number): readonly Row[] | undefined =>
+      this.twin.versions.findLast((version) => version.micros <= time)?.rows;
     if (at.by === 'queryAtDate') {
       const date = new Date(milliseconds);
       const work = tenant.queryAt(...this.#note(rendered, `(at ${date.toISOString()}) `), date);
       // A Date is a whole millisecond: what was committed within it is seen.
       return { work, rows: rowsAt(milliseconds * 1000 + 999) };
     }
-    const text = new Date(milliseconds).toISOString().replace('Z', `${String(micros % 1000).padStart(3, '0')}Z`);
-    const operand = at.by === 'timestamp' ? `'${text}'` : statement.parameter(at.age < 0.5 ? BigInt(micros) : text);
+    const text = new Date(milliseconds)
+      .toISOString()
+      .replace('Z', `${String(micros % 1000).padStart(3, '0')}Z`);
+    const operand =
+      at.by === 'timestamp'
+        ? `'${text}'`
+        : statement.parameter(at.age < 0.5 ? BigInt(micros) : text);
     const sql = `${rendered.sql} AS OF TIMESTAMP ${operand}`;
     return { work: tenant.query(...this.#note({ ...rendered, sql })), rows: rowsAt(micros) };
   }
@@ -190,7 +259,11 @@ class Run {
   }
 
   /** The rows as the transaction sees them after the step; others still see those before. */
-  async #inTransaction(tx: Transaction, step: Write | Select, rows: readonly Row[]): Promise<readonly Row[]> {
+  async #inTransaction(
+    tx: Transaction,
+    step: Write | Select,
+    rows: readonly Row[],
+  ): Promise<readonly Row[]> {
     const { name, table } = this.twin;
     if (step.kind === 'select') {
       const work = tx.query(...this.#note(renderSelect(name, table, step), '(tx) '));
@@ -215,5 +288,13 @@ class Run {
 
 const inspectAll = (parameters: readonly unknown[]): string =>
   parameters
-    .map((value) => (typeof value === 'bigint' ? `${value}n` : value instanceof Date ? value.toISOString() : Object.is(value, -0) ? '-0' : (JSON.stringify(value) ?? 'undefined')))
+    .map((value) =>
+      typeof value === 'bigint'
+        ? `${value}n`
+        : value instanceof Date
+          ? value.toISOString()
+          : Object.is(value, -0)
+            ? '-0'
+            : (JSON.stringify(value) ?? 'undefined'),
+    )
     .join(', ');

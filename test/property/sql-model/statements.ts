@@ -9,7 +9,8 @@ export interface Rendered {
   readonly statement: Statement;
 }
 
-const nameOf = (table: Table, ordinal: number): string => quoteName((table.columns[ordinal] as Column).name);
+const nameOf = (table: Table, ordinal: number): string =>
+  quoteName((table.columns[ordinal] as Column).name);
 const listOf = (table: Table, ordinals: readonly number[]): string =>
   ordinals.map((ordinal) => nameOf(table, ordinal)).join(', ');
 
@@ -24,9 +25,14 @@ export function createTable(name: string, table: Table): string {
     if (isShort && table.primaryKey[0] === ordinal) words.push('PRIMARY KEY');
     return words.join(' ');
   });
-  const key = isShort || table.primaryKey.length === 0 ? [] : [`PRIMARY KEY (${listOf(table, table.primaryKey)})`];
+  const key =
+    isShort || table.primaryKey.length === 0
+      ? []
+      : [`PRIMARY KEY (${listOf(table, table.primaryKey)})`];
   const uniques = table.uniques.map((unique) => `UNIQUE (${listOf(table, unique)})`);
-  const checks = table.checks.map((check) => `CHECK (${renderCondition(table.columns, check, statement)})`);
+  const checks = table.checks.map(
+    (check) => `CHECK (${renderCondition(table.columns, check, statement)})`,
+  );
   return `CREATE TABLE ${name} (${[...columns, ...key, ...uniques, ...checks].join(', ')})`;
 }
 
@@ -40,12 +46,18 @@ export function renderWrite(name: string, table: Table, write: Write): Rendered 
   return { sql: sql.join(' '), statement };
 }
 
-function writeText(name: string, table: Table, { write, statement }: { readonly write: Write; readonly statement: Statement }): string {
+function writeText(
+  name: string,
+  table: Table,
+  { write, statement }: { readonly write: Write; readonly statement: Statement },
+): string {
   switch (write.kind) {
     case 'insert': {
       const targets = write.targets === undefined ? '' : ` (${listOf(table, write.targets)})`;
       const rows = write.rows.map((row) =>
-        row.map((operand) => (operand === 'DEFAULT' ? operand : statement.operand(operand))).join(', '),
+        row
+          .map((operand) => (operand === 'DEFAULT' ? operand : statement.operand(operand)))
+          .join(', '),
       );
       return `INSERT INTO ${name}${targets} VALUES ${rows.map((row) => `(${row})`).join(', ')}`;
     }
@@ -78,12 +90,16 @@ export function renderSelect(name: string, table: Table, select: Select): Render
   const statement = new Statement();
   const outputs = select.outputs === undefined ? '*' : listOf(table, select.outputs);
   const sql = [`SELECT ${select.what === 'count' ? 'count(*)' : outputs} FROM ${name}`];
-  if (select.where !== undefined) sql.push(`WHERE ${renderCondition(table.columns, select.where, statement)}`);
+  if (select.where !== undefined)
+    sql.push(`WHERE ${renderCondition(table.columns, select.where, statement)}`);
   if (select.order.length > 0 && select.what === 'rows') {
-    const keys = select.order.map(({ ordinal, direction, nulls }) => `${nameOf(table, ordinal)} ${direction} ${nulls}`.trim());
+    const keys = select.order.map(({ ordinal, direction, nulls }) =>
+      `${nameOf(table, ordinal)} ${direction} ${nulls}`.trim(),
+    );
     sql.push(`ORDER BY ${keys.join(', ')}`);
   }
-  const countText = ({ value, asParameter }: Count): string => (asParameter ? statement.parameter(value) : String(value ?? 'NULL'));
+  const countText = ({ value, asParameter }: Count): string =>
+    asParameter ? statement.parameter(value) : String(value ?? 'NULL');
   if (select.limit !== undefined) sql.push(`LIMIT ${countText(select.limit)}`);
   if (select.offset !== undefined) sql.push(`OFFSET ${countText(select.offset)}`);
   return { sql: sql.join(' '), statement };

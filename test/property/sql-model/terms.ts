@@ -1,6 +1,14 @@
 /** Column types, and the constants and parameters that statements give them. */
 import fc from 'fast-check';
-import { type Base, type Decimal, type Kind, kinds, type Numeric, numericText, type Plain } from './kinds.ts';
+import {
+  type Base,
+  type Decimal,
+  type Kind,
+  kinds,
+  type Numeric,
+  numericText,
+  type Plain,
+} from './kinds.ts';
 import { date, timestamp, timestamptz } from './times.ts';
 
 export interface ColumnType {
@@ -80,7 +88,11 @@ function operandsOf(type: ColumnType): fc.Arbitrary<Operand> {
   return fc.tuple(kind.values, fc.nat(6)).map(([value, choice]): Operand => {
     const texts = kind.texts(value);
     const bare = kind.bare(value);
-    const given: unknown[] = [texts[0], ...kind.parameters(value), ...(isText ? [] : texts.slice(1))];
+    const given: unknown[] = [
+      texts[0],
+      ...kind.parameters(value),
+      ...(isText ? [] : texts.slice(1)),
+    ];
     const forms: Operand[] = [
       { form: 'quoted', text: texts[choice % texts.length] as string, value },
       ...(bare === undefined ? [] : [{ form: 'bare', text: bare, value } as const]),
@@ -95,7 +107,14 @@ const nulls: fc.Arbitrary<Operand> = fc
   .constantFrom('NULL' as const, null, undefined)
   .map((given) => ({ form: 'null', given }));
 
-const numbers: readonly Base[] = ['smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision'];
+const numbers: readonly Base[] = [
+  'smallint',
+  'integer',
+  'bigint',
+  'numeric',
+  'real',
+  'double precision',
+];
 export const isNumber = (base: Base): boolean => numbers.includes(base);
 
 /** The type that a constant without quotes has by itself. */
@@ -118,7 +137,8 @@ export function commonBase(left: Base, right: Base): Base {
 /** The type in which a column and operands are compared: constants without quotes have a say. */
 export const domainOf = (base: Base, operands: readonly Operand[]): Base =>
   operands.reduce(
-    (domain, operand) => (operand.form === 'bare' ? commonBase(domain, bareBase(operand.text)) : domain),
+    (domain, operand) =>
+      operand.form === 'bare' ? commonBase(domain, bareBase(operand.text)) : domain,
     base,
   );
 
@@ -131,7 +151,8 @@ export function convert(domain: Base, value: Plain): Converted {
     case 'smallint':
     case 'integer':
     case 'bigint': {
-      const exact = typeof value === 'object' ? roundedUnits(value as Decimal, 0) : BigInt(value as number);
+      const exact =
+        typeof value === 'object' ? roundedUnits(value as Decimal, 0) : BigInt(value as number);
       const limit = 2n ** BigInt(ranges[domain]);
       if (exact < -limit || exact >= limit) return outOfRange;
       return { value: domain === 'bigint' ? exact : Number(exact) };
@@ -154,7 +175,9 @@ export function convert(domain: Base, value: Plain): Converted {
 }
 
 const toDouble = (value: Plain): number =>
-  typeof value === 'number' ? value : Number(typeof value === 'bigint' ? value : numericText(value as Numeric));
+  typeof value === 'number'
+    ? value
+    : Number(typeof value === 'bigint' ? value : numericText(value as Numeric));
 
 /** Half away from zero. */
 function roundedUnits({ units, scale }: Decimal, to: number): bigint {
@@ -188,7 +211,9 @@ function stored(type: ColumnType, operand: Operand): Converted {
   return 'error' in converted ? converted : fitted(type, converted.value);
 }
 
-function ofAll(make: (type: ColumnType) => fc.Arbitrary<Operand>): (type: ColumnType) => fc.Arbitrary<Operand> {
+function ofAll(
+  make: (type: ColumnType) => fc.Arbitrary<Operand>,
+): (type: ColumnType) => fc.Arbitrary<Operand> {
   const made = new Map(columnTypes.map((type) => [type, make(type)]));
   return (type) => made.get(type) as fc.Arbitrary<Operand>;
 }

@@ -35,7 +35,9 @@ export const date: Kind = {
   compare: order,
   texts: (value) => {
     const text = dateText(value as number);
-    return /^\d{4}-\d\d-\d\d$/.test(text) ? [text, text.replaceAll('-', ''), `${text} 13:45`] : [text];
+    return /^\d{4}-\d\d-\d\d$/.test(text)
+      ? [text, text.replaceAll('-', ''), `${text} 13:45`]
+      : [text];
   },
   parameters: (value) => {
     const days = value as number;
@@ -47,7 +49,8 @@ export const date: Kind = {
   output: (value) => dateText(value as number),
 };
 
-const secondText = (seconds: bigint): string => new Date(Number(seconds) * 1000).toISOString().slice(0, 19);
+const secondText = (seconds: bigint): string =>
+  new Date(Number(seconds) * 1000).toISOString().slice(0, 19);
 
 function timestampTexts(micros: bigint, zoned: boolean): string[] {
   const word = infinities.get(micros);
@@ -86,7 +89,10 @@ const anyTime = fc
 
 function timestampKind(zoned: boolean): Kind {
   return {
-    values: fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...few) }, { weight: 2, arbitrary: anyTime }),
+    values: fc.oneof(
+      { weight: 9, arbitrary: fc.constantFrom(...few) },
+      { weight: 2, arbitrary: anyTime },
+    ),
     compare: order,
     texts: (value) => timestampTexts(value as bigint, zoned),
     parameters: (value) => timestampParameters(value as bigint),

@@ -69,8 +69,16 @@ export class World {
   }
 
   async open(): Promise<void> {
-    const host = { disk: this.#disk, clock: this.#clock, entropy: systemEntropy, scheduler: systemScheduler };
-    this.#db = await Verity.openOn(host, { masterKey: this.#masterKey, timestamps: this.timestamps });
+    const host = {
+      disk: this.#disk,
+      clock: this.#clock,
+      entropy: systemEntropy,
+      scheduler: systemScheduler,
+    };
+    this.#db = await Verity.openOn(host, {
+      masterKey: this.#masterKey,
+      timestamps: this.timestamps,
+    });
     const isNew = this.#db.tenants().length === 0;
     this.#tenant = isNew ? await this.#db.createTenant(tenantName) : this.#db.tenant(tenantName);
   }
