@@ -1,53 +1,83 @@
 /**
- * The bare loop: what a durable, sealed, chained insert costs without SQL, kernel and store.
+ * The bare loop: what a durable insert costs without SQL and kernel, made as directly as JavaScript allows.
  *
- * A row's five columns are encoded and committed to (SHA-256), the commitments of all that wait are
- * chained (SHA-256), their bytes sealed in one piece (AES-256-GCM) and written into a file that was filled
- * with zeros beforehand, and flushed; then everybody who waited is answered through setImmediate. What
- * waits is written at the end of each turn's microtasks: everybody woken by the last frame is in the next.
+ * For each row: its event (five columns, key, position, time and statement) and a salted commitment to it.
+ * For all that wait together, in one frame: a chain hash over the commitments, a nonce that depends on
+ * place and bytes, one seal (AES-256-GCM), a digest of the sealed bytes, a checksum, one write into a file
+ * filled with zeros ahead, one flush. Then everybody who waited is answered through setImmediate. A frame is
+ * made at the end of a turn's microtasks, so everybody woken by the last one is in it. The bytes are not
+ * those of the log format, but as many.
+ *
+ * With `keepRows` a row can be read afterwards: a key that is there already is refused, and durable rows
+ * are kept in memory under their keys. Without, this is the log alone.
  */
-import { createCipheriv, createSecretKey, hash, randomBytes, randomFillSync } from 'node:crypto';
-import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
-import type { VisitRow } from './rows.ts';
+import { createCipheriv, createHmac, createSecretKey, hash, randomBytes } from 'node:crypto';
+import { closeSync, fdatasyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { insertRow, type VisitRow } from './rows.ts';
 
 const segmentBytes = 32 << 20;
-const frameRoomBytes = 4 << 20;
-const headerBytes = 64;
-const domain = Buffer.from('bare/commitment', 'latin1');
-const recordStart = domain.length;
+const fillBytes = 4 << 20;
+const frameBytesMax = 4 << 20;
+const headerBytes = 256;
+const digestBytes = 32;
+const leafBytes = 2 + digestBytes;
+const tagBytes = 16;
+const saltBytes = 16;
+const domain = Buffer.from('bare/commitment/v1', 'latin1');
+const saltInputBytes = 56;
+const statement = Buffer.from(insertRow, 'latin1');
+const eventStart = domain.length + saltBytes;
+/** Where the row lies in its event: behind length, position, time and statement; its key follows it once more. */
+const rowStart = 2 + 8 + 8 + statement.length;
+const rowMemoryBytes = 64 << 10;
+
+interface Waiting {
+  readonly key: string;
+  readonly bytes: Uint8Array | undefined;
+  readonly resolve: (position: number) => void;
+}
 
 export class BareLog {
-  readonly #key = createSecretKey(randomBytes(32));
-  readonly #record = Buffer.alloc(4096);
-  readonly #plaintext = Buffer.alloc(frameRoomBytes);
-  readonly #frame = Buffer.alloc(frameRoomBytes);
-  readonly #commitments = Buffer.alloc(frameRoomBytes);
-  readonly #nonce = Buffer.alloc(12);
   readonly #path: string;
-  #descriptor: number;
+  readonly #key = createSecretKey(randomBytes(32));
+  readonly #nonceKey = createSecretKey(randomBytes(32));
+  readonly #saltInput = randomBytes(saltInputBytes);
+  /** Domain, salt, event: what a commitment is made of. */
+  readonly #record = Buffer.alloc(4096);
+  readonly #plaintext = Buffer.alloc(frameBytesMax);
+  readonly #leaves = Buffer.alloc(frameBytesMax);
+  readonly #frame = Buffer.alloc(frameBytesMax);
+  readonly #zeros = Buffer.alloc(fillBytes);
+  #descriptor = -1;
+  #segment = 0;
   #tail = 0;
+  #filled = 0;
   #length = 0;
   #count = 0;
-  #chain = '';
-  #waiting: ((position: number) => void)[] = [];
-  #scheduled = false;
   #position = 0;
-  #segment = 0;
+  #chain = '';
+  #waiting: Waiting[] = [];
+  /** Rows by key, if they are kept. */
+  readonly #rows: Map<string, Uint8Array> | undefined;
+  #rowMemory = Buffer.alloc(rowMemoryBytes);
+  #rowMemoryUsed = 0;
 
-  constructor(path: string) {
+  constructor(path: string, options: { readonly keepRows: boolean }) {
     this.#path = path;
+    this.#rows = options.keepRows ? new Map() : undefined;
     this.#record.set(domain);
-    this.#descriptor = this.#startSegment();
+    this.#startSegment();
   }
 
   /** Resolves to the row's position when it is durable. */
   insert(row: VisitRow): Promise<number> {
-    this.#gather(row);
+    const key = row[0];
+    if (this.#rows?.has(key) === true) return Promise.reject(new Error('There is a row with this key.'));
+    const bytes = this.#gather(row);
+    if (this.#waiting.length === 0) queueMicrotask(() => this.#flush());
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      if (this.#scheduled) return;
-      this.#scheduled = true;
-      queueMicrotask(() => this.#flush());
+      this.#waiting.push({ key, bytes, resolve });
     });
   }
 
@@ -55,89 +85,126 @@ export class BareLog {
     closeSync(this.#descriptor);
   }
 
-  #gather(row: VisitRow): void {
+  /** Puts the row's event into the frame; the row's bytes if they are kept. */
+  #gather(row: VisitRow): Uint8Array | undefined {
     const record = this.#record;
-    const end = encodeRow(record, recordStart, row);
-    record.copy(this.#plaintext, this.#length, recordStart, end);
-    this.#length += end - recordStart;
+    const end = this.#writeEvent(row);
+    this.#saltInput.writeUInt32LE(this.#count, saltInputBytes - 8);
+    writeBinary(record, domain.length, hash('sha256', this.#saltInput, 'binary'), saltBytes);
+    record.copy(this.#plaintext, this.#length, eventStart, end);
+    this.#length += end - eventStart;
     const digest = hash('sha256', record.subarray(0, end), 'binary');
-    writeDigest(this.#commitments, this.#count * 32, digest);
+    writeBinary(this.#leaves, this.#count * leafBytes + 2, digest, digestBytes);
     this.#count += 1;
+    return this.#rows === undefined ? undefined : this.#keep(record, eventStart + rowStart, end - 16);
+  }
+
+  /** A copy of bytes, in memory that it shares with other rows. */
+  #keep(source: Buffer, start: number, end: number): Uint8Array {
+    if (this.#rowMemoryUsed + end - start > rowMemoryBytes) {
+      this.#rowMemory = Buffer.alloc(rowMemoryBytes);
+      this.#rowMemoryUsed = 0;
+    }
+    const from = this.#rowMemoryUsed;
+    this.#rowMemoryUsed += source.copy(this.#rowMemory, from, start, end);
+    return new Uint8Array(this.#rowMemory.buffer, this.#rowMemory.byteOffset + from, end - start);
+  }
+
+  /** Writes the event into the record; its end. */
+  #writeEvent(row: VisitRow): number {
+    const record = this.#record;
+    let at = eventStart + 2;
+    at = record.writeDoubleLE(++this.#position, at);
+    at = record.writeDoubleLE(Date.now(), at);
+    at += statement.copy(record, at);
+    const key = at;
+    writeUuid(record, at, row[0]);
+    at = encodeRow(record, at + 16, row);
+    record.copy(record, at, key, key + 16);
+    at += 16;
+    record.writeUInt16LE(at - eventStart, eventStart);
+    return at;
   }
 
   #flush(): void {
-    this.#scheduled = false;
-    const commitmentsEnd = this.#count * 32;
-    this.#commitments.write(this.#chain, commitmentsEnd, 'latin1');
-    this.#chain = hash('sha256', this.#commitments.subarray(0, commitmentsEnd + 32), 'binary');
-    const frame = this.#seal();
+    const frame = this.#build();
+    this.#fill(frame.length);
     writeSync(this.#descriptor, frame, 0, frame.length, this.#tail);
     fdatasyncSync(this.#descriptor);
     this.#tail += frame.length;
     this.#length = 0;
     this.#count = 0;
-    if (this.#tail + frameRoomBytes > segmentBytes) this.#descriptor = this.#startSegment();
+    if (this.#tail >= segmentBytes) this.#startSegment();
     const waiting = this.#waiting;
     this.#waiting = [];
+    for (const { key, bytes } of waiting) {
+      if (bytes !== undefined) this.#rows?.set(key, bytes);
+    }
+    const first = this.#position - waiting.length + 1;
     setImmediate(() => {
-      for (let index = 0; index < waiting.length; index++) {
-        (waiting[index] as (position: number) => void)(++this.#position);
-      }
+      for (let index = 0; index < waiting.length; index++) (waiting[index] as Waiting).resolve(first + index);
     });
   }
 
-  /** Header, commitments, ciphertext, tag: one frame. */
-  #seal(): Buffer {
-    const commitmentBytes = this.#count * 32;
+  /** Header, leaves, nonce, ciphertext, tag, digest, chain hash. */
+  #build(): Buffer {
     const frame = this.#frame;
-    randomFillSync(this.#nonce);
-    const cipher = createCipheriv('aes-256-gcm', this.#key, this.#nonce, { authTagLength: 16 });
-    frame.writeUInt32LE(commitmentBytes, 0);
-    frame.writeUInt32LE(this.#length, 4);
-    this.#nonce.copy(frame, 8);
-    frame.write(this.#chain, 20, 'latin1');
-    cipher.setAAD(frame.subarray(0, headerBytes));
-    this.#commitments.copy(frame, headerBytes, 0, commitmentBytes);
-    const ciphertext = cipher.update(this.#plaintext.subarray(0, this.#length));
+    const leavesEnd = headerBytes + this.#count * leafBytes;
+    writeBinary(frame, 0, this.#chain, this.#chain.length);
+    this.#leaves.copy(frame, headerBytes, 0, leavesEnd - headerBytes);
+    this.#chain = hash('sha256', frame.subarray(0, leavesEnd), 'binary');
+    const plaintext = this.#plaintext.subarray(0, this.#length);
+    const nonce = createHmac('sha256', this.#nonceKey).update(this.#chain, 'binary').update(plaintext).digest().subarray(0, 12);
+    const cipher = createCipheriv('aes-256-gcm', this.#key, nonce, { authTagLength: tagBytes });
+    cipher.setAAD(Buffer.from(this.#chain, 'latin1'));
+    let at = leavesEnd + nonce.copy(frame, leavesEnd);
+    at += cipher.update(plaintext).copy(frame, at);
     cipher.final();
-    const sealedStart = headerBytes + commitmentBytes;
-    ciphertext.copy(frame, sealedStart);
-    cipher.getAuthTag().copy(frame, sealedStart + this.#length);
-    return frame.subarray(0, sealedStart + this.#length + 16);
+    at += cipher.getAuthTag().copy(frame, at);
+    writeBinary(frame, at, hash('sha256', frame.subarray(leavesEnd, at), 'binary'), digestBytes);
+    at += digestBytes;
+    writeBinary(frame, at, this.#chain, digestBytes);
+    at += digestBytes;
+    frame.writeUInt32LE(crc32(frame.subarray(headerBytes, at)), headerBytes - 4);
+    return frame.subarray(0, at);
   }
 
-  /** Begins a file, filled with zeros and flushed. */
-  #startSegment(): number {
-    if (this.#segment > 0) closeSync(this.#descriptor);
+  /** Fills the file with zeros ahead of `count` more bytes: a flush that grows a file costs more. */
+  #fill(count: number): void {
+    if (this.#tail + count <= this.#filled) return;
+    writeSync(this.#descriptor, this.#zeros, 0, fillBytes, this.#filled);
+    this.#filled += fillBytes;
+  }
+
+  #startSegment(): void {
+    if (this.#segment > 0) {
+      ftruncateSync(this.#descriptor, this.#tail);
+      fdatasyncSync(this.#descriptor);
+      closeSync(this.#descriptor);
+    }
     this.#segment += 1;
-    const descriptor = openSync(`${this.#path}.${this.#segment}`, 'w');
-    writeSync(descriptor, Buffer.alloc(segmentBytes), 0, segmentBytes, 0);
-    fdatasyncSync(descriptor);
+    this.#descriptor = openSync(`${this.#path}.${this.#segment}`, 'w');
     this.#tail = 0;
-    return descriptor;
+    this.#filled = 0;
   }
 }
 
-/** Length, then key (16 bytes), text, whole number, time and digits; the end of it. */
+/** Key, text, whole number, time and digits; the end of it. */
 function encodeRow(target: Buffer, start: number, row: VisitRow): number {
-  let at = start + 2;
-  at += writeUuid(target, at, row[0]);
+  let at = start;
   const textLength = target.write(row[1], at + 1, 'utf8');
   target[at] = textLength;
-  at += 1 + textLength;
-  at = target.writeInt32LE(row[2], at);
+  at = target.writeInt32LE(row[2], at + 1 + textLength);
   at = target.writeDoubleLE(row[3].getTime(), at);
-  const digits = row[4];
-  target[at] = digits.length;
-  at += 1 + target.write(digits, at + 1, 'latin1');
-  target.writeUInt16LE(at - start, start);
-  return at;
+  const digitsLength = target.write(row[4], at + 1, 'latin1');
+  target[at] = digitsLength;
+  return at + 1 + digitsLength;
 }
 
 const digitValues = new Uint8Array(128);
 for (let value = 0; value < 16; value++) digitValues['0123456789abcdef'.charCodeAt(value)] = value;
 
-function writeUuid(target: Buffer, start: number, uuid: string): number {
+function writeUuid(target: Buffer, start: number, uuid: string): void {
   let at = start;
   for (let index = 0; index < 36; index += 2) {
     // Hyphens stand behind bytes 4, 6, 8 and 10.
@@ -146,9 +213,8 @@ function writeUuid(target: Buffer, start: number, uuid: string): number {
       ((digitValues[uuid.charCodeAt(index)] as number) << 4) |
       (digitValues[uuid.charCodeAt(index + 1)] as number);
   }
-  return 16;
 }
 
-function writeDigest(target: Buffer, offset: number, digest: string): void {
-  for (let index = 0; index < 32; index++) target[offset + index] = digest.charCodeAt(index);
+function writeBinary(target: Buffer, offset: number, text: string, count: number): void {
+  for (let index = 0; index < count; index++) target[offset + index] = text.charCodeAt(index);
 }

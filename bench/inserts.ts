@@ -8,11 +8,12 @@ import { insertRow, makeRows, Numbers, type VisitRow } from './rows.ts';
 
 const rounds = 9;
 
-/** `insert-N` and `bare-N`: the same rows, the same number of writers, slices in turns. */
+/** `insert-N`, `bare-N` and, without rows in memory, `bare-log-N`: as many rows and writers each, in turns. */
 export async function insertAndBare(writers: number, rowsPerSlice: number): Promise<Line[]> {
   const place = new Place();
   const db = await place.open('insert');
-  const bare = new BareLog(join(place.folder, 'bare'));
+  const bare = new BareLog(join(place.folder, 'bare'), { keepRows: true });
+  const log = new BareLog(join(place.folder, 'bare-log'), { keepRows: false });
   try {
     const tenants = await makeTenants(db, 1);
     const numbers = new Numbers(1);
@@ -20,12 +21,14 @@ export async function insertAndBare(writers: number, rowsPerSlice: number): Prom
     return await measureInTurns(
       [
         { bench: `insert-${writers}`, unit: 'rows', slice: slice(insertInto(tenants)) },
+        { bench: `bare-log-${writers}`, unit: 'rows', slice: slice((row) => log.insert(row)) },
         { bench: `bare-${writers}`, unit: 'rows', slice: slice((row) => bare.insert(row)) },
       ],
       rounds,
     );
   } finally {
     bare.close();
+    log.close();
     await db.close();
     place.remove();
   }

@@ -19,9 +19,9 @@ interface Group {
 }
 
 const groups: readonly Group[] = [
-  { benches: ['insert-1', 'bare-1'], run: () => insertAndBare(1, 2_000) },
-  { benches: ['insert-64', 'bare-64'], run: () => insertAndBare(64, 30_000) },
-  { benches: ['insert-256', 'bare-256'], run: () => insertAndBare(256, 40_000) },
+  { benches: ['insert-1', 'bare-1', 'bare-log-1'], run: () => insertAndBare(1, 2_000) },
+  { benches: ['insert-64', 'bare-64', 'bare-log-64'], run: () => insertAndBare(64, 30_000) },
+  { benches: ['insert-256', 'bare-256', 'bare-log-256'], run: () => insertAndBare(256, 40_000) },
   { benches: ['insert-64-tenants-64'], run: () => insertTenants(64, 20_000) },
   { benches: ['bulk-import'], run: bulkImport },
   { benches: ['get', 'better-sqlite3-get'], run: get },

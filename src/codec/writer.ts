@@ -18,9 +18,9 @@ export class Writer {
     return this.#length;
   }
 
-  /** The written bytes, valid until the next write or reset. */
-  view(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.subarray(0, this.#length);
+  /** The written bytes from `start`, without a copy: valid until they are written over after a reset, truncate or wipe. */
+  view(start = 0): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(start, this.#length);
   }
 
   /** A copy of the written bytes. */

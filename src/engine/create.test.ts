@@ -11,7 +11,8 @@ const master = (): SecretKey => new SecretKey(new Uint8Array(32).fill(7));
 const provider: MasterKeyProvider = {
   kind: 'fixed',
   wrap: async (root) => wrapSlot(master(), root, 'fixed', new Uint8Array()),
-  unwrap: async (slots) => slots.map((slot) => unwrapSlot(master(), slot)).find((root) => root !== undefined),
+  unwrap: async (slots) =>
+    slots.map((slot) => unwrapSlot(master(), slot)).find((root) => root !== undefined),
 };
 
 function hostOn(disk: SimDisk): EngineHost {
@@ -35,7 +36,11 @@ test('a creation that stops at any call leaves nothing or a database, and can be
       const state = inspectDirectory(after);
       states.add(state);
       expect(['empty', 'unfinished', 'database'], `call ${call}, seed ${seed}`).toContain(state);
-      const engine = await openEngine(hostOn(after), { provider, mode: 'owner', create: state !== 'database' });
+      const engine = await openEngine(hostOn(after), {
+        provider,
+        mode: 'owner',
+        create: state !== 'database',
+      });
       engine.close();
       expect(inspectDirectory(after)).toBe('database');
     }
@@ -48,7 +53,9 @@ test('a creation that fails once at any call can be done again on the same disk'
   for (const code of ['IO_ERROR', 'DISK_FULL'] as const) {
     for (let call = 1; call <= calls; call++) {
       const disk = new SimDisk({ faults: { fail: [{ call, code }] } });
-      const first = await createDatabase(hostOn(disk), provider).catch((error: { code: string }) => error.code);
+      const first = await createDatabase(hostOn(disk), provider).catch(
+        (error: { code: string }) => error.code,
+      );
       expect([undefined, code]).toContain(first);
       const engine = await openEngine(hostOn(disk), { provider, mode: 'owner', create: true });
       engine.close();
@@ -74,14 +81,22 @@ test('a log with records but without verity.json is damage, and nothing is creat
   image.delete('verity.json');
   const left = SimDisk.fromImage(image);
   const open = openEngine(hostOn(left), { provider, mode: 'owner', create: true });
-  await expect(open).rejects.toMatchObject({ code: 'MISSING_DATA', details: { file: 'verity.json' } });
+  await expect(open).rejects.toMatchObject({
+    code: 'MISSING_DATA',
+    details: { file: 'verity.json' },
+  });
   expect(left.image()).toEqual(image);
 });
 
 test('only an owner that may create does', async () => {
-  for (const settings of [{ mode: 'owner', create: false }, { mode: 'follower', create: true }] as const) {
+  for (const settings of [
+    { mode: 'owner', create: false },
+    { mode: 'follower', create: true },
+  ] as const) {
     const disk = new SimDisk();
-    await expect(openEngine(hostOn(disk), { provider, ...settings })).rejects.toMatchObject({ code: 'NO_DATABASE' });
+    await expect(openEngine(hostOn(disk), { provider, ...settings })).rejects.toMatchObject({
+      code: 'NO_DATABASE',
+    });
     expect(disk.image().size).toBe(0);
   }
 });

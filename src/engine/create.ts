@@ -1,6 +1,6 @@
 import { type Disk, type LogId, systemTenant, VerityError } from '../base/index.ts';
 import { type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
-import { emptyLogHead, segmentHeaderBytes } from '../log/index.ts';
+import { emptyLogHead, isSegmentName, segmentHeaderBytes } from '../log/index.ts';
 import {
   identityPath, keyringPath, logDirectory, readWhole, replaceFile, rootNames, segmentPaths, temporarySuffix,
 } from './files.ts';
@@ -20,17 +20,27 @@ export function inspectDirectory(disk: Disk): DirectoryState {
   if (names === undefined) return 'absent';
   if (names.includes(identityPath)) return 'database';
   const foreign = names.find((name) => !rootNames.has(name));
-  const ours = names.some((name) => name === keyringPath || name === logDirectory);
+  // A folder named log alone does not make it ours.
+  const ours = names.includes(keyringPath) || (names.includes(logDirectory) && holdsSegments(disk));
   if (ours && logHasRecords(disk)) {
     throw new VerityError('MISSING_DATA', `${identityPath} is missing from ${disk.root}, but its log is there. Restore ${identityPath} from a copy.`, {
       details: { file: identityPath, offset: 0 },
     });
   }
-  // A folder named log alone does not make it ours.
   if (foreign !== undefined) {
     throw new VerityError('NOT_A_DATABASE', `${disk.root} holds other files (${foreign}), not a VerityDB database. Name an empty directory.`);
   }
   return ours ? 'unfinished' : 'empty';
+}
+
+/** Whether there is a log of ours; another's "log" may be a file or hold anything. */
+function holdsSegments(disk: Disk): boolean {
+  try {
+    return (disk.list(logDirectory) ?? []).some(isSegmentName);
+  } catch (error) {
+    if (error instanceof VerityError && error.code === 'IO_ERROR') return false;
+    throw error;
+  }
 }
 
 function logHasRecords(disk: Disk): boolean {

@@ -5,17 +5,28 @@ import { LogIndex, type LogPlace } from './log-index.ts';
 
 /** Frames of a log: how long each is, how many positions and how much time it takes, and whether a segment starts. */
 const frames = fc.array(
-  fc.record({ bytes: fc.integer({ min: 300, max: 50_000 }), positions: fc.nat(3), micros: fc.nat(2), roll: fc.nat(9) }),
+  fc.record({
+    bytes: fc.integer({ min: 300, max: 50_000 }),
+    positions: fc.nat(3),
+    micros: fc.nat(2),
+    roll: fc.nat(9),
+  }),
   { maxLength: 60 },
 );
 
-function placesOf(given: readonly { bytes: number; positions: number; micros: number; roll: number }[]): LogPlace[] {
+function placesOf(
+  given: readonly { bytes: number; positions: number; micros: number; roll: number }[],
+): LogPlace[] {
   let [segment, offset, position, time] = [0, 128, 1, 1_000];
   return given.map(({ bytes, positions, micros, roll }, number) => {
     if (roll === 0) [segment, offset] = [segment + 1, 128];
     time += micros;
     const place = {
-      path: `log/${segment}`, offset, op: (number + 1) as Op, position: position as Position, timestamp: time as TimestampMicros,
+      path: `log/${segment}`,
+      offset,
+      op: (number + 1) as Op,
+      position: position as Position,
+      timestamp: time as TimestampMicros,
     };
     [offset, position] = [offset + bytes, position + positions];
     return place;
@@ -36,7 +47,9 @@ test('reading from the place it names misses no frame at or after the position o
         const holds = places.findLastIndex(({ position }) => position <= wanted.position);
         expect(byPosition).toBeLessThanOrEqual(holds);
         const byTime = places.indexOf(index.beforeTime(wanted.timestamp) as LogPlace);
-        expect(byTime).toBeLessThanOrEqual(places.findLastIndex(({ timestamp }) => timestamp <= wanted.timestamp));
+        expect(byTime).toBeLessThanOrEqual(
+          places.findLastIndex(({ timestamp }) => timestamp <= wanted.timestamp),
+        );
         // And it is not far off: at most 64 KiB and one frame, within one segment.
         const near = places[byPosition] as LogPlace;
         const target = places[holds] as LogPlace;

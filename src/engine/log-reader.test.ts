@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest';
 import { LogMaker } from '../../test/support/log-maker.ts';
-import { type Op, type Position, Prng, type TenantId, type TimestampMicros } from '../base/index.ts';
+import {
+  type Op,
+  type Position,
+  Prng,
+  type TenantId,
+  type TimestampMicros,
+} from '../base/index.ts';
 import { encodeEvent, Writer } from '../codec/index.ts';
 import { segmentHeaderBytes, segmentPath } from '../log/index.ts';
 import { SimDisk } from '../sim/index.ts';
@@ -25,19 +31,35 @@ function makeLog(seed: number) {
     const position = maker.head.position;
     const time = maker.head.timestamp + 1_000;
     const events = Array.from({ length: prng.below(4) }, (_unused, number) => {
-      const command = { tenant: (1 + prng.below(3)) as TenantId, position: (position + number + 1) as Position, time };
+      const command = {
+        tenant: (1 + prng.below(3)) as TenantId,
+        position: (position + number + 1) as Position,
+        time,
+      };
       written.push(command);
       const writer = new Writer();
       encodeEvent(writer, {
-        ...command, type: 'streamAppended', name: 's', version: 1, data: prng.bytes(prng.below(9_000)),
+        ...command,
+        type: 'streamAppended',
+        name: 's',
+        version: 1,
+        data: prng.bytes(prng.below(9_000)),
         command: { time: time as TimestampMicros, eventCount: 1 },
       });
       return { tenant: command.tenant, event: writer.finish() };
     });
     const made = maker.add(events.length === 0 ? 'mark' : 'data', events);
-    index.add({ path, offset: made.offset, op: made.op, position: (position + 1) as Position, timestamp: maker.head.timestamp });
+    index.add({
+      path,
+      offset: made.offset,
+      op: made.op,
+      position: (position + 1) as Position,
+      timestamp: maker.head.timestamp,
+    });
   }
-  const hierarchy = { sectionKey: (tenant: TenantId) => maker.keyFor(tenant) } as unknown as KeyHierarchy;
+  const hierarchy = {
+    sectionKey: (tenant: TenantId) => maker.keyFor(tenant),
+  } as unknown as KeyHierarchy;
   const image = new Map([[path, maker.segment]]);
   let head = maker.head.op;
   const reader = (): LogReader =>
@@ -54,7 +76,9 @@ test('it yields a tenant’s commands from any position on, in order, once each'
       for (let from = 0; from <= written.length + 1; from++) {
         const expected = written.filter((one) => one.tenant === tenant && one.position >= from);
         const read = [...reader().commands(tenant, from as Position)];
-        expect(read.map(({ position }) => position)).toEqual(expected.map(({ position }) => position));
+        expect(read.map(({ position }) => position)).toEqual(
+          expected.map(({ position }) => position),
+        );
       }
     }
   }
@@ -68,7 +92,9 @@ test('it names the newest position at or before a time', () => {
       // All that this tenant had by then, and nothing of it later.
       const position = reader().positionAt(tenant, time);
       const own = written.filter((one) => one.tenant === tenant);
-      expect(own.filter((one) => one.position <= position)).toEqual(own.filter((one) => one.position <= last));
+      expect(own.filter((one) => one.position <= position)).toEqual(
+        own.filter((one) => one.position <= last),
+      );
     }
   }
 });

@@ -30,10 +30,14 @@ test('while it is open a file goes on with zeros behind its tail; closed it ends
       const bytes = disk.image().get(path) as Uint8Array;
       expect(bytes.length).toBeGreaterThan(writer.tail);
       expect(bytes.subarray(writer.tail).every((byte) => byte === 0)).toBe(true);
-      expect(disk.durableImage().get(path)?.subarray(0, writer.tail)).toEqual(bytes.subarray(0, writer.tail));
+      expect(disk.durableImage().get(path)?.subarray(0, writer.tail)).toEqual(
+        bytes.subarray(0, writer.tail),
+      );
     }
     writer.close();
-    expect(disk.durableImage().get(path)).toHaveLength(segmentHeaderBytes + lengths.reduce((sum, length) => sum + length));
+    expect(disk.durableImage().get(path)).toHaveLength(
+      segmentHeaderBytes + lengths.reduce((sum, length) => sum + length),
+    );
   }
 });
 

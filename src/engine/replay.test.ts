@@ -15,9 +15,15 @@ const tenant = 1 as TenantId;
 
 /** Commands of stream events: how many events each says it has, and how many it has. */
 function eventOf(position: number, version: number, eventCount?: number): LogEvent {
-  const command = eventCount === undefined ? {} : { command: { time: 5 as TimestampMicros, eventCount } };
+  const command =
+    eventCount === undefined ? {} : { command: { time: 5 as TimestampMicros, eventCount } };
   return {
-    type: 'streamAppended', position: position as Position, tenant, name: 's', version, data: Uint8Array.of(0x31),
+    type: 'streamAppended',
+    position: position as Position,
+    tenant,
+    name: 's',
+    version,
+    data: Uint8Array.of(0x31),
     ...command,
   };
 }
@@ -29,14 +35,21 @@ function encoded(event: LogEvent): { tenant: number; event: Uint8Array } {
 }
 
 /** A replay over `segment`, under the maker's keys. `tenants`: those that the keyring knows. */
-function replayOf(maker: LogMaker, segment: Uint8Array, tenants = [systemTenant, tenant]): { replay: Replay; start: LogHead } {
+function replayOf(
+  maker: LogMaker,
+  segment: Uint8Array,
+  tenants = [systemTenant, tenant],
+): { replay: Replay; start: LogHead } {
   const hierarchy = {
     keyring: { generation: 1, has: (id: TenantId) => tenants.includes(id) },
     sectionKey: (id: TenantId) => (tenants.includes(id) ? maker.keyFor(id) : undefined),
   } as unknown as KeyHierarchy;
   const disk = SimDisk.fromImage(new Map([[path, segment]]));
   const state = new KernelState(new MemoryStore());
-  return { replay: { disk, hierarchy, state, index: new LogIndex() }, start: emptyLogHead(maker.logId) };
+  return {
+    replay: { disk, hierarchy, state, index: new LogIndex() },
+    start: emptyLogHead(maker.logId),
+  };
 }
 
 test('it rebuilds the state, and says where the log ends', () => {
@@ -46,7 +59,12 @@ test('it rebuilds the state, and says where the log ends', () => {
   maker.add('data', [encoded(eventOf(3, 3, 1))]);
   const { replay, start } = replayOf(maker, maker.segment);
   const tail = replayLog(replay, start);
-  expect(tail).toMatchObject({ path, offset: maker.segment.length, torn: undefined, abandoned: undefined });
+  expect(tail).toMatchObject({
+    path,
+    offset: maker.segment.length,
+    torn: undefined,
+    abandoned: undefined,
+  });
   expect(tail.head).toEqual(maker.head);
   expect(replay.state.store.appliedPosition).toBe(3);
   expect(replay.state.leafCount).toBe(3);
@@ -89,7 +107,9 @@ test('events that are not events, or another tenant’s, are damage', () => {
     const maker = new LogMaker();
     maker.add('data', [made]);
     const { replay, start } = replayOf(maker, maker.segment, [systemTenant, tenant, 2 as TenantId]);
-    expect(() => replayLog(replay, start)).toThrow(expect.objectContaining({ code: 'STATE_MISMATCH' }));
+    expect(() => replayLog(replay, start)).toThrow(
+      expect.objectContaining({ code: 'STATE_MISMATCH' }),
+    );
   }
 });
 
@@ -97,5 +117,7 @@ test('a section whose key is missing is named, not skipped', () => {
   const maker = new LogMaker();
   maker.add('data', [encoded(eventOf(1, 1, 1))]);
   const { replay, start } = replayOf(maker, maker.segment, [systemTenant]);
-  expect(() => replayLog(replay, start)).toThrow(expect.objectContaining({ code: 'MISSING_DATA', file: path }));
+  expect(() => replayLog(replay, start)).toThrow(
+    expect.objectContaining({ code: 'MISSING_DATA', file: path }),
+  );
 });

@@ -50,7 +50,8 @@ class Kernel {
   /** Decides and applies, without committing. */
   accept(command: Command): Extract<Decision, { kind: 'accepted' }> & { commit(): void } {
     const decision = decide(this.state, command, context);
-    if (decision.kind !== 'accepted') throw new Error(`${decision.kind}: ${'error' in decision ? decision.error.message : ''}`);
+    if (decision.kind !== 'accepted')
+      throw new Error(`${decision.kind}: ${'error' in decision ? decision.error.message : ''}`);
     const changes = this.state.evolve(decision.events);
     return {
       ...decision,
@@ -91,18 +92,31 @@ describe('decide', () => {
   test('is pure: the same state, command and context give the same decision, and change nothing', () => {
     const kernel = new Kernel(define, "INSERT INTO t VALUES (1, 'a')");
     const before = [kernel.state.nextPosition, kernel.state.leafCount];
-    for (const command of [sql(insert, [2, 'b']), sql('UPDATE t SET name = $1', ['z']), append([1, 2])]) {
-      expect(decide(kernel.state, command, context)).toEqual(decide(kernel.state, command, context));
+    for (const command of [
+      sql(insert, [2, 'b']),
+      sql('UPDATE t SET name = $1', ['z']),
+      append([1, 2]),
+    ]) {
+      expect(decide(kernel.state, command, context)).toEqual(
+        decide(kernel.state, command, context),
+      );
     }
     expect([kernel.state.nextPosition, kernel.state.leafCount]).toEqual(before);
   });
 
   test('gives all events of a command one position, and only the first its metadata', () => {
     const kernel = new Kernel(define);
-    const { events, position } = kernel.commit(sql("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')"));
+    const { events, position } = kernel.commit(
+      sql("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')"),
+    );
     expect(events.map((event) => event.position)).toEqual([position, position, position]);
     expect(events.map((event) => event.command !== undefined)).toEqual([true, false, false]);
-    expect(events[0]?.command).toMatchObject({ eventCount: 3, actor: 'ann', reason: 'test', time: 1_000 });
+    expect(events[0]?.command).toMatchObject({
+      eventCount: 3,
+      actor: 'ann',
+      reason: 'test',
+      time: 1_000,
+    });
     expect(events[0]?.command?.statement).not.toMatch(/'[abc]'/);
   });
 
@@ -120,11 +134,19 @@ describe('decide', () => {
     const { object, key, row } = event as RowEvent;
     const table = tableById(kernel.state.store, tenant, object) as TableSchema;
     const changes = (['delete', 'insert', 'update'] as const).map((kind) => ({
-      kind, table, key, row: kind === 'delete' ? undefined : row, previous: undefined,
+      kind,
+      table,
+      key,
+      row: kind === 'delete' ? undefined : row,
+      previous: undefined,
     }));
     const first = leaf();
     const decision = kernel.commit(transaction(kernel, changes));
-    expect(rowsOf(decision).map(({ previousLeaf }) => previousLeaf)).toEqual([deleted + 1, first, first + 1]);
+    expect(rowsOf(decision).map(({ previousLeaf }) => previousLeaf)).toEqual([
+      deleted + 1,
+      first,
+      first + 1,
+    ]);
   });
 
   test('counts stream versions without gaps, also over what is not committed', () => {
@@ -147,7 +169,9 @@ describe('decide', () => {
     };
     expect(kernel.code({ ...transaction(kernel, []), reads: read(), snapshot })).toBe('unchanged');
     kernel.accept(sql(insert, [2, 'b']));
-    expect(kernel.code({ ...transaction(kernel, []), reads: read(), snapshot })).toBe('TRANSACTION_CONFLICT');
+    expect(kernel.code({ ...transaction(kernel, []), reads: read(), snapshot })).toBe(
+      'TRANSACTION_CONFLICT',
+    );
   });
 
   test('refuses what exceeds a limit, with the limit in the message', () => {
@@ -160,7 +184,10 @@ describe('decide', () => {
       [{ ...append([1]), origin: { actor: '\ud800' } }, 'INVALID_ARGUMENT'],
       [{ kind: 'createTenant', name: '', origin }, 'INVALID_ARGUMENT'],
       [{ kind: 'createTenant', name: 'a\u0000b', origin }, 'INVALID_ARGUMENT'],
-      [{ kind: 'createTenant', name: 'ä'.repeat(limits.nameBytesMax / 2 + 1), origin }, 'INVALID_ARGUMENT'],
+      [
+        { kind: 'createTenant', name: 'ä'.repeat(limits.nameBytesMax / 2 + 1), origin },
+        'INVALID_ARGUMENT',
+      ],
     ];
     for (const [command, code] of cases) expect(kernel.code(command)).toBe(code);
   });
@@ -174,9 +201,20 @@ describe('decide', () => {
   });
 });
 
-function transaction(kernel: Kernel, changes: readonly RowChange[]): Extract<Command, { kind: 'transaction' }> {
+function transaction(
+  kernel: Kernel,
+  changes: readonly RowChange[],
+): Extract<Command, { kind: 'transaction' }> {
   const { appliedPosition: snapshot } = kernel.state.store;
-  return { kind: 'transaction', tenant, snapshot, reads: new ReadSet(), changes, statements: [], origin };
+  return {
+    kind: 'transaction',
+    tenant,
+    snapshot,
+    reads: new ReadSet(),
+    changes,
+    statements: [],
+    origin,
+  };
 }
 
 describe('dropping what was decided', () => {
@@ -225,8 +263,11 @@ test('a replay of the events gives the same store and the same next decisions', 
   kernel.commit(sql("INSERT INTO notes VALUES ('n'), ('m')"));
   kernel.commit(append([1, 2, 3]));
   const replayed = new KernelState(new MemoryStore());
-  for (const events of kernel.log) replayed.commit((events[0] as LogEvent).position, replayed.evolve(events));
-  expect(firstStoreDifference(kernel.state.store as MemoryStore, replayed.store as MemoryStore)).toBeUndefined();
+  for (const events of kernel.log)
+    replayed.commit((events[0] as LogEvent).position, replayed.evolve(events));
+  expect(
+    firstStoreDifference(kernel.state.store as MemoryStore, replayed.store as MemoryStore),
+  ).toBeUndefined();
   expect(replayed.leafCount).toBe(kernel.state.leafCount);
   expect(replayed.nextPosition).toBe(kernel.state.nextPosition as Position);
   for (const command of [sql(insert, [4, 'ax']), sql(insert, [4, 'd']), append([4], 3)]) {

@@ -19,7 +19,10 @@ type Given = readonly (readonly { readonly key: StoreKey; readonly row: number |
 
 function changesOf(batch: Given[number], leaf: number): StoreChange[] {
   return batch.map(({ key: name, row }) => ({
-    tree, key: name, leaf: leaf as LeafIndex, row: row === undefined ? undefined : Uint8Array.of(row),
+    tree,
+    key: name,
+    leaf: leaf as LeafIndex,
+    row: row === undefined ? undefined : Uint8Array.of(row),
   }));
 }
 
@@ -100,26 +103,40 @@ test('dropped, it reads as what it lies on', () => {
 
 test('a read set is stale exactly if a key or range that was read has a newer version, committed or not', () => {
   fc.assert(
-    fc.property(batches, batches, range, key, fc.nat(8), (committed, decided, within, name, back) => {
-      const { store, overlay, both } = build(committed, decided);
-      const snapshot = Math.max(0, store.appliedPosition - back) as Position;
-      const state = {
-        latest: (...place: [TreeId, StoreKey]) => overlay.latest(...place),
-        changedSince: (...since: [TreeId, KeyRange, Position]) =>
-          overlay.changedSince(...since) || store.changedSince(...since),
-      };
-      const byKey = new TrackingView(store.viewAt(snapshot));
-      byKey.get(tree, name);
-      expect(byKey.reads.changedSince(state, snapshot)).toBe((both.latest(tree, name)?.from ?? 0) > snapshot);
-      const byRange = new TrackingView(store.viewAt(snapshot));
-      byRange.scan(tree, within);
-      expect(byRange.reads.changedSince(state, snapshot)).toBe(both.changedSince(tree, within, snapshot));
-    }),
+    fc.property(
+      batches,
+      batches,
+      range,
+      key,
+      fc.nat(8),
+      (committed, decided, within, name, back) => {
+        const { store, overlay, both } = build(committed, decided);
+        const snapshot = Math.max(0, store.appliedPosition - back) as Position;
+        const state = {
+          latest: (...place: [TreeId, StoreKey]) => overlay.latest(...place),
+          changedSince: (...since: [TreeId, KeyRange, Position]) =>
+            overlay.changedSince(...since) || store.changedSince(...since),
+        };
+        const byKey = new TrackingView(store.viewAt(snapshot));
+        byKey.get(tree, name);
+        expect(byKey.reads.changedSince(state, snapshot)).toBe(
+          (both.latest(tree, name)?.from ?? 0) > snapshot,
+        );
+        const byRange = new TrackingView(store.viewAt(snapshot));
+        byRange.scan(tree, within);
+        expect(byRange.reads.changedSince(state, snapshot)).toBe(
+          both.changedSince(tree, within, snapshot),
+        );
+      },
+    ),
     { numRuns: 300 },
   );
 });
 
 test('a transaction that read nothing conflicts with nothing', () => {
-  const { overlay } = build([[{ key: letters[0] as StoreKey, row: 1 }]], [[{ key: letters[1] as StoreKey, row: 1 }]]);
+  const { overlay } = build(
+    [[{ key: letters[0] as StoreKey, row: 1 }]],
+    [[{ key: letters[1] as StoreKey, row: 1 }]],
+  );
   expect(new ReadSet().changedSince(overlay, 0 as Position)).toBe(false);
 });

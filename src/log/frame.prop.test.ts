@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LogMaker } from '../../test/support/log-maker.ts';
 import { equalBytes, utf8Encode } from '../base/index.ts';
-import { checkFrame, type CheckedFrame, decodeFrameHeader, type FrameHeader, isProblem, openFrame } from './index.ts';
+import {
+  checkFrame,
+  type CheckedFrame,
+  decodeFrameHeader,
+  type FrameHeader,
+  isProblem,
+  openFrame,
+} from './index.ts';
 
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength });
 const event = fc.record({
@@ -12,7 +19,9 @@ const event = fc.record({
 const events = fc.array(event, { minLength: 1, maxLength: 20 });
 
 function whole(event: Uint8Array | readonly Uint8Array[]): Uint8Array {
-  return event instanceof Uint8Array ? event : Uint8Array.of(...event.flatMap((field) => [...field]));
+  return event instanceof Uint8Array
+    ? event
+    : Uint8Array.of(...event.flatMap((field) => [...field]));
 }
 
 function checked(frame: Uint8Array): CheckedFrame {
@@ -48,7 +57,9 @@ test('a tenant without a key is passed over, and the others keep their places', 
         tenant === without ? undefined : maker.keyFor(tenant),
       );
       if (isProblem(opened)) throw new Error(opened.what);
-      const expected = given.flatMap(({ tenant }, leaf) => (tenant === without ? [] : [{ tenant, leaf }]));
+      const expected = given.flatMap(({ tenant }, leaf) =>
+        tenant === without ? [] : [{ tenant, leaf }],
+      );
       expect(opened.map(({ tenant, leaf }) => ({ tenant, leaf }))).toEqual(expected);
     }),
     { numRuns: 100 },
@@ -78,7 +89,10 @@ test('a changed byte anywhere is found without any key, and never by an exceptio
       const changed = frame.slice();
       changed[at] = (changed[at] as number) ^ mask;
       const header = decodeFrameHeader(changed, 0);
-      const found = typeof header === 'string' || header.frameLength !== changed.length || isProblem(checkFrame(changed, header));
+      const found =
+        typeof header === 'string' ||
+        header.frameLength !== changed.length ||
+        isProblem(checkFrame(changed, header));
       expect(found, `byte ${at}, mask ${mask}`).toBe(true);
     }
   }
@@ -89,8 +103,13 @@ test('a section does not open under another tenant’s key, or moved to another 
   const first = checked(maker.addBytes(50, 1).bytes);
   const second = checked(maker.addBytes(50, 1).bytes);
   const moved = { ...second, sections: first.sections };
-  for (const [frame, tenant] of [[first, 2], [moved, 1]] as const) {
-    expect(openFrame(frame, () => maker.keyFor(tenant))).toMatchObject({ code: 'AUTHENTICATION_FAILED' });
+  for (const [frame, tenant] of [
+    [first, 2],
+    [moved, 1],
+  ] as const) {
+    expect(openFrame(frame, () => maker.keyFor(tenant))).toMatchObject({
+      code: 'AUTHENTICATION_FAILED',
+    });
   }
 });
 
@@ -112,7 +131,12 @@ test('leaves that name another section, or none, do not match their commitments'
 test('what was dropped is not in the next frame', () => {
   const maker = new LogMaker();
   const same = new LogMaker();
-  maker.drop([{ tenant: 3, event: utf8Encode('dropped') }, { tenant: 1, event: [utf8Encode('x')] }]);
-  const [left, right] = [maker, same].map((one) => one.add('data', [{ tenant: 1, event: utf8Encode('kept') }]));
+  maker.drop([
+    { tenant: 3, event: utf8Encode('dropped') },
+    { tenant: 1, event: [utf8Encode('x')] },
+  ]);
+  const [left, right] = [maker, same].map((one) =>
+    one.add('data', [{ tenant: 1, event: utf8Encode('kept') }]),
+  );
   expect(left?.bytes).toEqual(right?.bytes);
 });

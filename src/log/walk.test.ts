@@ -87,7 +87,11 @@ test('a last frame that lacks any of up to ten sectors is cut', () => {
     const bytes = concatBytes(maker.segment, zeros(512));
     for (let index = 0; index < count; index++) {
       if ((kept >> index) % 2 === 1) continue;
-      bytes.fill(0, Math.max(last.offset, (first + index) * 512), Math.min(last.end, (first + index + 1) * 512));
+      bytes.fill(
+        0,
+        Math.max(last.offset, (first + index) * 512),
+        Math.min(last.end, (first + index + 1) * 512),
+      );
     }
     const { end, ops } = walk(bytes, maker.logId);
     const isWhole = kept === 2 ** count - 1;
@@ -105,7 +109,11 @@ test('what a later frame calls durable is never cut, torn anywhere', () => {
       expect(walk(bytes, maker.logId).end.kind, `zero from ${from}`).toBe('damaged');
     }
     for (let sector = Math.floor(frame.offset / 512); sector * 512 < frame.end; sector++) {
-      const bytes = maker.segment.fill(0, Math.max(frame.offset, sector * 512), Math.min(frame.end, sector * 512 + 512));
+      const bytes = maker.segment.fill(
+        0,
+        Math.max(frame.offset, sector * 512),
+        Math.min(frame.end, sector * 512 + 512),
+      );
       expect(walk(bytes, maker.logId).end.kind, `sector ${sector}`).toBe('damaged');
     }
   }
@@ -120,7 +128,8 @@ test('a changed byte is damage wherever it is, and is never cut', () => {
         bytes[at] = (bytes[at] as number) ^ 0x41;
         const { end } = walk(bytes, maker.logId);
         expect(end.kind, `byte ${at}`).toBe('damaged');
-        if (end.kind === 'damaged') expect(end.problem.offset).toBeGreaterThanOrEqual(segmentHeaderBytes);
+        if (end.kind === 'damaged')
+          expect(end.problem.offset).toBeGreaterThanOrEqual(segmentHeaderBytes);
       }
     }
   }
@@ -130,7 +139,9 @@ test('a byte that became zero in a file that ends with its last frame is damage'
   const maker = logOf([20, 900]);
   for (let at = lastOf(maker).offset; at < maker.segment.length; at++) {
     if (maker.segment[at] === 0) continue;
-    expect(walk(maker.segment.fill(0, at, at + 1), maker.logId).end.kind, `byte ${at}`).toBe('damaged');
+    expect(walk(maker.segment.fill(0, at, at + 1), maker.logId).end.kind, `byte ${at}`).toBe(
+      'damaged',
+    );
   }
 });
 
@@ -148,7 +159,7 @@ test('a frame of another log, a repeated one, a skipped one and one of another b
   const branch = new LogMaker();
   branch.addBytes(21);
   const cases: readonly (readonly [string, readonly Uint8Array[]])[] = [
-    ['FOREIGN_FILE', [first.bytes, (new LogMaker(2).addBytes(5)).bytes]],
+    ['FOREIGN_FILE', [first.bytes, new LogMaker(2).addBytes(5).bytes]],
     ['CHAIN_BROKEN', [first.bytes, second.bytes, second.bytes]],
     ['MISSING_DATA', [first.bytes, third.bytes]],
     ['CHAIN_BROKEN', [first.bytes, branch.addBytes(5).bytes]],
@@ -156,7 +167,8 @@ test('a frame of another log, a repeated one, a skipped one and one of another b
   for (const [code, frames] of cases) {
     const { end } = walk(concatBytes(header, ...frames), maker.logId);
     expect(end).toMatchObject({ kind: 'damaged', problem: { code } });
-    const offset = segmentHeaderBytes + frames.slice(0, -1).reduce((sum, bytes) => sum + bytes.length, 0);
+    const offset =
+      segmentHeaderBytes + frames.slice(0, -1).reduce((sum, bytes) => sum + bytes.length, 0);
     if (end.kind === 'damaged') expect(end.problem.offset).toBe(offset);
   }
 });
@@ -168,7 +180,10 @@ test('nothing may follow the end of a finished segment', () => {
   const length = maker.segment.length;
   for (const behind of [1, 50, 300]) {
     const bytes = concatBytes(maker.segment, zeros(behind), Uint8Array.of(1));
-    expect(walk(bytes, maker.logId).end).toMatchObject({ kind: 'damaged', problem: { offset: length + behind } });
+    expect(walk(bytes, maker.logId).end).toMatchObject({
+      kind: 'damaged',
+      problem: { offset: length + behind },
+    });
   }
 });
 
@@ -176,7 +191,12 @@ test('what the visitor refuses is damage at its place', () => {
   const maker = logOf([20, 30]);
   const problem = { code: 'AUTHENTICATION_FAILED', offset: 40, what: 'It does not open' } as const;
   const { end, head } = walkSegment(
-    { bytes: maker.segment, offset: segmentHeaderBytes, head: emptyLogHead(maker.logId), last: true },
+    {
+      bytes: maker.segment,
+      offset: segmentHeaderBytes,
+      head: emptyLogHead(maker.logId),
+      last: true,
+    },
     ({ header }) => (header.op === 2 ? problem : undefined),
   );
   const offset = (maker.frames[1] as MadeFrame).offset + 40;

@@ -44,7 +44,11 @@ class Model {
     return this.versions.get(`${id}${name}`)?.findLast(({ from }) => from <= position);
   }
 
-  scan(id: TreeId, { from, to, reverse }: KeyRange, position: Position): { key: string; from: number }[] {
+  scan(
+    id: TreeId,
+    { from, to, reverse }: KeyRange,
+    position: Position,
+  ): { key: string; from: number }[] {
     const keys = ([...'abcdefgh'] as StoreKey[]).filter(
       (name) => (from === undefined || name >= from) && (to === undefined || name < to),
     );
@@ -56,7 +60,12 @@ class Model {
   }
 }
 
-function build(given: readonly { gap: number; changes: readonly { tree: TreeId; key: StoreKey; row: number | undefined }[] }[]) {
+function build(
+  given: readonly {
+    gap: number;
+    changes: readonly { tree: TreeId; key: StoreKey; row: number | undefined }[];
+  }[],
+) {
   const store = new MemoryStore();
   const model = new Model();
   const views: { position: Position; seen: string }[] = [];
@@ -101,7 +110,8 @@ test('every position reads as it did when it was the newest, and as a list of ve
           const version = model.at(id, name, position);
           const row = store.getAt(id, name, position);
           expect(row?.row).toEqual(version?.row);
-          if (row !== undefined) expect([row.from, row.leaf]).toEqual([version?.from, version?.leaf]);
+          if (row !== undefined)
+            expect([row.from, row.leaf]).toEqual([version?.from, version?.leaf]);
         }
       }
     }),
@@ -145,7 +155,11 @@ test('a cursor keeps its view while positions are applied', () => {
       for (const [index, { changes }] of second.entries()) {
         const entry = cursor.next();
         if (entry !== undefined) seen.push({ key: entry.key, from: entry.from });
-        const batch = changes.map((one) => ({ ...one, row: Uint8Array.of(1), leaf: 0 as LeafIndex }));
+        const batch = changes.map((one) => ({
+          ...one,
+          row: Uint8Array.of(1),
+          leaf: 0 as LeafIndex,
+        }));
         store.apply((at + index + 1) as Position, batch);
       }
       expect([...seen, ...drain(cursor)]).toEqual(model.scan(1 as TreeId, { reverse }, at));
@@ -160,7 +174,9 @@ test('two stores are equal if they were given the same, and the first difference
       const [left, right] = [build(given).store, build(given).store];
       expect(firstStoreDifference(left, right)).toBeUndefined();
       const next = (left.appliedPosition + 1) as Position;
-      const batch = (row: number) => [{ tree: id, key: name, row: Uint8Array.of(row), leaf: 9 as LeafIndex }];
+      const batch = (row: number) => [
+        { tree: id, key: name, row: Uint8Array.of(row), leaf: 9 as LeafIndex },
+      ];
       left.apply(next, batch(1));
       right.apply(next, batch(2));
       expect(firstStoreDifference(left, right)).toEqual({ tree: id, key: name });

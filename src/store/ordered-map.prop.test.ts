@@ -23,36 +23,44 @@ const steps = fc.array(
 
 test('it holds what a sorted list would, after any sets and deletes', () => {
   fc.assert(
-    fc.property(steps, fc.array(fc.nat(keysBelow), { minLength: 5, maxLength: 40 }), (given, probes) => {
-      const map = new OrderedMap<Value>();
-      const model = new Map<StoreKey, Value>();
-      let written = 0;
-      for (const { from, count, step, remove } of given) {
-        for (let index = 0; index < count; index++) {
-          const key = keyOf((from + index * step + keysBelow * 10) % keysBelow);
-          if (remove) expect(map.delete(key)).toBe(model.delete(key));
-          else {
-            const value = { number: ++written };
-            map.set(key, value);
-            model.set(key, value);
+    fc.property(
+      steps,
+      fc.array(fc.nat(keysBelow), { minLength: 5, maxLength: 40 }),
+      (given, probes) => {
+        const map = new OrderedMap<Value>();
+        const model = new Map<StoreKey, Value>();
+        let written = 0;
+        for (const { from, count, step, remove } of given) {
+          for (let index = 0; index < count; index++) {
+            const key = keyOf((from + index * step + keysBelow * 10) % keysBelow);
+            if (remove) expect(map.delete(key)).toBe(model.delete(key));
+            else {
+              const value = { number: ++written };
+              map.set(key, value);
+              model.set(key, value);
+            }
           }
+          // Walked in between, too: what is added later must find its place among what is in order.
+          expect(map.ceiling(undefined)?.key).toBe([...model.keys()].toSorted()[0]);
         }
-        // Walked in between, too: what is added later must find its place among what is in order.
-        expect(map.ceiling(undefined)?.key).toBe([...model.keys()].toSorted()[0]);
-      }
-      const sorted = [...model].toSorted(([left], [right]) => (left < right ? -1 : 1));
-      expect(map.size).toBe(sorted.length);
-      expect(walkUp(map)).toEqual(sorted);
-      expect(walkDown(map)).toEqual(sorted.toReversed());
-      for (const probe of probes) probeAt(map, sorted, keyOf(probe));
-    }),
+        const sorted = [...model].toSorted(([left], [right]) => (left < right ? -1 : 1));
+        expect(map.size).toBe(sorted.length);
+        expect(walkUp(map)).toEqual(sorted);
+        expect(walkDown(map)).toEqual(sorted.toReversed());
+        for (const probe of probes) probeAt(map, sorted, keyOf(probe));
+      },
+    ),
     { numRuns: 60 },
   );
 });
 
 function walkUp(map: OrderedMap<Value>): [StoreKey, Value][] {
   const seen: [StoreKey, Value][] = [];
-  for (let entry = map.ceiling(undefined); entry !== undefined; entry = map.ceiling(entry.key, true)) {
+  for (
+    let entry = map.ceiling(undefined);
+    entry !== undefined;
+    entry = map.ceiling(entry.key, true)
+  ) {
     seen.push([entry.key, entry.value]);
   }
   return seen;
@@ -67,7 +75,8 @@ function walkDown(map: OrderedMap<Value>): [StoreKey, Value][] {
 }
 
 function probeAt(map: OrderedMap<Value>, sorted: [StoreKey, Value][], key: StoreKey): void {
-  const pair = (entry: { key: StoreKey; value: Value } | undefined) => entry && [entry.key, entry.value];
+  const pair = (entry: { key: StoreKey; value: Value } | undefined) =>
+    entry && [entry.key, entry.value];
   expect(map.get(key)).toBe(sorted.find(([other]) => other === key)?.[1]);
   expect(pair(map.ceiling(key))).toEqual(sorted.find(([other]) => other >= key));
   expect(pair(map.ceiling(key, true))).toEqual(sorted.find(([other]) => other > key));
@@ -78,7 +87,12 @@ test('a cleared map is empty and can be filled again', () => {
   const map = new OrderedMap<Value>();
   for (let number = 0; number < 1_200; number++) map.set(keyOf(number), { number });
   map.clear();
-  expect([map.size, map.ceiling(undefined), map.below(undefined), map.get(keyOf(3))]).toEqual([0, undefined, undefined, undefined]);
+  expect([map.size, map.ceiling(undefined), map.below(undefined), map.get(keyOf(3))]).toEqual([
+    0,
+    undefined,
+    undefined,
+    undefined,
+  ]);
   map.set(keyOf(3), { number: 3 });
   expect(walkUp(map)).toEqual([[keyOf(3), { number: 3 }]]);
 });

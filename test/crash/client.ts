@@ -47,6 +47,8 @@ export function restsOnState(reply: Reply): boolean {
 
 export class Client {
   readonly attempts: Attempt[] = [];
+  /** Those that were handed out: each must open the database. */
+  readonly recoveryCodes: string[] = [];
   /** Tenants by name: whether their creation was acknowledged. */
   readonly tenants = new Map<string, 'asked' | 'there'>();
   #session: Session | undefined;
@@ -67,6 +69,7 @@ export class Client {
   copy(): Client {
     const copy = new Client();
     copy.attempts.push(...this.attempts);
+    copy.recoveryCodes.push(...this.recoveryCodes);
     for (const [name, known] of this.tenants) copy.tenants.set(name, known);
     copy.#sessionNumber = this.#sessionNumber;
     copy.#replyNumber = this.#replyNumber;

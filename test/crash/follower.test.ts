@@ -13,7 +13,9 @@ async function idsSeenBy({ db }: Session): Promise<number[]> {
   if (!db.tenants().includes('amber')) return [];
   const tenant = db.tenant('amber');
   if ((await tenant.tables()).length === 0) return [];
-  return (await tenant.query<{ id: number }>('SELECT id FROM rows ORDER BY id')).rows.map(({ id }) => id);
+  return (await tenant.query<{ id: number }>('SELECT id FROM rows ORDER BY id')).rows.map(
+    ({ id }) => id,
+  );
 }
 
 const insert = 'INSERT INTO rows VALUES ($1, $2)';
@@ -75,7 +77,9 @@ test('it never throws and never runs ahead, whatever moment of a write it looks 
   const counted = await openSession(counting);
   await counted.scheduler.settle(load(counted));
   const calls = counted.disk.callCount;
-  expect(framesOf(counting.image()).filter(({ header }) => header.kind === 'end').length).toBeGreaterThan(1);
+  expect(
+    framesOf(counting.image()).filter(({ header }) => header.kind === 'end').length,
+  ).toBeGreaterThan(1);
   for (let call = 1; call <= calls; call++) {
     const disk = SimDisk.fromImage(image);
     const early = await followerOn(disk);
@@ -108,7 +112,8 @@ test('it keeps its footing when a frame that it has seen, but that was not durab
     const before = disk.image();
     const follower = await followerOn(disk);
     disk.setFaults({ fail: [{ call: disk.calls.flush + 1, kind: 'flush', code: 'IO_ERROR' }] });
-    const lost = kind === 'data' ? owner.db.tenant('amber').execute(insert, [2, 'two']) : owner.db.close();
+    const lost: Promise<unknown> =
+      kind === 'data' ? owner.db.tenant('amber').execute(insert, [2, 'two']) : owner.db.close();
     await expect(owner.scheduler.settle(lost)).rejects.toMatchObject({
       code: kind === 'data' ? 'COMMIT_UNKNOWN' : 'IO_ERROR',
     });
@@ -141,7 +146,10 @@ test('it reports damage below the mark and does not serve a part as the whole', 
       if (damage === 'zero') bytes.fill(0);
       else bytes[200] = (bytes[200] as number) ^ 1;
       damaged.open(path, 'readwrite').write(bytes, offset);
-      await expect(followerOn(damaged)).rejects.toMatchObject({ name: 'CorruptionError', file: path });
+      await expect(followerOn(damaged)).rejects.toMatchObject({
+        name: 'CorruptionError',
+        file: path,
+      });
     }
   }
 });
@@ -155,5 +163,7 @@ test('it refuses to write', async () => {
   const write = follower.db.tenant('amber').execute(insert, [1, 'one']);
   await expect(follower.scheduler.settle(write)).rejects.toMatchObject({ code: 'READ_ONLY' });
   await follower.scheduler.settle(follower.db.close());
-  expect(disk.calls.write + disk.calls.flush + disk.calls.remove + disk.calls.rename).toBe(callsBefore);
+  expect(disk.calls.write + disk.calls.flush + disk.calls.remove + disk.calls.rename).toBe(
+    callsBefore,
+  );
 });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { TenantHandle } from '../../src/database/index.ts';
 import { SimDisk } from '../../src/sim/index.ts';
+import { codeOf } from './client.ts';
 import { openSession, type Session, wait } from './machine.ts';
 
 const definition = 'CREATE TABLE rows (id integer PRIMARY KEY, memo text)';
@@ -12,8 +13,8 @@ interface World extends Session {
   readonly machine: SimDisk;
   readonly tenant: TenantHandle;
   /** Runs the simulation until `promise` settles; an error becomes its code. */
-  answer(promise: Promise<unknown>): Promise<unknown>;
-  put(id: number, memoLength?: number): Promise<unknown>;
+  readonly answer: (promise: Promise<unknown>) => Promise<unknown>;
+  readonly put: (id: number, memoLength?: number) => Promise<unknown>;
 }
 
 async function world(options: Parameters<typeof openSession>[1] = {}): Promise<World> {
@@ -23,12 +24,7 @@ async function world(options: Parameters<typeof openSession>[1] = {}): Promise<W
   const tenant = await scheduler.settle(db.createTenant('amber'));
   await scheduler.settle(tenant.execute(definition));
   const answer = (promise: Promise<unknown>): Promise<unknown> =>
-    scheduler.settle(
-      promise.then(
-        () => 'done',
-        (error: { code?: string }) => error.code ?? String(error),
-      ),
-    );
+    scheduler.settle(promise.then(() => 'done', codeOf));
   const put = (id: number, memoLength = 10): Promise<unknown> =>
     tenant.execute(insert, [id, 'm'.repeat(memoLength)]);
   return { ...session, machine, tenant, answer, put };
@@ -39,7 +35,11 @@ async function idsOf({ db, scheduler }: Session): Promise<number[]> {
   return (await scheduler.settle(query)).rows.map(({ id }) => id);
 }
 
-function failNext(machine: SimDisk, kind: 'flush' | 'write', code: 'IO_ERROR' | 'DISK_FULL' = 'IO_ERROR'): void {
+function failNext(
+  machine: SimDisk,
+  kind: 'flush' | 'write',
+  code: 'IO_ERROR' | 'DISK_FULL' = 'IO_ERROR',
+): void {
   machine.setFaults({ fail: [{ call: machine.calls[kind] + 1, kind, code }] });
 }
 
@@ -48,13 +48,22 @@ describe('after a failed flush', () => {
     const here = await world();
     await here.answer(here.put(1));
     failNext(here.machine, 'flush');
-    const answers = [here.put(2), here.put(3), here.put(1), here.tenant.execute('DELETE FROM rows WHERE id = 77')];
+    const answers = [
+      here.put(2),
+      here.put(3),
+      here.put(1),
+      here.tenant.execute('DELETE FROM rows WHERE id = 77'),
+    ];
     expect(await Promise.all(answers.map(here.answer))).toEqual(Array(4).fill('COMMIT_UNKNOWN'));
     expect(await here.answer(here.put(4))).toBe('DATABASE_POISONED');
     expect(await here.answer(here.db.createTenant('birch'))).toBe('DATABASE_POISONED');
     expect(await here.answer(here.db.addRecoveryCode())).toBe('DATABASE_POISONED');
     expect(await here.answer(here.tenant.append('s', [1]))).toBe('DATABASE_POISONED');
-    expect(await here.answer(here.tenant.transaction(async (tx) => void (await tx.execute(insert, [5, 'x']))))).toBe('DATABASE_POISONED');
+    expect(
+      await here.answer(
+        here.tenant.transaction(async (tx) => void (await tx.execute(insert, [5, 'x']))),
+      ),
+    ).toBe('DATABASE_POISONED');
     expect(here.db.status().poisoned).toBe(true);
     expect(await idsOf(here)).toEqual([1]);
     expect(await feedLength(here)).toBe(2);
@@ -89,7 +98,9 @@ describe('after a failed flush', () => {
   test('closing reports it and still answers what is under way', async () => {
     const here = await world();
     failNext(here.machine, 'flush');
-    const answers = [here.put(1), here.put(2)].map((promise) => promise.catch((error: { code: string }) => error.code));
+    const answers = [here.put(1), here.put(2)].map((promise) =>
+      promise.catch((error: { code: string }) => error.code),
+    );
     await here.scheduler.settle(here.db.close());
     expect(await Promise.all(answers)).toEqual(['COMMIT_UNKNOWN', 'COMMIT_UNKNOWN']);
   });
@@ -167,7 +178,9 @@ describe('on a full disk', () => {
     await here.answer(here.db.createTenant('birch'));
     const birch = here.db.tenant('birch');
     // The write of the keyring passes; the next one, which makes room in the log, does not.
-    here.machine.setFaults({ fail: [{ call: here.machine.calls.write + 2, kind: 'write', code: 'IO_ERROR' }] });
+    here.machine.setFaults({
+      fail: [{ call: here.machine.calls.write + 2, kind: 'write', code: 'IO_ERROR' }],
+    });
     expect(await here.answer(birch.append('s', ['x'.repeat(9_000)]))).toBe('IO_ERROR');
     const keyring = here.machine.image().get('keyring') as Uint8Array;
     expect(await here.answer(here.put(1))).toBe('done');
@@ -177,14 +190,18 @@ describe('on a full disk', () => {
     const fresh = await world({ logSizes: bigFiles });
     const older = fresh.machine.image().get('keyring') as Uint8Array;
     image.set('keyring', older);
-    await expect(openSession(SimDisk.fromImage(image))).rejects.toMatchObject({ code: 'KEYRING_ROLLED_BACK' });
+    await expect(openSession(SimDisk.fromImage(image))).rejects.toMatchObject({
+      code: 'KEYRING_ROLLED_BACK',
+    });
   });
 
   test('a no-op after a refused batch names a position that is there', async () => {
     const here = await world();
     here.machine.setFaults({ capacityBytes: used(here.machine) });
     expect(await here.answer(here.put(1, 5_000))).toBe('DISK_FULL');
-    const { position } = await here.scheduler.settle(here.tenant.execute('DELETE FROM rows WHERE id = 9'));
+    const { position } = await here.scheduler.settle(
+      here.tenant.execute('DELETE FROM rows WHERE id = 9'),
+    );
     const there = here.tenant.queryAt('SELECT count(*) FROM rows', [], position);
     expect((await here.scheduler.settle(there)).position).toBe(position);
   });
@@ -192,8 +209,16 @@ describe('on a full disk', () => {
   test('a batch is refused whole: a reply that rests on a refused row is refused with it', async () => {
     const here = await world();
     here.machine.setFaults({ capacityBytes: used(here.machine) });
-    const answers = [here.put(1, 5_000), here.put(1), here.tenant.execute('DELETE FROM rows WHERE id = 9')];
-    expect(await Promise.all(answers.map(here.answer))).toEqual(['DISK_FULL', 'DISK_FULL', 'DISK_FULL']);
+    const answers = [
+      here.put(1, 5_000),
+      here.put(1),
+      here.tenant.execute('DELETE FROM rows WHERE id = 9'),
+    ];
+    expect(await Promise.all(answers.map(here.answer))).toEqual([
+      'DISK_FULL',
+      'DISK_FULL',
+      'DISK_FULL',
+    ]);
     expect(await here.answer(here.put(1))).toBe('DISK_FULL');
     here.machine.setFaults({});
     expect(await here.answer(here.put(1))).toBe('done');
@@ -290,7 +315,10 @@ test('a failure anywhere in a roll loses no row', async () => {
         if ((await here.answer(here.put(id, 1_500))) === 'done') acknowledged.push(id);
       }
       const ids = await idsOf(await openSession(here.machine.crash()));
-      expect(ids.filter((id) => acknowledged.includes(id)), `${code} at ${call}`).toEqual(acknowledged);
+      expect(
+        ids.filter((id) => acknowledged.includes(id)),
+        `${code} at ${call}`,
+      ).toEqual(acknowledged);
     }
   }
 });

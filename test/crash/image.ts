@@ -50,7 +50,8 @@ export function withFile(
   path: string,
   change: (bytes: Uint8Array) => Uint8Array | undefined,
 ): Map<string, Uint8Array> {
-  const copy = new Map([...image].map(([name, bytes]) => [name, bytes.slice()]));
+  const copy = new Map<string, Uint8Array>();
+  for (const [name, bytes] of image) copy.set(name, bytes.slice());
   const changed = change(copy.get(path) ?? new Uint8Array());
   if (changed === undefined) copy.delete(path);
   else copy.set(path, changed);

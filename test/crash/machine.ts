@@ -3,7 +3,7 @@ import { type Disk, type DiskFile, Prng, VerityError } from '../../src/base/inde
 import { type MasterKeyProvider, SecretKey } from '../../src/crypto/index.ts';
 import { type OpenOptions, Verity } from '../../src/database/index.ts';
 import { unwrapSlot, wrapSlot } from '../../src/keys/index.ts';
-import { SimClock, SimDisk, type SimFaults, SimScheduler } from '../../src/sim/index.ts';
+import { SimClock, type SimDisk, type SimFaults, SimScheduler } from '../../src/sim/index.ts';
 
 /** Small files, so that short runs roll segments and run into the end of what is filled. */
 export const smallLogSizes = { segmentBytes: 6_000, fillBytesMin: 1_024, fillBytesMax: 4_096 };
@@ -156,7 +156,8 @@ export interface Session {
   readonly scheduler: SimScheduler;
 }
 
-export interface SessionOptions extends ProcessOptions, Pick<OpenOptions, 'readOnly' | 'create'> {
+export interface SessionOptions
+  extends ProcessOptions, Pick<OpenOptions, 'readOnly' | 'masterKey'> {
   readonly seed?: number;
   readonly faults?: SimFaults;
   readonly clock?: SimClock;
@@ -165,10 +166,13 @@ export interface SessionOptions extends ProcessOptions, Pick<OpenOptions, 'readO
 
 const elapsed = new WeakMap<SimDisk, SimClock>();
 
-/** Starts a process on `disk`: its part of the world, before anything is opened. */
-export function startProcess(disk: SimDisk, options: SessionOptions = {}): Omit<Session, 'db'> & {
-  open(): Promise<Verity>;
-} {
+/** A process that has not opened the database yet. */
+export interface Process extends Omit<Session, 'db'> {
+  readonly open: () => Promise<Verity>;
+}
+
+/** Starts a process on `disk`. */
+export function startProcess(disk: SimDisk, options: SessionOptions = {}): Process {
   const clock = options.clock ?? elapsed.get(disk) ?? new SimClock();
   elapsed.set(disk, clock);
   const scheduler = new SimScheduler(clock);
@@ -181,15 +185,14 @@ export function startProcess(disk: SimDisk, options: SessionOptions = {}): Omit<
     entropy: new Prng(options.seed ?? 1),
     logSizes: options.logSizes ?? smallLogSizes,
   };
-  const { readOnly, create } = options;
+  const { readOnly, masterKey = fixedKey() } = options;
   return {
     disk: process,
     scheduler,
     open: () =>
       Verity.openOn(host, {
-        masterKey: fixedKey(),
+        masterKey,
         ...(readOnly !== undefined && { readOnly }),
-        ...(create !== undefined && { create }),
       }),
   };
 }

@@ -18,7 +18,12 @@ export type Spec =
   | { readonly kind: 'delete'; readonly from: number; readonly to: number }
   | { readonly kind: 'notes'; readonly texts: readonly string[] }
   | { readonly kind: 'null'; readonly id: number }
-  | { readonly kind: 'transfer'; readonly from: number; readonly to: number; readonly amount: number }
+  | {
+      readonly kind: 'transfer';
+      readonly from: number;
+      readonly to: number;
+      readonly amount: number;
+    }
   | { readonly kind: 'replace'; readonly id: number; readonly rows: readonly Account[] }
   | {
       readonly kind: 'append';
@@ -49,7 +54,11 @@ export interface TenantState {
   readonly streams: ReadonlyMap<string, readonly number[]>;
 }
 
-export const emptyTenant: TenantState = { accounts: undefined, notes: undefined, streams: new Map() };
+export const emptyTenant: TenantState = {
+  accounts: undefined,
+  notes: undefined,
+  streams: new Map(),
+};
 
 export function changeText(
   kind: string,
@@ -192,12 +201,7 @@ function within(accounts: Accounts, from: number, to: number): Account[] {
 }
 
 /** A row that was updated is another object, also when it holds what it held. */
-function changed(
-  state: TenantState,
-  before: Accounts,
-  next: Accounts,
-  rowCount: number,
-): Expected {
+function changed(state: TenantState, before: Accounts, next: Accounts, rowCount: number): Expected {
   const changes: ModelChange[] = [];
   for (const row of before.values()) {
     const now = next.get(row.id);

@@ -5,7 +5,7 @@ import { SimDisk, type SimFaults } from '../../src/sim/index.ts';
 import { checkRecovered, type Checked, nothingChecked, Violation } from './checker.ts';
 import { Client, codeOf } from './client.ts';
 import { sameFiles } from './image.ts';
-import { type ProcessOptions, startProcess } from './machine.ts';
+import { type Process, type ProcessOptions, startProcess } from './machine.ts';
 import { Workload } from './workload.ts';
 
 /** What a run went through; added up, it shows whether the runs had any load. */
@@ -54,9 +54,9 @@ function planPhase(prng: Prng, disk: SimDisk): Plan {
   const call = 1 + prng.below(soon ? 45 : 420);
   const ends = ['crash', 'kill', 'close'] as const;
   const base = {
-    steps: soon ? 4 : 5 + prng.below(25),
+    steps: soon ? 4 : 5 + prng.below(20),
     end: ends[prng.below(3)] ?? 'crash',
-    verify: prng.chance(0.4),
+    verify: prng.chance(0.2),
   };
   const at = disk.callCount + call;
   switch (prng.below(9)) {
@@ -134,8 +134,9 @@ class Run {
   }
 
   async run(): Promise<void> {
-    const phases = 2 + this.#prng.below(4);
-    for (let phase = 0; phase < phases; phase++) await this.#phase(planPhase(this.#prng, this.#disk));
+    const phases = 2 + this.#prng.below(3);
+    for (let phase = 0; phase < phases; phase++)
+      await this.#phase(planPhase(this.#prng, this.#disk));
     // The last words: no more faults, everything is looked at, and once more after a clean close.
     await this.#phase({ faults: {}, steps: 3, end: 'close', verify: true });
     await this.#phase({ faults: {}, steps: 0, end: 'close', verify: true });
@@ -144,7 +145,9 @@ class Run {
   async #phase(plan: Plan): Promise<void> {
     const lies = this.#options.flushesLie === true ? { flushesLie: true } : {};
     const process = startProcess(this.#disk, {
-      ...plan, ...lies, seed: this.#prng.nextUint32(),
+      ...plan,
+      ...lies,
+      seed: this.#prng.nextUint32(),
     });
     const { disk, scheduler } = process;
     await scheduler.settle(this.#session(plan, process));
@@ -160,7 +163,7 @@ class Run {
     }
   }
 
-  async #session(plan: Plan, process: ReturnType<typeof startProcess>): Promise<void> {
+  async #session(plan: Plan, process: Process): Promise<void> {
     const { disk, scheduler } = process;
     const segmentsBefore = this.#segmentCount();
     const db = await this.#open(process);
@@ -193,7 +196,7 @@ class Run {
   }
 
   /** Undefined if a crash or a fault prevented it. */
-  async #open({ disk, open }: ReturnType<typeof startProcess>): Promise<Verity | undefined> {
+  async #open({ disk, open }: Process): Promise<Verity | undefined> {
     try {
       return await open();
     } catch (error) {

@@ -1,7 +1,7 @@
 /**
  * The process that test/crash/sigkill.test.ts kills. Arguments: the built package, a database's
  * directory, its key file, and what to do: "write" batches until the end, once told to on standard
- * input, or "open" once. Prints "ready", then one line for each acknowledged batch, each with one write.
+ * input, "open" for writing once, or "read" only. Prints "ready", then one line for each acknowledged batch, each with one write.
  */
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
@@ -31,7 +31,9 @@ async function writeForEver(tenant, writer, run) {
       await tenant.transaction(async (tx) => {
         await tx.execute(text, values);
         for (let row = 0; row < rowsPerBatch; row++) {
-          await tx.execute('DELETE FROM batches WHERE id = $1', [`${run}-${writer}-${number - 1}-${row}`]);
+          await tx.execute('DELETE FROM batches WHERE id = $1', [
+            `${run}-${writer}-${number - 1}-${row}`,
+          ]);
         }
       });
       say(`moved ${batch} ${run}-${writer}-${number - 1}`);
@@ -44,16 +46,23 @@ async function writeForEver(tenant, writer, run) {
 
 if (task === 'write') await once(process.stdin, 'data');
 try {
-  const db = await Verity.open(directory, { masterKey: keys.fromFile(keyFile) });
+  const db = await Verity.open(directory, {
+    masterKey: keys.fromFile(keyFile),
+    readOnly: task === 'read',
+  });
   const name = 'amber';
   const tenant = db.tenants().includes(name) ? db.tenant(name) : await db.createTenant(name);
-  await tenant.execute(
-    'CREATE TABLE IF NOT EXISTS batches (id text PRIMARY KEY, batch text NOT NULL, memo text)',
-  );
+  if (task === 'read') await tenant.query('SELECT count(*) FROM batches');
+  else
+    await tenant.execute(
+      'CREATE TABLE IF NOT EXISTS batches (id text PRIMARY KEY, batch text NOT NULL, memo text)',
+    );
   say('ready');
   const run = String(db.status().position);
   if (task === 'write') {
-    await Promise.all(Array.from({ length: writers }, (_unused, writer) => writeForEver(tenant, writer, run)));
+    await Promise.all(
+      Array.from({ length: writers }, (_unused, writer) => writeForEver(tenant, writer, run)),
+    );
   }
   await db.close();
 } catch (error) {

@@ -1,12 +1,12 @@
 /** A real process on a real directory, killed with SIGKILL while it writes. Runs the built package. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
 import { Prng } from '../../src/base/index.ts';
 import { keys, Verity } from '../../src/database/index.ts';
 import { root } from '../support/project.ts';
@@ -34,7 +34,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function argumentsFor(task: 'write' | 'open'): string[] {
+function argumentsFor(task: 'write' | 'open' | 'read'): string[] {
   return [script, packagePath, directory, keyFile, task];
 }
 
@@ -46,7 +46,9 @@ type Writer = ReturnType<typeof startProcess>;
 
 /** A process that has loaded the package, or is about to; it opens nothing before it is told to. */
 function startProcess() {
-  const child = spawn(process.execPath, argumentsFor('write'), { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, argumentsFor('write'), {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   children.push(child);
   return child;
 }
@@ -94,7 +96,9 @@ async function check(db: Verity): Promise<boolean> {
     // Gone: then by the transaction that was under way, which put its own batch there in one.
     const [run, writer, number] = batch.split('-');
     const mover = `${run}-${writer}-${Number(number) + 1}`;
-    expect(there.has(mover), `batch ${batch} was acknowledged at ${position} and is lost`).toBe(true);
+    expect(there.has(mover), `batch ${batch} was acknowledged at ${position} and is lost`).toBe(
+      true,
+    );
   }
   expect((await db.verify()).findings).toEqual([]);
   return !db.status().recovery.cleanShutdown;
@@ -135,9 +139,38 @@ test('while this process has the database open, another is refused, and let in a
   await using db = await openHere();
   expect(tryOpen()).toBe('failed DATABASE_LOCKED');
   await expect(openHere()).rejects.toMatchObject({ code: 'DATABASE_LOCKED' });
-  const beside = await Verity.open(directory, { masterKey: keys.fromFile(keyFile), readOnly: true });
+  const beside = await Verity.open(directory, {
+    masterKey: keys.fromFile(keyFile),
+    readOnly: true,
+  });
   expect(beside.tenants()).toEqual(['amber']);
   await beside.close();
   await db.close();
   expect(tryOpen()).toBe('ready');
+});
+
+test('in a directory that may not be written to, reading works and opening for writing is READ_ONLY', async (context: TestContext) => {
+  await (await openHere()).close();
+  // To root every directory is writable, so the child then runs as somebody else, who must find the package.
+  const nobody = 65_534;
+  const user = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {};
+  const probe = spawnSync(process.execPath, ['-e', `import(${JSON.stringify(packagePath)})`], user);
+  if (probe.status !== 0) context.skip();
+  const names = readdirSync(directory, { recursive: true, encoding: 'utf8' });
+  const inside = names.map((name) => join(directory, name));
+  if ('uid' in user) {
+    for (const path of [folder, directory, keyFile, ...inside]) chownSync(path, nobody, nobody);
+  }
+  for (const path of inside) chmodSync(path, path.endsWith('log') ? 0o500 : 0o400);
+  chmodSync(directory, 0o500);
+  const run = (task: 'open' | 'read'): string =>
+    spawnSync(process.execPath, argumentsFor(task), {
+      encoding: 'utf8',
+      ...user,
+      cwd: folder,
+    }).stdout.trim();
+  expect(run('read')).toBe('ready');
+  expect(run('open')).toBe('failed READ_ONLY');
+  expect(run('read')).toBe('ready');
+  for (const path of [directory, join(directory, 'log')]) chmodSync(path, 0o700);
 });

@@ -1,9 +1,10 @@
 /** One fixed load, and something going wrong at every single call of the disk in turn. */
 import { describe, expect, test } from 'vitest';
+import { keys } from '../../src/database/index.ts';
 import { SimDisk, type SimFaults } from '../../src/sim/index.ts';
 import { checkRecovered, Violation } from './checker.ts';
 import { Client, codeOf } from './client.ts';
-import { openSession, startProcess, wait } from './machine.ts';
+import { openSession, type Process, startProcess, wait } from './machine.ts';
 import type { Account, Spec } from './model.ts';
 
 const seed = 11;
@@ -13,7 +14,11 @@ function account(id: number, memoLength = 10): Account {
 }
 
 /** Two processes, one after the other; each entry is sent at once and then waited for. */
-const load: readonly (readonly (readonly [string, readonly Spec[]] | 'idle')[])[] = [
+const load: readonly (readonly (
+  | readonly [string, readonly Spec[]]
+  | 'idle'
+  | 'recovery code'
+)[])[] = [
   [
     ['amber', [{ kind: 'table', name: 'accounts', ifNotExists: false }]],
     ['amber', [{ kind: 'insert', rows: [account(1), account(2, 1_400), account(3)] }]],
@@ -31,6 +36,7 @@ const load: readonly (readonly (readonly [string, readonly Spec[]] | 'idle')[])[
     ['amber', [{ kind: 'append', stream: 'orders', events: [1, 2], expectedVersion: 0 }]],
     ['amber', [{ kind: 'insert', rows: [account(6, 3_000)] }]],
     ['birch', [{ kind: 'table', name: 'notes', ifNotExists: true }]],
+    'recovery code',
     // Again, in case that the first attempt ran into trouble.
     ['birch', [{ kind: 'table', name: 'notes', ifNotExists: true }]],
     ['birch', [{ kind: 'notes', texts: ['a', 'b'] }]],
@@ -55,7 +61,10 @@ async function runLoad(disk: SimDisk, client: Client, trouble: Trouble = {}): Pr
   if (trouble.faults !== undefined) disk.setFaults(trouble.faults);
   for (const [number, part] of load.entries()) {
     const killAtCall = (trouble.killAtCall ?? 0) - callsBefore;
-    const process = startProcess(disk, { seed: seed + number, ...(killAtCall > 0 && { killAtCall }) });
+    const process = startProcess(disk, {
+      seed: seed + number,
+      ...(killAtCall > 0 && { killAtCall }),
+    });
     await process.scheduler.settle(runPart(part, client, process));
     callsBefore += process.disk.callCount;
     failures.push(...process.disk.failures);
@@ -76,7 +85,7 @@ function isInDoubt(failures: Failures): boolean {
 async function runPart(
   part: (typeof load)[number],
   client: Client,
-  process: ReturnType<typeof startProcess>,
+  process: Process,
 ): Promise<void> {
   const { disk, scheduler } = process;
   const failed = (error: unknown): boolean =>
@@ -94,6 +103,11 @@ async function runPart(
       await wait(scheduler, 60);
       continue;
     }
+    if (entry === 'recovery code') {
+      const code = await client.session.db.addRecoveryCode().catch(failed);
+      if (typeof code === 'string' && !disk.isGone) client.recoveryCodes.push(code);
+      continue;
+    }
     const [tenant, specs] = entry;
     if (!client.tenants.has(tenant)) await client.createTenant(tenant);
     for (const spec of specs) if (!disk.isGone) client.send(tenant, spec);
@@ -107,20 +121,29 @@ async function runPart(
 }
 
 /**
- * Reopens, checks, goes on working, and checks again after the machine has stopped at rest. Work with a
- * new tenant flushes the root directory; without one, what the first process left in doubt stays so.
+ * Reopens, goes on working, and checks everything after the machine has stopped at rest. Work with a new
+ * tenant flushes the root directory; without one, what the first process left in doubt stays so.
  */
 async function checkAftermath(disk: SimDisk, client: Client, newTenant: boolean): Promise<void> {
   const session = await openSession(disk, { seed: 77 });
   client.connect(session);
-  await session.scheduler.settle(checkRecovered(session.db, client));
   await session.scheduler.settle(moreWork(client, newTenant));
   session.disk.kill();
-  const after = await openSession(disk.crash(), { seed: 78 });
+  const afterDisk = disk.crash();
+  const after = await openSession(afterDisk, { seed: 78 });
   client.connect(after);
   await after.scheduler.settle(checkRecovered(after.db, client));
   const report = await after.scheduler.settle(after.db.verify());
   if (!report.ok) throw new Violation(`verify: ${report.findings[0]?.message ?? 'not ok'}`);
+  after.disk.kill();
+  for (const code of client.recoveryCodes) {
+    const process = startProcess(afterDisk, {
+      masterKey: keys.fromRecoveryCode(code),
+      readOnly: true,
+    });
+    const opened = await process.scheduler.settle(process.open().catch(codeOf));
+    if (typeof opened === 'string') throw new Violation(`a recovery code: ${opened}`);
+  }
 }
 
 async function moreWork(client: Client, newTenant: boolean): Promise<void> {
@@ -149,7 +172,11 @@ async function within(what: string, body: () => Promise<void>): Promise<void> {
 }
 
 const calls = await callsOfLoad();
-console.log('CALLS', calls);
+
+/** The calls of the load are always the same; what a crash leaves is not. */
+function diskFor(call: number): SimDisk {
+  return new SimDisk({ seed: seed + call });
+}
 
 test('the load is what the sweeps need', async () => {
   const disk = new SimDisk({ seed });
@@ -157,7 +184,9 @@ test('the load is what the sweeps need', async () => {
   await runLoad(disk, client);
   const segments = [...disk.image().keys()].filter((path) => path.endsWith('.vlog'));
   expect(segments.length).toBeGreaterThan(2);
-  const replies = client.attempts.map(({ reply }) => (reply?.kind === 'refused' ? reply.code : reply?.kind));
+  const replies = client.attempts.map(({ reply }) =>
+    reply?.kind === 'refused' ? reply.code : reply?.kind,
+  );
   expect(new Set(replies)).toEqual(new Set(['done', 'UNIQUE_VIOLATION', 'VERSION_CONFLICT']));
   expect(calls).toBeGreaterThan(150);
   expect(calls).toBeLessThan(900);
@@ -168,7 +197,7 @@ describe('at every call of the disk', () => {
   test('the machine may stop', async () => {
     for (let call = 1; call <= calls; call++) {
       await within(`crash at call ${call}`, async () => {
-        const disk = new SimDisk({ seed });
+        const disk = diskFor(call);
         const client = new Client();
         await runLoad(disk, client, { faults: { crashAtCall: call } });
         expect(disk.isDead).toBe(true);
@@ -180,7 +209,7 @@ describe('at every call of the disk', () => {
   test('the process may be killed, and another take over what the page cache shows', async () => {
     for (let call = 1; call <= calls; call++) {
       await within(`kill at call ${call}`, async () => {
-        const disk = new SimDisk({ seed });
+        const disk = diskFor(call);
         const client = new Client();
         await runLoad(disk, client, { killAtCall: call });
         await checkAftermath(disk, client, false);
@@ -194,12 +223,15 @@ describe('at every call of the disk', () => {
         let hits = 0;
         for (let call = 1; call <= calls; call++) {
           await within(`${code} at call ${call}`, async () => {
-            const disk = new SimDisk({ seed });
+            const disk = diskFor(call);
             const client = new Client();
-            const failures = await runLoad(disk, client, { faults: { fail: [{ call, code, forGood }] } });
+            const failures = await runLoad(disk, client, {
+              faults: { fail: [{ call, code, forGood }] },
+            });
             if (failures.length > 0) hits += 1;
             if (!isInDoubt(failures)) return checkAftermath(disk, client, true);
-            for (let image = 0; image < 4; image++) await checkAftermath(disk.crash(), client.copy(), true);
+            for (let image = 0; image < 4; image++)
+              await checkAftermath(disk.crash(), client.copy(), true);
           });
         }
         expect(hits).toBeGreaterThan(code === 'IO_ERROR' ? calls / 2 : calls / 10);

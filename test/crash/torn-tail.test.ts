@@ -2,7 +2,16 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { CorruptionError } from '../../src/base/index.ts';
 import { SimDisk } from '../../src/sim/index.ts';
-import { framesOf, type FramePlace, type Image, inSession, sameFiles, segmentsOf, withFile, zeroed } from './image.ts';
+import {
+  framesOf,
+  type FramePlace,
+  type Image,
+  inSession,
+  sameFiles,
+  segmentsOf,
+  withFile,
+  zeroed,
+} from './image.ts';
 import { smallLogSizes, wait } from './machine.ts';
 
 const sector = 512;
@@ -30,14 +39,18 @@ async function threeRows(memoLength: number, marked: boolean): Promise<Image> {
 /** Thirteen rows over several segments. */
 async function severalSegments(seed = 6, end: 'close' | 'kill' = 'close'): Promise<Image> {
   const disk = new SimDisk({ seed });
-  await inSession(disk, async ({ db }) => {
-    const tenant = await db.createTenant('amber');
-    await tenant.execute('CREATE TABLE rows (id integer PRIMARY KEY, memo text)');
-    for (let id = 1; id <= 13; id++) {
-      await tenant.execute('INSERT INTO rows VALUES ($1, $2)', [id, 'm'.repeat(1_500)]);
-    }
-    if (end === 'close') await db.close();
-  }, { seed });
+  await inSession(
+    disk,
+    async ({ db }) => {
+      const tenant = await db.createTenant('amber');
+      await tenant.execute('CREATE TABLE rows (id integer PRIMARY KEY, memo text)');
+      for (let id = 1; id <= 13; id++) {
+        await tenant.execute('INSERT INTO rows VALUES ($1, $2)', [id, 'm'.repeat(1_500)]);
+      }
+      if (end === 'close') await db.close();
+    },
+    { seed },
+  );
   return disk.image();
 }
 
@@ -53,7 +66,9 @@ async function openImage(image: Image): Promise<Opened> {
   const disk = SimDisk.fromImage(image);
   const opened = await inSession(disk, async ({ db }) => {
     const { recovery, segments } = db.status();
-    const { rows } = await db.tenant('amber').query<{ id: number }>('SELECT id FROM rows ORDER BY id');
+    const { rows } = await db
+      .tenant('amber')
+      .query<{ id: number }>('SELECT id FROM rows ORDER BY id');
     expect((await db.verify()).findings).toEqual([]);
     await db.close();
     return { ids: rows.map(({ id }) => id), ...recovery, segments };
@@ -85,7 +100,9 @@ describe('the last frame, torn', () => {
     last = framesOf(unmarked).at(-1) as FramePlace;
     expect(last.header.kind).toBe('data');
     expect(framesOf(marked).at(-1)?.header.kind).toBe('mark');
-    expect(Math.floor((last.end - 1) / sector) - Math.floor(last.offset / sector)).toBeGreaterThan(3);
+    expect(Math.floor((last.end - 1) / sector) - Math.floor(last.offset / sector)).toBeGreaterThan(
+      3,
+    );
   });
 
   const tornAt = (image: Image, from: number): Image =>
@@ -94,7 +111,8 @@ describe('the last frame, torn', () => {
   test('at any byte: it is cut, reported, and nothing else is lost', async () => {
     // The edges of the frame and of its sectors, and some between; src/log/walk.test.ts does every byte.
     for (let at = last.offset + 1; at < last.end; at++) {
-      const nearEdge = Math.min(at - last.offset, last.end - at, at % sector, sector - (at % sector)) < 6;
+      const nearEdge =
+        Math.min(at - last.offset, last.end - at, at % sector, sector - (at % sector)) < 6;
       if (!nearEdge && at % 37 !== 0) continue;
       const { ids, cut, cleanShutdown } = await openImage(tornAt(unmarked, at));
       expect({ at, ids, cleanShutdown }).toEqual({ at, ids: [1, 2], cleanShutdown: false });
@@ -260,7 +278,9 @@ describe('what an interrupted roll leaves', () => {
   });
 
   test('together with a torn end frame it is removed and the frame is cut', async () => {
-    const torn = withFile(image, endFrame.path, (bytes) => zeroed(bytes, endFrame.offset + 100, endFrame.end + 9));
+    const torn = withFile(image, endFrame.path, (bytes) =>
+      zeroed(bytes, endFrame.offset + 100, endFrame.end + 9),
+    );
     const opened = await openImage(torn.set(lastPath, header));
     expect(opened.cut).toMatchObject([{ file: endFrame.path, offset: endFrame.offset }]);
     expect(opened.segments).toBe(segmentsOf(image).length - 1);
@@ -276,6 +296,10 @@ describe('what an interrupted roll leaves', () => {
   test('a segment with frames behind an unfinished one is never removed', async () => {
     const unfinished = withFile(image, endFrame.path, (bytes) => bytes.slice(0, endFrame.offset));
     const error = await refusal(unfinished);
-    expect(error).toMatchObject({ code: 'MISSING_DATA', file: endFrame.path, offset: endFrame.offset });
+    expect(error).toMatchObject({
+      code: 'MISSING_DATA',
+      file: endFrame.path,
+      offset: endFrame.offset,
+    });
   });
 });

@@ -184,12 +184,15 @@ describe('parameters', () => {
     const bytes = Uint8Array.of(1, 2, 3);
     const json = { list: [1] };
     const parameters: SqlParameter[] = [1, 'before', json, bytes];
-    const inserted = insert(parameters);
+    const inserted = tenant.execute(
+      'INSERT INTO t VALUES ($1, $2, $3, $4) RETURNING b',
+      parameters,
+    );
     parameters[1] = 'after';
     parameters.length = 1;
     json.list.push(2);
     bytes.fill(9);
-    await inserted;
+    expect((await inserted).rows).toEqual([{ b: Uint8Array.of(1, 2, 3) }]);
     const events = [{ n: 1 }];
     const appended = tenant.append('s', events);
     events[0] = { n: 2 };

@@ -89,12 +89,17 @@ describe('opening', () => {
     if (text.length > 4) expect(message).not.toContain(text.slice(0, 5));
   });
 
-  test.each([null, 'a key', 5, {}, { wrap: 1, unwrap: 2 }, Uint8Array.of(1)])(
-    'with a key that is none (%s)',
-    async (given) => {
-      expect(await unopened('KEY_INVALID', { masterKey: given })).toMatch(/keys\.fromFile/);
-    },
-  );
+  test.each([
+    null,
+    'a key',
+    5,
+    {},
+    { wrap: 1, unwrap: 2 },
+    { unwrap: (): undefined => undefined },
+    Uint8Array.of(1),
+  ])('with a key that is none (%s)', async (given) => {
+    expect(await unopened('KEY_INVALID', { masterKey: given })).toMatch(/keys\.fromFile/);
+  });
 
   test('with a mistyped recovery code', async () => {
     for (const code of ['', 'abc', 'PRIV-ATE0-0000-0000-0000-0000-0000-0000-0000-0000']) {
@@ -126,6 +131,9 @@ describe('opening', () => {
     writeFileSync(folder.at('theirs/log/build.log'), 'done');
     await unopened('NOT_A_DATABASE', {}, 'theirs');
     await unopened('NOT_A_DATABASE', { readOnly: true }, 'theirs');
+    rmSync(folder.at('theirs/log'), { recursive: true });
+    writeFileSync(folder.at('theirs/log'), 'a file');
+    await unopened('NOT_A_DATABASE', {}, 'theirs');
     await refused('NOT_A_DATABASE', () => Verity.verify(folder.at('theirs'), { masterKey }));
     expect(readFileSync(folder.at('theirs/thesis.tex'), 'utf8')).toBe('years of work');
   });

@@ -1,5 +1,5 @@
 /** Opens an access path against a view: entries of the table's tree, in key order. */
-import { type ColumnType, limits, type StoreKey, type TreeId, treeOf, type Value, VerityError } from '../../base/index.ts';
+import { type ColumnType, type StoreKey, type TreeId, treeOf, type Value, VerityError } from '../../base/index.ts';
 import { encodeBoundKey, encodeKey, type Expression, keyPrefixRange, type TableSchema } from '../../codec/index.ts';
 import type { Cursor, KeyRange, ReadView, StoreEntry } from '../../store/index.ts';
 import type { Catalog, ExecutionContext } from '../contract.ts';
@@ -154,7 +154,5 @@ function compileRange(
 
 /** `from` includes its key and `to` does not, so > and <= start or end behind all keys that begin with it. */
 function boundKey(key: StoreKey, bound: Bound, side: 'from' | 'to'): StoreKey {
-  // No stored key is as long: those below it are just those up to its beginning.
-  if (key.length > limits.keyBytesMax) return `${key.slice(0, limits.keyBytesMax)}\0` as StoreKey;
   return bound.inclusive === (side === 'from') ? key : keyPrefixRange(key).to;
 }

@@ -21,9 +21,10 @@ export interface TableWriter {
 
 const writers = new WeakMap<TableSchema, TableWriter>();
 const noParameters: readonly Value[] = [];
-const scratchBytes = 4_096;
-/** Holds one row at a time; a fresh one follows a large row, so that its memory goes. */
-let scratch = new Writer(scratchBytes);
+const slabBytes = 64 << 10;
+const smallRowBytes = 4_096;
+/** Rows lie behind one another in pieces of memory this large: an array buffer for each would cost more than the row. */
+let slab = new Writer(slabBytes);
 
 export function tableWriterOf(table: TableSchema): TableWriter {
   let writer = writers.get(table);
@@ -56,17 +57,22 @@ function compileWriter(table: TableSchema): TableWriter {
       }
     },
     encode: (values) => {
-      scratch.reset();
+      if (slab.length > slabBytes - smallRowBytes) slab = new Writer(slabBytes);
+      const start = slab.length;
       try {
-        codec.encode(scratch, values);
-        if (scratch.length > limits.valueBytesMax) checkSizes(table, values);
-        return scratch.finish();
+        codec.encode(slab, values);
       } catch (error) {
+        slab.truncate(start);
         if (error instanceof VerityError && error.code === 'VALUE_TOO_LARGE') checkSizes(table, values);
         throw error;
-      } finally {
-        if (scratch.length > scratchBytes) scratch = new Writer(scratchBytes);
       }
+      const length = slab.length - start;
+      if (length <= smallRowBytes) return slab.view(start);
+      const row = slab.view(start).slice();
+      // It may have grown by the large row; what it held stays with the rows it was handed out to.
+      slab = new Writer(slabBytes);
+      if (length > limits.valueBytesMax) checkSizes(table, values);
+      return row;
     },
   };
 }

@@ -64,6 +64,7 @@ export function powerOf10(exponent: number): bigint {
 
 /** Reads PostgreSQL's input syntax. Throws INVALID_TEXT, NUMERIC_OUT_OF_RANGE. */
 export function parseNumeric(text: string): string {
+  if (isShortAndCanonical(text)) return text;
   const trimmed = trimSpace(text);
   let at = 0;
   const sign = trimmed.charAt(0);
@@ -80,6 +81,18 @@ export function parseNumeric(text: string): string {
   if (whole === '' && fraction === '') return parseSpecial(trimmed);
   const exponent = at === trimmed.length ? 0 : parseExponent(trimmed, at);
   return canonical(sign === '-', whole, fraction, exponent);
+}
+
+const shortLength = 32;
+
+/** Whether a short text is canonical as it stands: a number without sign, most of the time. */
+function isShortAndCanonical(text: string): boolean {
+  const length = text.length;
+  if (length === 0 || length > shortLength) return false;
+  const wholeEnd = skipDigits(text, 0);
+  if (wholeEnd === 0 || (wholeEnd > 1 && text.charCodeAt(0) === zero)) return false;
+  if (wholeEnd === length) return true;
+  return text.charCodeAt(wholeEnd) === 0x2e && wholeEnd + 1 < length && skipDigits(text, wholeEnd + 1) === length;
 }
 
 function parseSpecial(text: string): string {

@@ -32,12 +32,16 @@ function isHex(code: number): boolean {
   return (code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66);
 }
 
+/** By char code: 1 for what a canonical uuid has for digits. */
+const canonicalDigit = new Uint8Array(128);
+for (const digit of '0123456789abcdef') canonicalDigit[digit.charCodeAt(0)] = 1;
+
 function isCanonical(text: string): boolean {
   if (text.length !== 36) return false;
   for (let at = 0; at < 36; at++) {
     const code = text.charCodeAt(at);
     const hyphen = at === 8 || at === 13 || at === 18 || at === 23;
-    if (hyphen ? code !== 0x2d : !isHex(code)) return false;
+    if (hyphen ? code !== 0x2d : canonicalDigit[code] !== 1) return false;
   }
   return true;
 }

@@ -243,6 +243,7 @@ const fewTexts = [
   'A',
   ' a',
   'a  ',
+  'a    ',
   'abc',
   'abcd',
   'Zoë',
@@ -390,10 +391,10 @@ const jsonb: Kind = {
 
 export const kinds: Readonly<Record<Exclude<Base, 'date' | 'timestamp' | 'timestamptz'>, Kind>> = {
   smallint: whole(
-    [-1, 0, 1, 2, 3, 32_767, -32_768, 32_768],
+    [-1, 0, 1, 2, 3, 32_767, -32_768, 32_768, 65_537],
     fc.integer({ min: -32_768, max: 32_767 }),
   ),
-  integer: whole([-1, 0, 1, 2, 3, 2_147_483_647, -2_147_483_648, 2_147_483_648], fc.integer()),
+  integer: whole([-1, 0, 1, 2, 3, 2_147_483_647, -2_147_483_648, 4_294_967_297], fc.integer()),
   bigint,
   real,
   'double precision': double,

@@ -39,8 +39,10 @@ export interface Count {
   readonly asParameter: boolean;
 }
 export interface ReadPoint {
-  /** From the table's beginning (0) to now (1). */
+  /** From the table's beginning (0) to now (1): which version. */
   readonly age: number;
+  /** Positions or microseconds from where that version begins. */
+  readonly shift: number;
   readonly by:
     | 'position'
     | 'positionParameter'
@@ -221,6 +223,23 @@ function updateFor(table: Table): fc.Arbitrary<Update> {
   });
 }
 
+/** Updates that move all keys by one, each onto the place of another row; undefined without a number in a key. */
+function shiftFor(table: Table): fc.Arbitrary<Update> | undefined {
+  const inKeys = [...table.primaryKey, ...table.uniques.flat()];
+  const numbers = inKeys.filter((ordinal) =>
+    isNumber((table.columns[ordinal] as Column).type.base),
+  );
+  if (numbers.length === 0) return undefined;
+  return fc.record({
+    kind: fc.constant('update' as const),
+    assignments: fc
+      .tuple(fc.constantFrom(...numbers), fc.constantFrom(1, -1))
+      .map(([ordinal, amount]): Assignment[] => [{ ordinal, setter: { kind: 'add', amount } }]),
+    where: fc.constant(undefined),
+    returning: fc.boolean(),
+  });
+}
+
 const deleteFor = (table: Table): fc.Arbitrary<Delete> =>
   fc.record({
     kind: fc.constant('delete' as const),
@@ -229,7 +248,9 @@ const deleteFor = (table: Table): fc.Arbitrary<Delete> =>
   });
 
 const point: fc.Arbitrary<ReadPoint> = fc.record({
-  age: fc.double({ min: 0, max: 1, noNaN: true }),
+  // Not fc.double, half of whose values are next to nothing.
+  age: fc.nat(999).map((part) => part / 999),
+  shift: fc.constantFrom(0, 0, -1, 1, 100),
   by: fc.constantFrom(
     'position',
     'positionParameter',
@@ -254,21 +275,23 @@ function selectFor(table: Table, at: fc.Arbitrary<ReadPoint | undefined>): fc.Ar
   return fc.record({
     kind: fc.constant('select' as const),
     what: fc.constantFrom('rows', 'rows', 'rows', 'count'),
-    outputs: fc.option(ordinals(table.columns.length, 1), { nil: undefined, freq: 1 }),
+    outputs: fc.option(ordinals(table.columns.length, 1), { nil: undefined, freq: 2 }),
     where: where(table),
     order: ordinals(table.columns.length, 0).chain((chosen) => fc.tuple(...chosen.map(key))),
-    limit: fc.option(count, { nil: undefined, freq: 1 }),
-    offset: fc.option(count, { nil: undefined, freq: 1 }),
+    limit: fc.option(count, { nil: undefined, freq: 2 }),
+    offset: fc.option(count, { nil: undefined, freq: 2 }),
     at,
   });
 }
 
 /** A table and what happens to it. */
 export const programs: fc.Arbitrary<Program> = tables.chain((table) => {
+  const shift = shiftFor(table);
   const write: fc.Arbitrary<Write> = fc.oneof(
     { weight: 5, arbitrary: insertFor(table) },
     { weight: 4, arbitrary: updateFor(table) },
     { weight: 2, arbitrary: deleteFor(table) },
+    ...(shift === undefined ? [] : [{ weight: 2, arbitrary: shift }]),
   );
   const now = fc.constant(undefined);
   const transaction = fc.record({
