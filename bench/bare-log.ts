@@ -73,7 +73,8 @@ export class BareLog {
   /** Resolves to the row's position when it is durable. */
   insert(row: VisitRow): Promise<number> {
     const key = row[0];
-    if (this.#rows?.has(key) === true) return Promise.reject(new Error('There is a row with this key.'));
+    if (this.#rows?.has(key) === true)
+      return Promise.reject(new Error('There is a row with this key.'));
     const bytes = this.#gather(row);
     if (this.#waiting.length === 0) queueMicrotask(() => this.#flush());
     return new Promise((resolve) => {
@@ -96,7 +97,9 @@ export class BareLog {
     const digest = hash('sha256', record.subarray(0, end), 'binary');
     writeBinary(this.#leaves, this.#count * leafBytes + 2, digest, digestBytes);
     this.#count += 1;
-    return this.#rows === undefined ? undefined : this.#keep(record, eventStart + rowStart, end - 16);
+    return this.#rows === undefined
+      ? undefined
+      : this.#keep(record, eventStart + rowStart, end - 16);
   }
 
   /** A copy of bytes, in memory that it shares with other rows. */
@@ -142,7 +145,8 @@ export class BareLog {
     }
     const first = this.#position - waiting.length + 1;
     setImmediate(() => {
-      for (let index = 0; index < waiting.length; index++) (waiting[index] as Waiting).resolve(first + index);
+      for (let index = 0; index < waiting.length; index++)
+        (waiting[index] as Waiting).resolve(first + index);
     });
   }
 
@@ -154,7 +158,11 @@ export class BareLog {
     this.#leaves.copy(frame, headerBytes, 0, leavesEnd - headerBytes);
     this.#chain = hash('sha256', frame.subarray(0, leavesEnd), 'binary');
     const plaintext = this.#plaintext.subarray(0, this.#length);
-    const nonce = createHmac('sha256', this.#nonceKey).update(this.#chain, 'binary').update(plaintext).digest().subarray(0, 12);
+    const nonce = createHmac('sha256', this.#nonceKey)
+      .update(this.#chain, 'binary')
+      .update(plaintext)
+      .digest()
+      .subarray(0, 12);
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce, { authTagLength: tagBytes });
     cipher.setAAD(Buffer.from(this.#chain, 'latin1'));
     let at = leavesEnd + nonce.copy(frame, leavesEnd);

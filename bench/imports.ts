@@ -17,7 +17,9 @@ export async function bulkImport(): Promise<Line[]> {
     const numbers = new Numbers(7);
     const sql = insertRows(rowsPerStatement);
     const slice = (): Promise<Slice> => {
-      const batches = Array.from({ length: rowsPerSlice / rowsPerStatement }, () => makeRows(numbers, rowsPerStatement).flat());
+      const batches = Array.from({ length: rowsPerSlice / rowsPerStatement }, () =>
+        makeRows(numbers, rowsPerStatement).flat(),
+      );
       return timed(async () => {
         const work = { batches, next: 0 };
         await Promise.all(Array.from({ length: inFlight }, () => importBatches(tenant, sql, work)));
@@ -32,7 +34,10 @@ export async function bulkImport(): Promise<Line[]> {
 }
 
 async function importBatches(
-  tenant: TenantHandle, sql: string, work: { readonly batches: readonly (readonly (string | number | Date)[])[]; next: number },
+  tenant: TenantHandle,
+  sql: string,
+  work: { readonly batches: readonly (readonly (string | number | Date)[])[]; next: number },
 ): Promise<void> {
-  while (work.next < work.batches.length) await tenant.execute(sql, work.batches[work.next++] ?? []);
+  while (work.next < work.batches.length)
+    await tenant.execute(sql, work.batches[work.next++] ?? []);
 }

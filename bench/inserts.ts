@@ -17,7 +17,8 @@ export async function insertAndBare(writers: number, rowsPerSlice: number): Prom
   try {
     const tenants = await makeTenants(db, 1);
     const numbers = new Numbers(1);
-    const slice = (insert: Insert) => (): Promise<Slice> => insertAll(makeRows(numbers, rowsPerSlice), writers, insert);
+    const slice = (insert: Insert) => (): Promise<Slice> =>
+      insertAll(makeRows(numbers, rowsPerSlice), writers, insert);
     return await measureInTurns(
       [
         { bench: `insert-${writers}`, unit: 'rows', slice: slice(insertInto(tenants)) },
@@ -41,8 +42,12 @@ export async function insertTenants(writers: number, rowsPerSlice: number): Prom
   try {
     const tenants = await makeTenants(db, writers);
     const numbers = new Numbers(2);
-    const slice = (): Promise<Slice> => insertAll(makeRows(numbers, rowsPerSlice), writers, insertInto(tenants));
-    return await measureInTurns([{ bench: `insert-${writers}-tenants-${writers}`, unit: 'rows', slice }], rounds);
+    const slice = (): Promise<Slice> =>
+      insertAll(makeRows(numbers, rowsPerSlice), writers, insertInto(tenants));
+    return await measureInTurns(
+      [{ bench: `insert-${writers}-tenants-${writers}`, unit: 'rows', slice }],
+      rounds,
+    );
   } finally {
     await db.close();
     place.remove();
@@ -52,7 +57,8 @@ export async function insertTenants(writers: number, rowsPerSlice: number): Prom
 type Insert = (row: VisitRow, writer: number) => Promise<unknown>;
 
 function insertInto(tenants: readonly TenantHandle[]): Insert {
-  return (row, writer) => (tenants[writer % tenants.length] as TenantHandle).execute(insertRow, row);
+  return (row, writer) =>
+    (tenants[writer % tenants.length] as TenantHandle).execute(insertRow, row);
 }
 
 /** Inserts all rows; each of the writers takes the next row when its last one is durable. */
@@ -64,7 +70,10 @@ function insertAll(rows: readonly VisitRow[], writers: number, insert: Insert): 
   });
 }
 
-async function write(work: { readonly rows: readonly VisitRow[]; next: number; readonly insert: Insert }, writer: number): Promise<void> {
+async function write(
+  work: { readonly rows: readonly VisitRow[]; next: number; readonly insert: Insert },
+  writer: number,
+): Promise<void> {
   const { rows, insert } = work;
   while (work.next < rows.length) await insert(rows[work.next++] as VisitRow, writer);
 }

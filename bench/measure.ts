@@ -52,11 +52,18 @@ export async function timed(work: () => Promise<number> | number): Promise<Slice
   // Work that never yields leaves no sample.
   if (delay.count === 0) return { count, seconds };
   const lateMs = (nanoseconds: number): number => round(Math.max(0, nanoseconds / 1e6 - 1));
-  return { count, seconds, timerLateMs: { p99: lateMs(delay.percentile(99)), max: lateMs(delay.max) } };
+  return {
+    count,
+    seconds,
+    timerLateMs: { p99: lateMs(delay.percentile(99)), max: lateMs(delay.max) },
+  };
 }
 
 /** Measures `subjects` in turns after one unmeasured round; each but the last is compared with the last. */
-export async function measureInTurns(subjects: readonly Subject[], rounds: number): Promise<Line[]> {
+export async function measureInTurns(
+  subjects: readonly Subject[],
+  rounds: number,
+): Promise<Line[]> {
   for (const subject of subjects) await subject.slice();
   const slices: Slice[][] = subjects.map(() => []);
   for (let round = 0; round < rounds; round++) {
@@ -80,7 +87,8 @@ export async function measureInTurns(subjects: readonly Subject[], rounds: numbe
 
 /** `found` when it is all that was expected: a bench that reads wrong rows measures nothing. */
 export function checked(found: number, expected: number): number {
-  if (found !== expected) throw new Error(`${expected - found} of ${expected} rows were not found.`);
+  if (found !== expected)
+    throw new Error(`${expected - found} of ${expected} rows were not found.`);
   return found;
 }
 
@@ -93,7 +101,10 @@ function lineOf(subject: Subject, slices: readonly Slice[]): Line {
     seconds: round(slices.reduce((sum, slice) => sum + slice.seconds, 0)),
   };
   if (late.length === 0) return line;
-  const p99 = quantile(late.map((each) => each.p99), 0.5);
+  const p99 = quantile(
+    late.map((each) => each.p99),
+    0.5,
+  );
   return { ...line, timerLateMs: { p99, max: Math.max(...late.map((each) => each.max)) } };
 }
 
@@ -118,7 +129,11 @@ function round(value: number): number {
 }
 
 const fileSystems: Readonly<Record<number, string>> = {
-  0xef53: 'ext4', 0x5846_5342: 'xfs', 0x9123_683e: 'btrfs', 0x0102_1994: 'tmpfs', 0x794c_7630: 'overlay',
+  0xef53: 'ext4',
+  0x5846_5342: 'xfs',
+  0x9123_683e: 'btrfs',
+  0x0102_1994: 'tmpfs',
+  0x794c_7630: 'overlay',
   0x2fc1_2fc1: 'zfs',
 };
 

@@ -6,7 +6,9 @@ import { keys, type TenantHandle, Verity } from 'veritydb';
 import { createTable } from './rows.ts';
 
 /** On the disk that holds the project: a system's folder for temporary files may be memory, where a flush is free. */
-const defaultFolder = fileURLToPath(new URL('../node_modules/.cache/veritydb-bench', import.meta.url));
+const defaultFolder = fileURLToPath(
+  new URL('../node_modules/.cache/veritydb-bench', import.meta.url),
+);
 
 /** A folder of its own for one group of benches, removed by `remove`. */
 export class Place {
@@ -32,9 +34,11 @@ export class Place {
 
 /** New tenants, each with the table of rows.ts. */
 export async function makeTenants(db: Verity, count: number): Promise<TenantHandle[]> {
-  return Promise.all(Array.from({ length: count }, async (_, index) => {
-    const tenant = await db.createTenant(`tenant-${index}`);
-    await tenant.execute(createTable);
-    return tenant;
-  }));
+  return Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const tenant = await db.createTenant(`tenant-${index}`);
+      await tenant.execute(createTable);
+      return tenant;
+    }),
+  );
 }

@@ -29,7 +29,11 @@ export async function get(): Promise<(Line | Skipped)[]> {
       { bench: 'get', unit: 'rows', slice: () => getAll(tenant, pickKeys(numbers, rows)) },
     ];
     if (!(rival instanceof Error)) {
-      subjects.push({ bench: 'better-sqlite3-get', unit: 'rows', slice: () => timed(() => rival.getAll(pickKeys(numbers, rows))) });
+      subjects.push({
+        bench: 'better-sqlite3-get',
+        unit: 'rows',
+        slice: () => timed(() => rival.getAll(pickKeys(numbers, rows))),
+      });
     }
     const lines = await measureInTurns(subjects, rounds);
     if (!(rival instanceof Error)) return lines;
@@ -77,7 +81,10 @@ async function load(tenant: TenantHandle, rows: readonly VisitRow[]): Promise<bi
 }
 
 function pickKeys(numbers: Numbers, rows: readonly VisitRow[]): string[] {
-  return Array.from({ length: readsPerSlice }, () => (rows[numbers.below(rows.length)] as VisitRow)[0]);
+  return Array.from(
+    { length: readsPerSlice },
+    () => (rows[numbers.below(rows.length)] as VisitRow)[0],
+  );
 }
 
 function getAll(tenant: TenantHandle, keys: readonly string[]): Promise<Slice> {
@@ -91,7 +98,11 @@ function getAll(tenant: TenantHandle, keys: readonly string[]): Promise<Slice> {
   });
 }
 
-function getAllAsOf(tenant: TenantHandle, keys: readonly string[], at: readonly bigint[]): Promise<Slice> {
+function getAllAsOf(
+  tenant: TenantHandle,
+  keys: readonly string[],
+  at: readonly bigint[],
+): Promise<Slice> {
   return timed(async () => {
     let found = 0;
     for (let index = 0; index < keys.length; index++) {

@@ -34,10 +34,13 @@ export function openRival(directory: string, rows: readonly VisitRow[]): Rival |
   const db = new Database(join(directory, 'rival.sqlite'));
   db.pragma('journal_mode = WAL');
   db.pragma('cache_size = -65536');
-  db.exec('CREATE TABLE visits (id TEXT PRIMARY KEY, patient TEXT NOT NULL, duration INTEGER, seen INTEGER, cost TEXT) WITHOUT ROWID');
+  db.exec(
+    'CREATE TABLE visits (id TEXT PRIMARY KEY, patient TEXT NOT NULL, duration INTEGER, seen INTEGER, cost TEXT) WITHOUT ROWID',
+  );
   const insert = db.prepare('INSERT INTO visits VALUES (?, ?, ?, ?, ?)');
   db.exec('BEGIN');
-  for (const [id, patient, duration, seen, cost] of rows) insert.run(id, patient, duration, seen.getTime(), cost);
+  for (const [id, patient, duration, seen, cost] of rows)
+    insert.run(id, patient, duration, seen.getTime(), cost);
   db.exec('COMMIT');
   const select = db.prepare('SELECT id, patient, duration, seen, cost FROM visits WHERE id = ?');
   return {
@@ -57,11 +60,18 @@ type Driver = new (path: string) => Sqlite;
 function loadDriver(): Driver | Error {
   const present = requireDriver();
   if (!(present instanceof Error)) return present;
-  process.stderr.write('Installing better-sqlite3 for comparison; where it must be compiled, that takes minutes …\n');
+  process.stderr.write(
+    'Installing better-sqlite3 for comparison; where it must be compiled, that takes minutes …\n',
+  );
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  const { status, error } = spawnSync(npm, ['ci', '--no-audit', '--no-fund'], { cwd: folder, stdio: ['ignore', 2, 2] });
+  const { status, error } = spawnSync(npm, ['ci', '--no-audit', '--no-fund'], {
+    cwd: folder,
+    stdio: ['ignore', 2, 2],
+  });
   if (error !== undefined) return error;
-  return status === 0 ? requireDriver() : new Error(`npm ci in bench/compare ended with exit code ${status}.`);
+  return status === 0
+    ? requireDriver()
+    : new Error(`npm ci in bench/compare ended with exit code ${status}.`);
 }
 
 /** The driver; an Error when it is absent, or was built for another Node. */

@@ -7,14 +7,33 @@ export const selectRow = 'SELECT id, patient, duration, seen, cost FROM visits W
 
 /** INSERT of `count` rows at once. */
 export function insertRows(count: number): string {
-  const tuples = Array.from({ length: count }, (_, row) => `($${row * 5 + 1}, $${row * 5 + 2}, $${row * 5 + 3}, $${row * 5 + 4}, $${row * 5 + 5})`);
+  const tuples = Array.from(
+    { length: count },
+    (_, row) =>
+      `($${row * 5 + 1}, $${row * 5 + 2}, $${row * 5 + 3}, $${row * 5 + 4}, $${row * 5 + 5})`,
+  );
   return `INSERT INTO visits VALUES ${tuples.join(', ')}`;
 }
 
-export type VisitRow = readonly [id: string, patient: string, duration: number, seen: Date, cost: string];
+export type VisitRow = readonly [
+  id: string,
+  patient: string,
+  duration: number,
+  seen: Date,
+  cost: string,
+];
 
 const firstNames = ['Ada', 'Grace', 'Edsger', 'Barbara', 'Donald', 'Frances', 'Niklaus', 'Radia'];
-const lastNames = ['Lovelace', 'Hopper', 'Dijkstra', 'Liskov', 'Knuth', 'Allen', 'Wirth', 'Perlman'];
+const lastNames = [
+  'Lovelace',
+  'Hopper',
+  'Dijkstra',
+  'Liskov',
+  'Knuth',
+  'Allen',
+  'Wirth',
+  'Perlman',
+];
 const january2026 = Date.UTC(2026, 0, 1);
 
 /** A stream of whole numbers below 2^32 that is the same at each run (mulberry32). */
@@ -63,7 +82,8 @@ function uuid(numbers: Numbers): string {
   const codes: number[] = [];
   for (let word = 0; word < 4; word++) {
     for (let bits = numbers.next(), digit = 0; digit < 8; digit++, bits >>>= 4) {
-      if (codes.length === 8 || codes.length === 13 || codes.length === 18 || codes.length === 23) codes.push(hyphen);
+      if (codes.length === 8 || codes.length === 13 || codes.length === 18 || codes.length === 23)
+        codes.push(hyphen);
       codes.push(hexCodes[bits & 15] as number);
     }
   }

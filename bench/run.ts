@@ -38,14 +38,21 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`There is no bench ${unknown.join(', ')}. There are ${known}.\n`);
     return 2;
   }
-  const chosen = groups.filter((group) => names.length === 0 || group.benches.some((bench) => names.includes(bench)));
+  const chosen = groups.filter(
+    (group) => names.length === 0 || group.benches.some((bench) => names.includes(bench)),
+  );
   if (args.includes(inThisProcess)) {
     for (const group of chosen) await runHere(group);
     return 0;
   }
   let failed = 0;
   for (const group of chosen) {
-    const child = [...process.execArgv, fileURLToPath(import.meta.url), inThisProcess, ...group.benches];
+    const child = [
+      ...process.execArgv,
+      fileURLToPath(import.meta.url),
+      inThisProcess,
+      ...group.benches,
+    ];
     if (spawnSync(process.execPath, child, { stdio: 'inherit' }).status !== 0) failed += 1;
   }
   return failed === 0 ? 0 : 1;
@@ -55,7 +62,8 @@ async function runHere(group: Group): Promise<void> {
   const place = new Place();
   const machine = machineAt(place.folder);
   place.remove();
-  for (const line of await group.run()) process.stdout.write(`${JSON.stringify({ ...line, ...machine })}\n`);
+  for (const line of await group.run())
+    process.stdout.write(`${JSON.stringify({ ...line, ...machine })}\n`);
 }
 
 process.exitCode = await main(process.argv.slice(2));

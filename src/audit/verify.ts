@@ -1,7 +1,27 @@
-import { CorruptionError, type Disk, type ErrorCode, firstNonZero, type Op, type Position, toHex, VerityError } from '../base/index.ts';
 import {
-  checkAuthentic, checkGeneration, checkLog, identityPath, KeyHierarchy, keyringPath, loadKeys, LogIndex, type LogTail,
-  readKeyFiles, readWhole, replayLog, segmentPaths,
+  CorruptionError,
+  type Disk,
+  type ErrorCode,
+  firstNonZero,
+  type Op,
+  type Position,
+  toHex,
+  VerityError,
+} from '../base/index.ts';
+import {
+  checkAuthentic,
+  checkGeneration,
+  checkLog,
+  identityPath,
+  KeyHierarchy,
+  keyringPath,
+  loadKeys,
+  LogIndex,
+  type LogTail,
+  readKeyFiles,
+  readWhole,
+  replayLog,
+  segmentPaths,
 } from '../engine/index.ts';
 import type { MasterKeyProvider, SecretKey } from '../crypto/index.ts';
 import { KernelState } from '../kernel/index.ts';
@@ -27,7 +47,9 @@ export interface Verification {
   readonly chainHash: string;
   readonly findings: readonly VerificationFinding[];
   /** An unfinished write at the end of the log, never acknowledged; the next open cuts it. */
-  readonly tornTail: { readonly file: string; readonly offset: number; readonly length: number } | undefined;
+  readonly tornTail:
+    | { readonly file: string; readonly offset: number; readonly length: number }
+    | undefined;
 }
 
 /** What an open handle knows; the files must agree with it. */
@@ -63,7 +85,10 @@ export async function verifyDatabase(settings: VerificationSettings): Promise<Ve
     checkLog(disk, emptyLogHead(readKeyFiles(disk).keyring.logId));
     hierarchy = await keysOf(settings);
     const replay = {
-      disk, hierarchy, state, index: new LogIndex(),
+      disk,
+      hierarchy,
+      state,
+      index: new LogIndex(),
       ...(settings.onProgress !== undefined && { onSegment: settings.onProgress }),
     };
     tail = replayLog(replay, emptyLogHead(hierarchy.keyring.logId));
@@ -99,22 +124,48 @@ async function keysOf(settings: VerificationSettings): Promise<KeyHierarchy> {
   return new KeyHierarchy(root, files.keyring);
 }
 
-function compareLive(disk: Disk, tail: LogTail, state: KernelState, live: LiveState): VerificationFinding[] {
+function compareLive(
+  disk: Disk,
+  tail: LogTail,
+  state: KernelState,
+  live: LiveState,
+): VerificationFinding[] {
   const findings: VerificationFinding[] = [];
-  const at = (code: ErrorCode, message: string, offset = tail.offset): VerificationFinding => ({ code, file: tail.path, offset, message });
+  const at = (code: ErrorCode, message: string, offset = tail.offset): VerificationFinding => ({
+    code,
+    file: tail.path,
+    offset,
+    message,
+  });
   const behind = tail.head.op < (live.head.op as Op);
   if (behind) {
-    findings.push(at('MISSING_DATA', `The log ends before frame ${live.head.op}, which was acknowledged, in ${tail.path} at byte ${tail.offset}.`));
+    findings.push(
+      at(
+        'MISSING_DATA',
+        `The log ends before frame ${live.head.op}, which was acknowledged, in ${tail.path} at byte ${tail.offset}.`,
+      ),
+    );
   }
   if (!live.owner || behind) return findings;
   if (tail.torn !== undefined) {
     const stray = firstNonZero(readWhole(disk, tail.path) ?? new Uint8Array(), tail.offset);
     const offset = stray === -1 ? tail.offset : stray;
-    findings.push(at('CHECKSUM_MISMATCH', `Bytes that no frame wrote follow the end of the log in ${tail.path} at byte ${offset}.`, offset));
+    findings.push(
+      at(
+        'CHECKSUM_MISMATCH',
+        `Bytes that no frame wrote follow the end of the log in ${tail.path} at byte ${offset}.`,
+        offset,
+      ),
+    );
   } else if (toHex(tail.head.chainHash) !== toHex(live.head.chainHash)) {
     findings.push(at('CHAIN_BROKEN', `The log in ${tail.path} is not the one this handle wrote.`));
   } else if (firstStoreDifference(state.store as MemoryStore, live.store) !== undefined) {
-    findings.push(at('STATE_MISMATCH', 'What the handle serves differs from what the log yields. Reopen the database to rebuild it.'));
+    findings.push(
+      at(
+        'STATE_MISMATCH',
+        'What the handle serves differs from what the log yields. Reopen the database to rebuild it.',
+      ),
+    );
   }
   return findings;
 }

@@ -12,50 +12,131 @@ interface ErrorKind {
 }
 
 const kind = (
-  sqlState: string, grpc: string, http: number, meaning: string, more: Partial<ErrorKind> = {},
+  sqlState: string,
+  grpc: string,
+  http: number,
+  meaning: string,
+  more: Partial<ErrorKind> = {},
 ): ErrorKind => ({ sqlState, grpc, http, exit: 1, retryable: false, meaning, ...more });
-const caller = (sqlState: string, meaning: string): ErrorKind => kind(sqlState, 'INVALID_ARGUMENT', 400, meaning);
-const integrity = (meaning: string): ErrorKind => kind('XX001', 'DATA_LOSS', 500, meaning, { exit: 3 });
+const caller = (sqlState: string, meaning: string): ErrorKind =>
+  kind(sqlState, 'INVALID_ARGUMENT', 400, meaning);
+const integrity = (meaning: string): ErrorKind =>
+  kind('XX001', 'DATA_LOSS', 500, meaning, { exit: 3 });
 
 export const errorTable = {
   // Integrity
   CHECKSUM_MISMATCH: integrity('Bytes on disk are not the bytes that were written.'),
   CHAIN_BROKEN: integrity('The hash chain does not continue from one frame to the next.'),
-  AUTHENTICATION_FAILED: integrity('Sealed bytes do not open: altered, moved, or sealed under another key.'),
+  AUTHENTICATION_FAILED: integrity(
+    'Sealed bytes do not open: altered, moved, or sealed under another key.',
+  ),
   COMMITMENT_MISMATCH: integrity('An event does not match its commitment.'),
   MISSING_DATA: integrity('A part of the log or of the keyring is missing.'),
   FOREIGN_FILE: integrity('A file belongs to another database.'),
   KEYRING_ROLLED_BACK: integrity('The keyring is older than the log says it must be.'),
   STATE_MISMATCH: integrity('Derived state differs from what the log yields.'),
   // Keys
-  KEY_MISSING: kind('28000', 'FAILED_PRECONDITION', 400, 'No master key was given, or its file is not there.'),
+  KEY_MISSING: kind(
+    '28000',
+    'FAILED_PRECONDITION',
+    400,
+    'No master key was given, or its file is not there.',
+  ),
   KEY_INVALID: kind('28000', 'FAILED_PRECONDITION', 400, 'The master key is malformed.'),
-  WRONG_KEY: kind('28P01', 'PERMISSION_DENIED', 403, 'The master key is not the one of this database.'),
+  WRONG_KEY: kind(
+    '28P01',
+    'PERMISSION_DENIED',
+    403,
+    'The master key is not the one of this database.',
+  ),
   // Files and the handle
-  NOT_A_DATABASE: kind('58P01', 'FAILED_PRECONDITION', 400, 'The directory holds other files, not a VerityDB database.'),
+  NOT_A_DATABASE: kind(
+    '58P01',
+    'FAILED_PRECONDITION',
+    400,
+    'The directory holds other files, not a VerityDB database.',
+  ),
   NO_DATABASE: kind('3D000', 'NOT_FOUND', 404, 'There is no database at this path.'),
-  DATABASE_EXISTS: kind('42P04', 'ALREADY_EXISTS', 409, 'There is already a database at this path.'),
-  FORMAT_UNSUPPORTED: kind('58P01', 'FAILED_PRECONDITION', 400, 'The file was written by another format revision.'),
-  DATABASE_LOCKED: kind('55006', 'UNAVAILABLE', 503, 'Another process has the database open for writing.', { retryable: true }),
-  READ_ONLY: kind('25006', 'FAILED_PRECONDITION', 403, 'The directory, file system or handle is read-only.'),
+  DATABASE_EXISTS: kind(
+    '42P04',
+    'ALREADY_EXISTS',
+    409,
+    'There is already a database at this path.',
+  ),
+  FORMAT_UNSUPPORTED: kind(
+    '58P01',
+    'FAILED_PRECONDITION',
+    400,
+    'The file was written by another format revision.',
+  ),
+  DATABASE_LOCKED: kind(
+    '55006',
+    'UNAVAILABLE',
+    503,
+    'Another process has the database open for writing.',
+    { retryable: true },
+  ),
+  READ_ONLY: kind(
+    '25006',
+    'FAILED_PRECONDITION',
+    403,
+    'The directory, file system or handle is read-only.',
+  ),
   DISK_FULL: kind('53100', 'RESOURCE_EXHAUSTED', 507, 'There is no space left on the disk.'),
   IO_ERROR: kind('58030', 'UNAVAILABLE', 500, 'The operating system refused a file operation.'),
-  DATABASE_POISONED: kind('58030', 'UNAVAILABLE', 503, 'An earlier flush failed; the handle only reads. Reopen the database.'),
+  DATABASE_POISONED: kind(
+    '58030',
+    'UNAVAILABLE',
+    503,
+    'An earlier flush failed; the handle only reads. Reopen the database.',
+  ),
   CLOSED: kind('08003', 'FAILED_PRECONDITION', 409, 'The database handle is closed.'),
-  COMMIT_UNKNOWN: kind('08007', 'UNKNOWN', 500, 'The command may or may not be durable. Look before repeating it.'),
+  COMMIT_UNKNOWN: kind(
+    '08007',
+    'UNKNOWN',
+    500,
+    'The command may or may not be durable. Look before repeating it.',
+  ),
   ABORTED: kind('57014', 'CANCELLED', 499, 'The caller cancelled before the command was decided.'),
   TIMEOUT: kind('57014', 'DEADLINE_EXCEEDED', 504, 'The time limit ran out.', { retryable: true }),
   // Callers
-  INVALID_ARGUMENT: kind('22023', 'INVALID_ARGUMENT', 400, 'An argument is not of the documented form.', { exit: 2 }),
+  INVALID_ARGUMENT: kind(
+    '22023',
+    'INVALID_ARGUMENT',
+    400,
+    'An argument is not of the documented form.',
+    { exit: 2 },
+  ),
   UNKNOWN_TENANT: kind('3D000', 'NOT_FOUND', 404, 'There is no tenant of this name.'),
   TENANT_EXISTS: kind('42P04', 'ALREADY_EXISTS', 409, 'There is already a tenant of this name.'),
   VERSION_CONFLICT: kind('40001', 'ABORTED', 409, 'The stream is not at the expected version.'),
-  TRANSACTION_CONFLICT: kind('40001', 'ABORTED', 409, 'What the transaction read has changed. Run it again.', { retryable: true }),
-  TRANSACTION_ENDED: kind('25P01', 'FAILED_PRECONDITION', 409, 'The transaction has already ended.'),
-  POSITION_UNKNOWN: kind('22023', 'OUT_OF_RANGE', 400, 'The position lies beyond the last committed one.'),
+  TRANSACTION_CONFLICT: kind(
+    '40001',
+    'ABORTED',
+    409,
+    'What the transaction read has changed. Run it again.',
+    { retryable: true },
+  ),
+  TRANSACTION_ENDED: kind(
+    '25P01',
+    'FAILED_PRECONDITION',
+    409,
+    'The transaction has already ended.',
+  ),
+  POSITION_UNKNOWN: kind(
+    '22023',
+    'OUT_OF_RANGE',
+    400,
+    'The position lies beyond the last committed one.',
+  ),
   COMMAND_TOO_LARGE: kind('54000', 'INVALID_ARGUMENT', 413, 'The command exceeds the size limit.'),
   VALUE_TOO_LARGE: kind('54000', 'INVALID_ARGUMENT', 413, 'A value exceeds the size limit.'),
-  IMPORT_INVALID: kind('22P04', 'INVALID_ARGUMENT', 400, 'A file to import has a bad row; nothing of it was loaded.'),
+  IMPORT_INVALID: kind(
+    '22P04',
+    'INVALID_ARGUMENT',
+    400,
+    'A file to import has a bad row; nothing of it was loaded.',
+  ),
   // SQL
   SYNTAX_ERROR: caller('42601', 'The text is not SQL.'),
   UNSUPPORTED_SQL: kind('0A000', 'UNIMPLEMENTED', 400, 'Valid SQL that VerityDB does not support.'),
@@ -126,8 +207,10 @@ export class CorruptionError extends VerityError {
   readonly offset: number;
 
   constructor(code: ErrorCode, file: string, offset: number, what: string) {
-    const advice = code === 'FORMAT_UNSUPPORTED'
-      ? 'use the version of VerityDB that wrote it' : 'restore this file from a copy';
+    const advice =
+      code === 'FORMAT_UNSUPPORTED'
+        ? 'use the version of VerityDB that wrote it'
+        : 'restore this file from a copy';
     super(code, `${what} in ${file} at byte ${offset}. Nothing was changed; ${advice}.`, {
       details: { file, offset },
     });

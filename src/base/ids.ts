@@ -50,5 +50,8 @@ export function parsePosition(value: unknown): Position {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) {
     return value as Position;
   }
-  throw new VerityError('INVALID_ARGUMENT', `Not a log position: expected a whole number from 0, got ${typeof value}.`);
+  throw new VerityError(
+    'INVALID_ARGUMENT',
+    `Not a log position: expected a whole number from 0, got ${typeof value}.`,
+  );
 }

@@ -7,7 +7,10 @@ interface StandardTextDecoder {
   decode(bytes: Uint8Array): string;
 }
 declare const TextEncoder: new () => StandardTextEncoder;
-declare const TextDecoder: new (label: string, options: { fatal: boolean; ignoreBOM: boolean }) => StandardTextDecoder;
+declare const TextDecoder: new (
+  label: string,
+  options: { fatal: boolean; ignoreBOM: boolean },
+) => StandardTextDecoder;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

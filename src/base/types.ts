@@ -18,8 +18,21 @@
 export type Value = null | boolean | number | bigint | string | Uint8Array;
 
 export const typeNames = [
-  'smallint', 'integer', 'bigint', 'real', 'double precision', 'numeric', 'text', 'varchar',
-  'boolean', 'bytea', 'date', 'timestamp', 'timestamptz', 'uuid', 'jsonb',
+  'smallint',
+  'integer',
+  'bigint',
+  'real',
+  'double precision',
+  'numeric',
+  'text',
+  'varchar',
+  'boolean',
+  'bytea',
+  'date',
+  'timestamp',
+  'timestamptz',
+  'uuid',
+  'jsonb',
 ] as const;
 export type TypeName = (typeof typeNames)[number];
 

@@ -1,5 +1,11 @@
 import {
-  type LeafIndex, type ObjectId, type Position, type StoreKey, type TenantId, type TimestampMicros, utf8Encode,
+  type LeafIndex,
+  type ObjectId,
+  type Position,
+  type StoreKey,
+  type TenantId,
+  type TimestampMicros,
+  utf8Encode,
 } from '../base/index.ts';
 import { DecodeError, Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
@@ -12,9 +18,18 @@ import type { Writer } from './writer.ts';
 export type LogEvent = EventPlace &
   (
     | { readonly type: 'tenantCreated'; readonly created: TenantId; readonly name: string }
-    | { readonly type: 'tableDefined'; readonly object: ObjectId; /** The TableSchema as JSON, UTF-8. */ readonly schema: Uint8Array }
+    | {
+        readonly type: 'tableDefined';
+        readonly object: ObjectId;
+        /** The TableSchema as JSON, UTF-8. */ readonly schema: Uint8Array;
+      }
     | RowEvent
-    | { readonly type: 'streamAppended'; readonly name: string; /** From 1. */ readonly version: number; /** JSON text, UTF-8. */ readonly data: Uint8Array }
+    | {
+        readonly type: 'streamAppended';
+        readonly name: string;
+        /** From 1. */ readonly version: number;
+        /** JSON text, UTF-8. */ readonly data: Uint8Array;
+      }
     | { readonly type: 'keyringChanged'; readonly generation: number; readonly digest: Uint8Array }
   );
 
@@ -218,7 +233,9 @@ export function decodeEvent(bytes: Uint8Array): LogEvent {
   const tenant = reader.varint() as TenantId;
   const fields = decodeFields(reader);
   const place: EventPlace =
-    fields.command === undefined ? { position, tenant } : { position, tenant, command: fields.command };
+    fields.command === undefined
+      ? { position, tenant }
+      : { position, tenant, command: fields.command };
   return eventOf(type, place, fields);
 }
 
@@ -237,20 +254,47 @@ function decodeFields(reader: Reader): Fields {
 
 function decodeField(fields: Fields, fieldTag: number, reader: Reader): void {
   switch (fieldTag) {
-    case tag.command: fields.command = decodeCommand(reader.bytes()); break;
-    case tag.object: fields.object = decodeNumber(reader); break;
-    case tag.schemaVersion: fields.schemaVersion = decodeNumber(reader); break;
-    case tag.key: fields.key = reader.binary() as StoreKey; break;
-    case tag.row: fields.row = reader.bytes(); break;
-    case tag.previousLeaf: fields.previousLeaf = decodeNumber(reader); break;
-    case tag.name: fields.name = reader.text(); break;
-    case tag.schema: fields.schema = reader.bytes(); break;
-    case tag.version: fields.version = decodeNumber(reader); break;
-    case tag.data: fields.data = reader.bytes(); break;
-    case tag.generation: fields.generation = decodeNumber(reader); break;
-    case tag.digest: fields.digest = reader.bytes(); break;
-    case tag.created: fields.created = decodeNumber(reader); break;
-    default: reader.bytes();
+    case tag.command:
+      fields.command = decodeCommand(reader.bytes());
+      break;
+    case tag.object:
+      fields.object = decodeNumber(reader);
+      break;
+    case tag.schemaVersion:
+      fields.schemaVersion = decodeNumber(reader);
+      break;
+    case tag.key:
+      fields.key = reader.binary() as StoreKey;
+      break;
+    case tag.row:
+      fields.row = reader.bytes();
+      break;
+    case tag.previousLeaf:
+      fields.previousLeaf = decodeNumber(reader);
+      break;
+    case tag.name:
+      fields.name = reader.text();
+      break;
+    case tag.schema:
+      fields.schema = reader.bytes();
+      break;
+    case tag.version:
+      fields.version = decodeNumber(reader);
+      break;
+    case tag.data:
+      fields.data = reader.bytes();
+      break;
+    case tag.generation:
+      fields.generation = decodeNumber(reader);
+      break;
+    case tag.digest:
+      fields.digest = reader.bytes();
+      break;
+    case tag.created:
+      fields.created = decodeNumber(reader);
+      break;
+    default:
+      reader.bytes();
   }
 }
 
@@ -273,12 +317,24 @@ function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): Log
         schemaVersion: required(fields.schemaVersion, 'schema version'),
         key: required(fields.key, 'key'),
         ...(type !== 'rowDeleted' && { row: required(fields.row, 'row') }),
-        ...(fields.previousLeaf !== undefined && { previousLeaf: fields.previousLeaf as LeafIndex }),
+        ...(fields.previousLeaf !== undefined && {
+          previousLeaf: fields.previousLeaf as LeafIndex,
+        }),
       };
     case 'tenantCreated':
-      return { ...place, type, created: required(fields.created, 'tenant') as TenantId, name: required(fields.name, 'name') };
+      return {
+        ...place,
+        type,
+        created: required(fields.created, 'tenant') as TenantId,
+        name: required(fields.name, 'name'),
+      };
     case 'tableDefined':
-      return { ...place, type, object: required(fields.object, 'object') as ObjectId, schema: required(fields.schema, 'schema') };
+      return {
+        ...place,
+        type,
+        object: required(fields.object, 'object') as ObjectId,
+        schema: required(fields.schema, 'schema'),
+      };
     case 'streamAppended':
       return {
         ...place,
@@ -288,7 +344,12 @@ function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): Log
         data: required(fields.data, 'data'),
       };
     case 'keyringChanged':
-      return { ...place, type, generation: required(fields.generation, 'generation'), digest: required(fields.digest, 'digest') };
+      return {
+        ...place,
+        type,
+        generation: required(fields.generation, 'generation'),
+        digest: required(fields.digest, 'digest'),
+      };
   }
 }
 

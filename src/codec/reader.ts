@@ -71,7 +71,8 @@ export class Reader {
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
         if (!Number.isSafeInteger(value)) throw new DecodeError('a number exceeds 2^53', start);
-        if (byte === 0 && count > 0) throw new DecodeError('a number is not in its shortest form', start);
+        if (byte === 0 && count > 0)
+          throw new DecodeError('a number is not in its shortest form', start);
         return value;
       }
       scale *= 0x80;

@@ -43,17 +43,54 @@ export interface Check {
 export type Expression =
   | { readonly kind: 'literal'; readonly type?: ColumnType; readonly value: LiteralValue }
   | { readonly kind: 'column'; readonly type: ColumnType; readonly ordinal: number }
-  | { readonly kind: 'parameter'; readonly type: ColumnType; /** From 1. */ readonly number: number }
-  | { readonly kind: 'call'; readonly type: ColumnType; /** Operator or function, e.g. '=', '+', 'lower'. */ readonly name: string; readonly args: readonly Expression[] }
-  | { readonly kind: 'cast'; readonly type: ColumnType; readonly arg: Expression; readonly explicit: boolean }
+  | {
+      readonly kind: 'parameter';
+      readonly type: ColumnType;
+      /** From 1. */ readonly number: number;
+    }
+  | {
+      readonly kind: 'call';
+      readonly type: ColumnType;
+      /** Operator or function, e.g. '=', '+', 'lower'. */ readonly name: string;
+      readonly args: readonly Expression[];
+    }
+  | {
+      readonly kind: 'cast';
+      readonly type: ColumnType;
+      readonly arg: Expression;
+      readonly explicit: boolean;
+    }
   | { readonly kind: 'and' | 'or'; readonly type: ColumnType; readonly args: readonly Expression[] }
   | { readonly kind: 'not'; readonly type: ColumnType; readonly arg: Expression }
-  | { readonly kind: 'isNull'; readonly type: ColumnType; readonly arg: Expression; readonly negated: boolean }
-  | { readonly kind: 'in'; readonly type: ColumnType; readonly arg: Expression; readonly list: readonly Expression[]; readonly negated: boolean }
-  | { readonly kind: 'case'; readonly type: ColumnType; readonly whens: readonly { readonly when: Expression; readonly then: Expression }[]; readonly otherwise: Expression };
+  | {
+      readonly kind: 'isNull';
+      readonly type: ColumnType;
+      readonly arg: Expression;
+      readonly negated: boolean;
+    }
+  | {
+      readonly kind: 'in';
+      readonly type: ColumnType;
+      readonly arg: Expression;
+      readonly list: readonly Expression[];
+      readonly negated: boolean;
+    }
+  | {
+      readonly kind: 'case';
+      readonly type: ColumnType;
+      readonly whens: readonly { readonly when: Expression; readonly then: Expression }[];
+      readonly otherwise: Expression;
+    };
 
 /** A literal in JSON: bigint and bytea values, and numbers that JSON has not, are wrapped. */
-export type LiteralValue = null | boolean | number | string | { readonly bigint: string } | { readonly bytes: string } | { readonly number: 'NaN' | 'Infinity' | '-Infinity' | '-0' };
+export type LiteralValue =
+  | null
+  | boolean
+  | number
+  | string
+  | { readonly bigint: string }
+  | { readonly bytes: string }
+  | { readonly number: 'NaN' | 'Infinity' | '-Infinity' | '-0' };
 
 export function literalOf(value: Value): LiteralValue {
   if (typeof value === 'bigint') return { bigint: value.toString() };

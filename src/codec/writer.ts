@@ -1,5 +1,8 @@
 import { assert, utf8Write } from '../base/index.ts';
 
+/** Up to here a loop beats the call of `set`. */
+const copiedByHandMax = 24;
+
 /**
  * A growing little-endian byte buffer. `finish` copies the bytes out; `reset` keeps the memory, so one
  * writer serves many records. Whole numbers are checked against their width.
@@ -130,9 +133,16 @@ export class Writer {
   }
 
   raw(bytes: Uint8Array): void {
-    this.#reserve(bytes.length);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
+    const length = bytes.length;
+    this.#reserve(length);
+    if (length <= copiedByHandMax) {
+      const target = this.#bytes;
+      const at = this.#length;
+      for (let index = 0; index < length; index++) target[at + index] = bytes[index] as number;
+    } else {
+      this.#bytes.set(bytes, this.#length);
+    }
+    this.#length += length;
   }
 
   /** Length as varint, then the bytes. */

@@ -28,7 +28,12 @@ let scratch = new Uint8Array(4096);
 scratch.set(commitmentDomain);
 
 /** Derives the salt of event `event` (from 0 within its section), field `field` (0 for kind 0) into `target`. */
-function saltInto(target: Uint8Array, offset: number, seed: Uint8Array, place: { event: number; field: number }): void {
+function saltInto(
+  target: Uint8Array,
+  offset: number,
+  seed: Uint8Array,
+  place: { event: number; field: number },
+): void {
   assert(seed.length === seedBytes, 'a seed has 32 bytes');
   saltInput.set(seed, saltDomain.length);
   saltView.setUint32(saltDomain.length + seedBytes, place.event, true);
@@ -59,7 +64,8 @@ export class EventCommitter {
     this.#saltView.setUint32(saltDomain.length + seedBytes, number, true);
     const salt = hash('sha256', this.#saltInput, 'binary');
     const saltAt = commitmentDomain.length + 1;
-    for (let index = 0; index < saltBytes; index++) scratch[saltAt + index] = salt.charCodeAt(index);
+    for (let index = 0; index < saltBytes; index++)
+      scratch[saltAt + index] = salt.charCodeAt(index);
     scratch[commitmentDomain.length] = 0;
     scratch.set(event, prefixBytes);
     sha256Into(target, offset, scratchTo(length));
@@ -80,13 +86,23 @@ function growScratch(length: number): void {
 }
 
 /** Writes the kind-0 commitment of `event` into `target` at `offset`. */
-export function commitEventInto(target: Uint8Array, offset: number, seed: Uint8Array, number: number, event: Uint8Array): void {
+export function commitEventInto(
+  target: Uint8Array,
+  offset: number,
+  seed: Uint8Array,
+  number: number,
+  event: Uint8Array,
+): void {
   new EventCommitter(seed).commitInto(target, offset, number, event);
 }
 
 /** Writes the kind-1 commitment over the event's fields into `target` at `offset`. */
 export function commitFieldsInto(
-  target: Uint8Array, offset: number, seed: Uint8Array, number: number, fields: readonly Uint8Array[],
+  target: Uint8Array,
+  offset: number,
+  seed: Uint8Array,
+  number: number,
+  fields: readonly Uint8Array[],
 ): void {
   assert(fields.length > 0, 'an event of kind 1 has fields');
   const leaves = fields.map((field, index) => {

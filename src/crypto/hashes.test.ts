@@ -22,9 +22,11 @@ test('SHA-256 of "abc" is that of FIPS 180-4, and of any bytes that of OpenSSL',
   expect(hex(sha256(utf8('abc')))).toBe(
     'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
   );
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), (bytes) => {
-    expect(new Uint8Array(sha256(bytes))).toEqual(reference(bytes));
-  }));
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 500 }), (bytes) => {
+      expect(new Uint8Array(sha256(bytes))).toEqual(reference(bytes));
+    }),
+  );
 });
 
 test('CRC-32 of "123456789" is the published check value', () => {
@@ -51,7 +53,10 @@ test('a commitment of kind 0 is made as documented, for events of any size', () 
     const target = new Uint8Array(40);
     commitEventInto(target, 4, seed, size, event);
     const expected = reference(
-      utf8('veritydb/commitment/v1'), Uint8Array.of(0), saltOf(seed, size, 0), event,
+      utf8('veritydb/commitment/v1'),
+      Uint8Array.of(0),
+      saltOf(seed, size, 0),
+      event,
     );
     expect(hex(target.subarray(4, 36))).toBe(hex(expected));
     expect(hex(target.subarray(0, 4)) + hex(target.subarray(36))).toBe('0000000000000000');
@@ -62,15 +67,16 @@ test('a commitment of kind 1 is made as documented', () => {
   const seed = new Uint8Array(32).fill(5);
   const fields = ['a', 'bb', 'ccc'].map(utf8);
   const leaves = fields.map((field, index) =>
-    reference(Uint8Array.of(0), reference(utf8('veritydb/field/v1'), saltOf(seed, 8, index), field)),
+    reference(
+      Uint8Array.of(0),
+      reference(utf8('veritydb/field/v1'), saltOf(seed, 8, index), field),
+    ),
   ) as [Uint8Array, Uint8Array, Uint8Array];
   const pair = reference(Uint8Array.of(1), leaves[0], leaves[1]);
   const root = reference(Uint8Array.of(1), pair, leaves[2]);
   const target = new Uint8Array(32);
   commitFieldsInto(target, 0, seed, 8, fields);
-  expect(hex(target)).toBe(
-    hex(reference(utf8('veritydb/commitment/v1'), Uint8Array.of(1), root)),
-  );
+  expect(hex(target)).toBe(hex(reference(utf8('veritydb/commitment/v1'), Uint8Array.of(1), root)));
 });
 
 test('commitments differ by seed, number, event and kind', () => {
@@ -81,7 +87,13 @@ test('commitments differ by seed, number, event and kind', () => {
   };
   const byFields = new Uint8Array(32);
   commitFieldsInto(byFields, 0, new Uint8Array(32).fill(1), 0, [utf8('x')]);
-  const all = [commit(1, 0, 'x'), commit(2, 0, 'x'), commit(1, 1, 'x'), commit(1, 0, 'y'), hex(byFields)];
+  const all = [
+    commit(1, 0, 'x'),
+    commit(2, 0, 'x'),
+    commit(1, 1, 'x'),
+    commit(1, 0, 'y'),
+    hex(byFields),
+  ];
   expect(new Set(all).size).toBe(all.length);
   expect(commit(1, 0, 'x')).toBe(all[0]);
 });

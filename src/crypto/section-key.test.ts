@@ -5,18 +5,23 @@ import { hkdf, hmac, openBytes, pae, SectionKey, SecretKey } from './index.ts';
 const secretBytes = (): Uint8Array => Uint8Array.from({ length: 32 }, (_, index) => index + 1);
 const salt = new Uint8Array(32).fill(7);
 const logId = new Uint8Array(16).fill(9);
-const keyFor = (tenant = 3): SectionKey => new SectionKey(new SecretKey(secretBytes()), salt, logId, tenant);
+const keyFor = (tenant = 3): SectionKey =>
+  new SectionKey(new SecretKey(secretBytes()), salt, logId, tenant);
 const aad = Uint8Array.of(1, 2, 3);
 const text = new TextEncoder().encode('what is sealed');
 
 test('what is sealed opens to the same bytes under the same place', () => {
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 300 }), fc.uint8Array({ maxLength: 60 }), (plain, place) => {
-      const key = keyFor();
-      const { nonce, sealed } = key.seal(place, plain);
-      expect(sealed.length).toBe(plain.length + 16);
-      expect(new Uint8Array(key.open(place, key.commitment, nonce, sealed) ?? [])).toEqual(plain);
-    }),
+    fc.property(
+      fc.uint8Array({ maxLength: 300 }),
+      fc.uint8Array({ maxLength: 60 }),
+      (plain, place) => {
+        const key = keyFor();
+        const { nonce, sealed } = key.seal(place, plain);
+        expect(sealed.length).toBe(plain.length + 16);
+        expect(new Uint8Array(key.open(place, key.commitment, nonce, sealed) ?? [])).toEqual(plain);
+      },
+    ),
   );
 });
 
@@ -71,7 +76,9 @@ test('key, nonce and seal are made as documented', () => {
   const { nonce, sealed } = key.seal(aad, text);
   expect(key.commitment).toEqual(material.slice(64));
   const nonceKey = new SecretKey(material.slice(32, 64));
-  expect(new Uint8Array(nonce)).toEqual(new Uint8Array(hmac(nonceKey, pae(aad, text)).subarray(0, 12)));
+  expect(new Uint8Array(nonce)).toEqual(
+    new Uint8Array(hmac(nonceKey, pae(aad, text)).subarray(0, 12)),
+  );
   const opened = openBytes(new SecretKey(material.slice(0, 32)), nonce, aad, sealed);
   expect(new Uint8Array(opened ?? [])).toEqual(text);
 });

@@ -30,7 +30,12 @@ export class SectionKey {
 
   constructor(epochSecret: SecretKey, salt: Uint8Array, logId: Uint8Array, tenant: number) {
     assert(salt.length === 32 && logId.length === 16, 'section key inputs have their sizes');
-    const material = hkdf(epochSecret, salt, pae('veritydb/section/v1', logId, tenantBytes(tenant)), 96);
+    const material = hkdf(
+      epochSecret,
+      salt,
+      pae('veritydb/section/v1', logId, tenantBytes(tenant)),
+      96,
+    );
     this.#encryption = new SecretKey(material.slice(0, 32));
     this.#nonce = new SecretKey(material.slice(32, 64));
     this.commitment = material.slice(64, 96);
@@ -50,7 +55,12 @@ export class SectionKey {
   }
 
   /** The plaintext, or undefined if key commitment, tag or AAD do not fit. Nothing is handed out before the tag is checked. */
-  open(aad: Uint8Array, commitment: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
+  open(
+    aad: Uint8Array,
+    commitment: Uint8Array,
+    nonce: Uint8Array,
+    sealed: Uint8Array,
+  ): Uint8Array | undefined {
     if (!constantTimeEqual(commitment, this.commitment)) return undefined;
     return openBytes(this.#encryption, nonce, aad, sealed);
   }

@@ -14,9 +14,11 @@ function cases(file: string, fits: (group: Record<string, unknown>) => boolean):
   return testGroups.filter(fits).flatMap((group) => group.tests);
 }
 
-const bytes = (hex: string | undefined): Uint8Array => new Uint8Array(Buffer.from(hex ?? '', 'hex'));
+const bytes = (hex: string | undefined): Uint8Array =>
+  new Uint8Array(Buffer.from(hex ?? '', 'hex'));
 const keyOf = (hex: string | undefined): SecretKey => new SecretKey(bytes(hex));
-const valid = (all: readonly Case[]): number => all.filter(({ result }) => result === 'valid').length;
+const valid = (all: readonly Case[]): number =>
+  all.filter(({ result }) => result === 'valid').length;
 
 test('AES-256-GCM seals and opens as published', () => {
   const all = cases('aes_gcm', ({ keySize, ivSize }) => keySize === 256 && ivSize === 96);

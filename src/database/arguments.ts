@@ -9,13 +9,19 @@ const noOrigin: CommandOrigin = {};
 /** Throws INVALID_ARGUMENT unless `parameters` is an array. */
 export function checkParameters(parameters: readonly unknown[]): void {
   if (Array.isArray(parameters)) return;
-  throw new VerityError('INVALID_ARGUMENT', 'Parameters must be an array, one value for each $n of the statement.');
+  throw new VerityError(
+    'INVALID_ARGUMENT',
+    'Parameters must be an array, one value for each $n of the statement.',
+  );
 }
 
 /** Throws INVALID_ARGUMENT unless `options` is an object. */
 export function checkOptions(options: object): void {
   if (typeof options === 'object' && options !== null) return;
-  throw new VerityError('INVALID_ARGUMENT', 'Options must be an object such as { actor, reason }; leave them out for none.');
+  throw new VerityError(
+    'INVALID_ARGUMENT',
+    'Options must be an object such as { actor, reason }; leave them out for none.',
+  );
 }
 
 /** What fingerprints of request ids are made with. */
@@ -40,12 +46,16 @@ function fingerprint(requestId: unknown, { requestKey, tenant }: RequestScope): 
   const text = checkedText('requestId', requestId);
   const size = utf8Length(text);
   if (size === 0 || size > limits.requestIdBytesMax) {
-    throw new VerityError('INVALID_ARGUMENT', `A requestId must have 1 to ${limits.requestIdBytesMax} bytes; this one has ${size}.`);
+    throw new VerityError(
+      'INVALID_ARGUMENT',
+      `A requestId must have 1 to ${limits.requestIdBytesMax} bytes; this one has ${size}.`,
+    );
   }
   return hmac(requestKey, utf8Encode(`${tenant}:${text}`)).slice(0, 16);
 }
 
 function checkedText(what: string, value: unknown): string {
-  if (typeof value !== 'string') throw new VerityError('INVALID_ARGUMENT', `${what} must be a string.`);
+  if (typeof value !== 'string')
+    throw new VerityError('INVALID_ARGUMENT', `${what} must be a string.`);
   return value;
 }

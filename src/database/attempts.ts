@@ -32,7 +32,10 @@ export class TransactionAttempts {
         await engine.submit(transaction.finish(this.#origin));
         return result;
       } catch (error) {
-        const again = error instanceof VerityError && error.code === 'TRANSACTION_CONFLICT' && attempt < attemptsMax;
+        const again =
+          error instanceof VerityError &&
+          error.code === 'TRANSACTION_CONFLICT' &&
+          attempt < attemptsMax;
         if (!again) throw error;
       } finally {
         this.#isCommitting = false;
@@ -47,7 +50,10 @@ export class TransactionAttempts {
     return this.#stopped;
   }
 
-  async #runBody<T>(transaction: OpenTransaction, body: (tx: Transaction) => Promise<T>): Promise<T> {
+  async #runBody<T>(
+    transaction: OpenTransaction,
+    body: (tx: Transaction) => Promise<T>,
+  ): Promise<T> {
     let result: T;
     try {
       result = await body(transaction);
@@ -63,6 +69,12 @@ export class TransactionAttempts {
 
 function transactionLate(why: 'aborted' | 'timeout'): VerityError {
   return why === 'aborted'
-    ? new VerityError('ABORTED', 'The caller cancelled the transaction; nothing of it was committed.')
-    : new VerityError('TIMEOUT', 'The time limit ran out within the transaction; nothing of it was committed.');
+    ? new VerityError(
+        'ABORTED',
+        'The caller cancelled the transaction; nothing of it was committed.',
+      )
+    : new VerityError(
+        'TIMEOUT',
+        'The time limit ran out within the transaction; nothing of it was committed.',
+      );
 }

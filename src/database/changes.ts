@@ -1,5 +1,19 @@
-import { parsePosition, type Position, type StoreKey, type TenantId, treeOf, type Value } from '../base/index.ts';
-import { type CommandMetadata, decodeKey, type LogEvent, type RowEvent, rowIdOfKey, type TableSchema } from '../codec/index.ts';
+import {
+  parsePosition,
+  type Position,
+  type StoreKey,
+  type TenantId,
+  treeOf,
+  type Value,
+} from '../base/index.ts';
+import {
+  type CommandMetadata,
+  decodeKey,
+  type LogEvent,
+  type RowEvent,
+  rowIdOfKey,
+  type TableSchema,
+} from '../codec/index.ts';
 import type { Engine, LoggedCommand } from '../engine/index.ts';
 import { schemaOf, tableById } from '../kernel/index.ts';
 import { jsConverter, tableRowCodec } from '../sql/index.ts';
@@ -24,9 +38,11 @@ export class ChangeFeed {
   }
 
   /** All changes from a position on; with `follow`, waits for more instead of ending. */
-  async *changes(
-    options: { readonly from?: bigint; readonly follow?: boolean; readonly signal?: AbortSignal },
-  ): AsyncGenerator<Change, undefined> {
+  async *changes(options: {
+    readonly from?: bigint;
+    readonly follow?: boolean;
+    readonly signal?: AbortSignal;
+  }): AsyncGenerator<Change, undefined> {
     const { engine, tenant } = this.#scope;
     let next = options.from === undefined ? (0 as Position) : parsePosition(options.from);
     for (;;) {
@@ -50,7 +66,10 @@ export class ChangeFeed {
     for (const { from } of versions) {
       const command = engine.reader.commands(tenant, from).next().value;
       if (command === undefined || command.position !== from) continue;
-      for (const change of this.#changesOf(command, (event) => event.key === key && event.object === table.id)) {
+      for (const change of this.#changesOf(
+        command,
+        (event) => event.key === key && event.object === table.id,
+      )) {
         changes.push(change);
       }
     }
@@ -66,7 +85,11 @@ export class ChangeFeed {
       if (isRowEvent(event)) {
         if (wanted !== undefined && !wanted(event)) continue;
         const row = `${event.object} ${event.key}`;
-        yield this.#rowChange(event, metadata, earlier.has(row) ? { row: earlier.get(row) } : undefined);
+        yield this.#rowChange(
+          event,
+          metadata,
+          earlier.has(row) ? { row: earlier.get(row) } : undefined,
+        );
         earlier.set(row, event.row);
       } else if (wanted === undefined) {
         const change = this.#otherChange(event, metadata);
@@ -76,11 +99,16 @@ export class ChangeFeed {
   }
 
   /** `earlier`: what the same command made of the row before, if it did. */
-  #rowChange(event: RowEvent, metadata: CommandMetadata, earlier: { readonly row: Uint8Array | undefined } | undefined): Change {
+  #rowChange(
+    event: RowEvent,
+    metadata: CommandMetadata,
+    earlier: { readonly row: Uint8Array | undefined } | undefined,
+  ): Change {
     const { engine, tenant } = this.#scope;
     const { store } = engine.state;
     const table = tableById(store.viewAt(event.position), tenant, event.object) as TableSchema;
-    const stored = (): Uint8Array | undefined => store.getAt(treeOf(tenant, table.id), event.key, (event.position - 1) as Position)?.row;
+    const stored = (): Uint8Array | undefined =>
+      store.getAt(treeOf(tenant, table.id), event.key, (event.position - 1) as Position)?.row;
     const before = earlier === undefined ? stored() : earlier.row;
     return {
       ...common(event.position, metadata),
@@ -95,13 +123,24 @@ export class ChangeFeed {
   #otherChange(event: LogEvent, metadata: CommandMetadata): Change | undefined {
     if (event.type === 'tableDefined') {
       const name = schemaOf(event.schema).name;
-      return { ...common(event.position, metadata), kind: 'createTable', table: name, key: {}, before: undefined, after: undefined };
+      return {
+        ...common(event.position, metadata),
+        kind: 'createTable',
+        table: name,
+        key: {},
+        before: undefined,
+        after: undefined,
+      };
     }
     if (event.type === 'streamAppended') {
       const data = JSON.parse(new TextDecoder().decode(event.data)) as unknown;
       return {
-        ...common(event.position, metadata), kind: 'append', table: event.name,
-        key: { version: BigInt(event.version) }, before: undefined, after: { data },
+        ...common(event.position, metadata),
+        kind: 'append',
+        table: event.name,
+        key: { version: BigInt(event.version) },
+        before: undefined,
+        after: { data },
       };
     }
     return undefined;
@@ -109,8 +148,13 @@ export class ChangeFeed {
 
   #keyOf(table: TableSchema, key: StoreKey): Row {
     if (table.primaryKey.length === 0) return { rowid: BigInt(rowIdOfKey(key)) };
-    const columns = table.primaryKey.map((ordinal) => table.columns[ordinal] as TableSchema['columns'][number]);
-    const values = decodeKey(columns.map((column) => column.type), key);
+    const columns = table.primaryKey.map(
+      (ordinal) => table.columns[ordinal] as TableSchema['columns'][number],
+    );
+    const values = decodeKey(
+      columns.map((column) => column.type),
+      key,
+    );
     return this.#object(columns, values);
   }
 
@@ -120,8 +164,12 @@ export class ChangeFeed {
 
   #object(columns: readonly TableSchema['columns'][number][], values: readonly Value[]): Row {
     const { timestamps } = this.#scope;
-    return Object.fromEntries(columns.map((column, index) =>
-      [column.name, jsConverter(column.type, { timestamps })(values[index] as Value)]));
+    return Object.fromEntries(
+      columns.map((column, index) => [
+        column.name,
+        jsConverter(column.type, { timestamps })(values[index] as Value),
+      ]),
+    );
   }
 
   #nextCommit(from: Position, signal: AbortSignal | undefined): Promise<void> {
@@ -148,7 +196,10 @@ function isRowEvent(event: LogEvent): event is RowEvent {
   return event.type in kinds;
 }
 
-function common(position: Position, metadata: CommandMetadata): Pick<Change, 'position' | 'time' | 'actor' | 'reason' | 'statement'> {
+function common(
+  position: Position,
+  metadata: CommandMetadata,
+): Pick<Change, 'position' | 'time' | 'actor' | 'reason' | 'statement'> {
   const { time, actor, reason, statement } = metadata;
   return { position: BigInt(position), time: new Date(time / 1000), actor, reason, statement };
 }

@@ -1,5 +1,11 @@
 /** The public door of VerityDB: `import { Verity, keys } from 'veritydb'`. */
-import { fromEnv, fromFile, fromPassphrase, fromRecoveryCode, generateFile } from '../keys/index.ts';
+import {
+  fromEnv,
+  fromFile,
+  fromPassphrase,
+  fromRecoveryCode,
+  generateFile,
+} from '../keys/index.ts';
 
 export { CorruptionError, type ErrorCode, errorTable, limits, VerityError } from '../base/index.ts';
 export { inspectStatement, ready, splitStatements } from './statements.ts';

@@ -10,10 +10,16 @@ export interface RowBuilder {
   readonly build: (values: readonly Value[]) => Row;
 }
 
-const builders = { date: new WeakMap<readonly ResultColumn[], RowBuilder>(), microseconds: new WeakMap<readonly ResultColumn[], RowBuilder>() };
+const builders = {
+  date: new WeakMap<readonly ResultColumn[], RowBuilder>(),
+  microseconds: new WeakMap<readonly ResultColumn[], RowBuilder>(),
+};
 
 /** The builder for these columns; `columns` must be the prepared statement's own array. */
-export function rowBuilder(columns: readonly ResultColumn[], timestamps: TimestampForm): RowBuilder {
+export function rowBuilder(
+  columns: readonly ResultColumn[],
+  timestamps: TimestampForm,
+): RowBuilder {
   const known = builders[timestamps].get(columns);
   if (known !== undefined) return known;
   const names = columns.map((column) => column.name);
@@ -25,7 +31,13 @@ export function rowBuilder(columns: readonly ResultColumn[], timestamps: Timesta
       for (let index = 0; index < names.length; index++) {
         const name = names[index] as string;
         const value = (converters[index] as (value: Value) => unknown)(values[index] as Value);
-        if (name === '__proto__') Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true });
+        if (name === '__proto__')
+          Object.defineProperty(row, name, {
+            value,
+            enumerable: true,
+            writable: true,
+            configurable: true,
+          });
         else row[name] = value;
       }
       return row;

@@ -13,17 +13,23 @@ export class StatementCache {
   parse(text: string): ParsedStatement {
     const known = this.#single.get(text);
     if (known !== undefined) return known;
-    if (typeof text !== 'string') throw new VerityError('INVALID_ARGUMENT', 'The SQL statement must be a string.');
+    if (typeof text !== 'string')
+      throw new VerityError('INVALID_ARGUMENT', 'The SQL statement must be a string.');
     const statements = parseScript(text);
     const statement = statements[0];
     if (statement === undefined) throw sqlError('SYNTAX_ERROR', 'The text holds no statement.', 0);
     if (statements.length > 1) {
-      throw new VerityError('INVALID_ARGUMENT', 'The text holds several statements; pass one at a time, or use a transaction.', {
-        details: { offset: (statements[1] as ParsedStatement).offset },
-      });
+      throw new VerityError(
+        'INVALID_ARGUMENT',
+        'The text holds several statements; pass one at a time, or use a transaction.',
+        {
+          details: { offset: (statements[1] as ParsedStatement).offset },
+        },
+      );
     }
     if (text.length > cachedTextLengthMax) return statement;
-    if (this.#single.size >= cachedTextsMax) this.#single.delete(this.#single.keys().next().value as string);
+    if (this.#single.size >= cachedTextsMax)
+      this.#single.delete(this.#single.keys().next().value as string);
     this.#single.set(text, statement);
     return statement;
   }
@@ -36,7 +42,10 @@ export function splitStatements(script: string): string[] {
 }
 
 /** What kind of statement a text is, without running it. */
-export function inspectStatement(text: string): { readonly kind: ParsedStatement['kind']; readonly hasAsOf: boolean } {
+export function inspectStatement(text: string): {
+  readonly kind: ParsedStatement['kind'];
+  readonly hasAsOf: boolean;
+} {
   const statement = new StatementCache().parse(text);
   return { kind: statement.kind, hasAsOf: statement.asOf !== undefined };
 }

@@ -1,12 +1,33 @@
-import { parsePosition, type Position, type TenantId, treeOf, utf8Encode, VerityError } from '../base/index.ts';
+import {
+  parsePosition,
+  type Position,
+  type TenantId,
+  treeOf,
+  utf8Encode,
+  VerityError,
+} from '../base/index.ts';
 import { encodeKey, keyPrefixRange } from '../codec/index.ts';
 import type { SecretKey } from '../crypto/index.ts';
 import type { CommandResult, Engine } from '../engine/index.ts';
 import {
-  checkName, type CommandOrigin, decodeStreamRow, executionContext, parseStreamKey, streamKey, streamPrefix, streamsObject,
+  checkName,
+  type CommandOrigin,
+  decodeStreamRow,
+  executionContext,
+  parseStreamKey,
+  streamKey,
+  streamPrefix,
+  streamsObject,
   tablesOf,
 } from '../kernel/index.ts';
-import { bindParameters, fromJs, type ParsedStatement, parseText, type PreparedQuery, typeName } from '../sql/index.ts';
+import {
+  bindParameters,
+  fromJs,
+  type ParsedStatement,
+  parseText,
+  type PreparedQuery,
+  typeName,
+} from '../sql/index.ts';
 import type { ReadView } from '../store/index.ts';
 import { checkParameters, originOf } from './arguments.ts';
 import { TransactionAttempts } from './attempts.ts';
@@ -16,8 +37,17 @@ import { rowBuilder, type TimestampForm } from './results.ts';
 import type { StatementCache } from './statements.ts';
 import { collect, type TransactionScope } from './transaction.ts';
 import type {
-  Change, CommandOptions, ExecuteResult, QueryOptions, QueryResult, Row, SqlParameter, StreamEvent, TableInfo,
-  TenantHandle, Transaction,
+  Change,
+  CommandOptions,
+  ExecuteResult,
+  QueryOptions,
+  QueryResult,
+  Row,
+  SqlParameter,
+  StreamEvent,
+  TableInfo,
+  TenantHandle,
+  Transaction,
 } from './types.ts';
 
 export interface TenantScope extends TransactionScope {
@@ -51,7 +81,9 @@ export class Tenant implements TenantHandle {
   }
 
   execute<R extends Row = Row>(
-    sql: string, parameters: readonly SqlParameter[] = noParameters, options: CommandOptions = noOptions,
+    sql: string,
+    parameters: readonly SqlParameter[] = noParameters,
+    options: CommandOptions = noOptions,
   ): Promise<ExecuteResult<R>> {
     // Not an async function: what each of these costs, every insert pays.
     try {
@@ -61,7 +93,11 @@ export class Tenant implements TenantHandle {
     }
   }
 
-  #execute(sql: string, parameters: readonly SqlParameter[], options: CommandOptions): Promise<ExecuteResult> {
+  #execute(
+    sql: string,
+    parameters: readonly SqlParameter[],
+    options: CommandOptions,
+  ): Promise<ExecuteResult> {
     checkDeadline(options);
     checkParameters(parameters);
     const statement = this.#statements.parse(sql);
@@ -70,8 +106,18 @@ export class Tenant implements TenantHandle {
       return Promise.resolve({ ...result, rowCount: result.rows.length });
     }
     checkStandalone(statement);
-    const command = { kind: 'statement', tenant: this.#id, statement, parameters, origin: this.#origin(options) } as const;
-    return withDeadline(this.#engine.submit(command), options, commandLate).then(this.#toExecuteResult);
+    const command = {
+      kind: 'statement',
+      tenant: this.#id,
+      statement,
+      parameters,
+      origin: this.#origin(options),
+    } as const;
+    return withDeadline(
+      this.#engine.submitFor(command, this.#toExecuteResult),
+      options,
+      commandLate,
+    );
   }
 
   readonly #toExecuteResult = ({ position, outcome }: CommandResult): ExecuteResult => {
@@ -79,13 +125,15 @@ export class Tenant implements TenantHandle {
     return {
       position: BigInt(position),
       rowCount: outcome.rowCount,
-      rows: outcome.rows.map(builder.build),
+      rows: outcome.rows.length === 0 ? [] : outcome.rows.map(builder.build),
       columns: builder.columns,
     };
   };
 
   async query<R extends Row = Row>(
-    sql: string, parameters: readonly SqlParameter[] = [], options: QueryOptions = {},
+    sql: string,
+    parameters: readonly SqlParameter[] = [],
+    options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
     checkDeadline(options);
     checkParameters(parameters);
@@ -93,19 +141,27 @@ export class Tenant implements TenantHandle {
   }
 
   async queryAt<R extends Row = Row>(
-    sql: string, parameters: readonly SqlParameter[], at: bigint | Date, options: QueryOptions = {},
+    sql: string,
+    parameters: readonly SqlParameter[],
+    at: bigint | Date,
+    options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
     checkDeadline(options);
     checkParameters(parameters);
     const statement = this.#statements.parse(sql);
     if (statement.asOf !== undefined) {
-      throw new VerityError('INVALID_ARGUMENT', 'The statement names a position itself; give it either there or to queryAt().');
+      throw new VerityError(
+        'INVALID_ARGUMENT',
+        'The statement names a position itself; give it either there or to queryAt().',
+      );
     }
     return this.#read<R>(statement, parameters, this.#positionOf(at));
   }
 
   stream<R extends Row = Row>(
-    sql: string, parameters: readonly SqlParameter[] = [], options: QueryOptions = {},
+    sql: string,
+    parameters: readonly SqlParameter[] = [],
+    options: QueryOptions = {},
   ): AsyncGenerator<R, undefined> {
     // Parameters and position are those of the call, whenever the first row is asked for; errors come then.
     let opened: Opened;
@@ -117,41 +173,61 @@ export class Tenant implements TenantHandle {
     return this.#streamed<R>(opened, options);
   }
 
-  async transaction<T>(body: (tx: Transaction) => Promise<T>, options: CommandOptions = {}): Promise<T> {
+  async transaction<T>(
+    body: (tx: Transaction) => Promise<T>,
+    options: CommandOptions = {},
+  ): Promise<T> {
     checkDeadline(options);
-    if (typeof body !== 'function') throw new VerityError('INVALID_ARGUMENT', 'transaction() takes a function of the transaction.');
+    if (typeof body !== 'function')
+      throw new VerityError(
+        'INVALID_ARGUMENT',
+        'transaction() takes a function of the transaction.',
+      );
     const attempts = new TransactionAttempts(this.#scope, this.#origin(options));
     return withDeadline(attempts.run(body), options, (why) => attempts.stop(why));
   }
 
   async append(
-    stream: string, events: readonly unknown[],
+    stream: string,
+    events: readonly unknown[],
     options: CommandOptions & { readonly expectedVersion?: bigint | number } = {},
   ): Promise<{ position: bigint; version: bigint }> {
     checkDeadline(options);
     if (typeof stream !== 'string' || !Array.isArray(events)) {
-      throw new VerityError('INVALID_ARGUMENT', 'append() takes a stream name and an array of events.');
+      throw new VerityError(
+        'INVALID_ARGUMENT',
+        'append() takes a stream name and an array of events.',
+      );
     }
     const { expectedVersion } = options;
     const result: CommandResult = await withDeadline(
       this.#engine.submit({
         // Not map(), which skips the holes of a sparse array.
-        kind: 'append', tenant: this.#id, stream, events: Array.from(events, encodeData), origin: this.#origin(options),
+        kind: 'append',
+        tenant: this.#id,
+        stream,
+        events: Array.from(events, encodeData),
+        origin: this.#origin(options),
         expectedVersion: expectedVersion === undefined ? undefined : parsePosition(expectedVersion),
       }),
-      options, commandLate,
+      options,
+      commandLate,
     );
     return { position: BigInt(result.position), version: BigInt(result.outcome.version ?? 0) };
   }
 
   async *read(
-    stream: string, options: { readonly fromVersion?: bigint | number; readonly toVersion?: bigint | number } = {},
+    stream: string,
+    options: { readonly fromVersion?: bigint | number; readonly toVersion?: bigint | number } = {},
   ): AsyncGenerator<StreamEvent, undefined> {
     this.#engine.checkOpen();
     this.#engine.catchUp();
     checkName('stream', stream);
     const range = keyPrefixRange(streamPrefix(stream));
-    const from = options.fromVersion === undefined ? range.from : streamKey(stream, parsePosition(options.fromVersion));
+    const from =
+      options.fromVersion === undefined
+        ? range.from
+        : streamKey(stream, parsePosition(options.fromVersion));
     const last = options.toVersion === undefined ? undefined : parsePosition(options.toVersion);
     const view = this.#engine.state.store.viewAt(this.#engine.committedPosition);
     const cursor = view.scan(treeOf(this.#id, streamsObject), { from, to: range.to });
@@ -160,7 +236,12 @@ export class Tenant implements TenantHandle {
       if (last !== undefined && version > last) return undefined;
       const { time, actor, reason, data } = decodeStreamRow(entry.row);
       yield {
-        stream, version: BigInt(version), position: BigInt(entry.from), time: new Date(time / 1000), actor, reason,
+        stream,
+        version: BigInt(version),
+        position: BigInt(entry.from),
+        time: new Date(time / 1000),
+        actor,
+        reason,
         data: JSON.parse(new TextDecoder().decode(data)) as unknown,
       };
     }
@@ -168,7 +249,11 @@ export class Tenant implements TenantHandle {
   }
 
   changes(
-    options: { readonly from?: bigint; readonly follow?: boolean; readonly signal?: AbortSignal } = {},
+    options: {
+      readonly from?: bigint;
+      readonly follow?: boolean;
+      readonly signal?: AbortSignal;
+    } = {},
   ): AsyncGenerator<Change, undefined> {
     this.#engine.checkOpen();
     return this.#feed().changes(options);
@@ -178,12 +263,20 @@ export class Tenant implements TenantHandle {
     this.#engine.checkOpen();
     this.#engine.catchUp();
     const schema = this.#tableNamed(table);
-    const types = schema.primaryKey.map((ordinal) => (schema.columns[ordinal] as (typeof schema.columns)[number]).type);
+    const types = schema.primaryKey.map(
+      (ordinal) => (schema.columns[ordinal] as (typeof schema.columns)[number]).type,
+    );
     if (types.length === 0) {
-      throw new VerityError('INVALID_ARGUMENT', `Table "${table}" has no primary key, so its rows have no history by key. Use changes().`);
+      throw new VerityError(
+        'INVALID_ARGUMENT',
+        `Table "${table}" has no primary key, so its rows have no history by key. Use changes().`,
+      );
     }
     if (!Array.isArray(key) || key.length !== types.length) {
-      throw new VerityError('INVALID_ARGUMENT', `The key of table "${table}" has ${types.length} columns. Pass their values as an array.`);
+      throw new VerityError(
+        'INVALID_ARGUMENT',
+        `The key of table "${table}" has ${types.length} columns. Pass their values as an array.`,
+      );
     }
     const values = types.map((type, index) => fromJs(type, key[index]));
     return this.#feed().history(schema, encodeKey(types, values));
@@ -196,7 +289,9 @@ export class Tenant implements TenantHandle {
     return tablesOf(view, this.#id).map((table) => ({
       name: table.name,
       columns: table.columns.map((column) => ({ name: column.name, type: typeName(column.type) })),
-      primaryKey: table.primaryKey.map((ordinal) => (table.columns[ordinal] as { name: string }).name),
+      primaryKey: table.primaryKey.map(
+        (ordinal) => (table.columns[ordinal] as { name: string }).name,
+      ),
       rowCount: countRows(view, treeOf(this.#id, table.id)),
     }));
   }
@@ -211,10 +306,14 @@ export class Tenant implements TenantHandle {
     return this.#run(statement, parameters, this.#engine.state.store.viewAt(position));
   }
 
-  async *#streamed<R extends Row>({ prepared, rows }: Opened, { signal }: QueryOptions): AsyncGenerator<R, undefined> {
+  async *#streamed<R extends Row>(
+    { prepared, rows }: Opened,
+    { signal }: QueryOptions,
+  ): AsyncGenerator<R, undefined> {
     const builder = rowBuilder(prepared.columns, this.#timestamps);
     for (let next = rows.next(); next.done !== true; next = rows.next()) {
-      if (signal?.aborted === true) throw new VerityError('ABORTED', 'The caller cancelled while rows were read.');
+      if (signal?.aborted === true)
+        throw new VerityError('ABORTED', 'The caller cancelled while rows were read.');
       this.#engine.checkOpen();
       yield builder.build(next.value) as R;
     }
@@ -222,7 +321,9 @@ export class Tenant implements TenantHandle {
   }
 
   #read<R extends Row>(
-    statement: ParsedStatement, parameters: readonly SqlParameter[], at: Position | undefined,
+    statement: ParsedStatement,
+    parameters: readonly SqlParameter[],
+    at: Position | undefined,
   ): QueryResult<R> {
     this.#engine.checkOpen();
     this.#engine.catchUp();
@@ -240,12 +341,19 @@ export class Tenant implements TenantHandle {
 
   #run(statement: ParsedStatement, parameters: readonly SqlParameter[], view: ReadView): Opened {
     const { state, now } = this.#engine;
-    const prepared = statement.kind === 'select' ? state.prepare(this.#id, statement, view) : undefined;
+    const prepared =
+      statement.kind === 'select' ? state.prepare(this.#id, statement, view) : undefined;
     if (prepared?.kind !== 'query') {
-      throw new VerityError('INVALID_ARGUMENT', 'query() takes a SELECT; pass other statements to execute().');
+      throw new VerityError(
+        'INVALID_ARGUMENT',
+        'query() takes a SELECT; pass other statements to execute().',
+      );
     }
     const values = bindParameters(prepared.parameterTypes, parameters);
-    return { prepared, rows: prepared.run(view, values, executionContext(state, this.#id, { time: now })) };
+    return {
+      prepared,
+      rows: prepared.run(view, values, executionContext(state, this.#id, { time: now })),
+    };
   }
 
   /** The position an AS OF clause names; undefined without one. */
@@ -253,17 +361,31 @@ export class Tenant implements TenantHandle {
     const { asOf } = statement;
     if (asOf === undefined) return undefined;
     switch (asOf.kind) {
-      case 'position': return this.#positionOf(asOf.value);
-      case 'timestamp': return this.#positionAtTime(Number(asOf.value));
+      case 'position':
+        return this.#positionOf(asOf.value);
+      case 'timestamp':
+        return this.#positionAtTime(Number(asOf.value));
       case 'positionParameter':
       case 'timestampParameter': {
         const value = parameters[asOf.number - 1];
         if (value === undefined || value === null) {
-          throw new VerityError('UNDEFINED_PARAMETER', `AS OF uses $${asOf.number}, which was not given.`);
+          throw new VerityError(
+            'UNDEFINED_PARAMETER',
+            `AS OF uses $${asOf.number}, which was not given.`,
+          );
         }
-        if (asOf.kind === 'positionParameter') return this.#positionOf(typeof value === 'string' ? parseDigits(value) : (value as bigint));
+        if (asOf.kind === 'positionParameter')
+          return this.#positionOf(
+            typeof value === 'string' ? parseDigits(value) : (value as bigint),
+          );
         if (value instanceof Date) return this.#positionOf(value);
-        return this.#positionAtTime(Number(typeof value === 'string' ? parseText({ name: 'timestamptz' }, value) : fromJs({ name: 'timestamptz' }, value)));
+        return this.#positionAtTime(
+          Number(
+            typeof value === 'string'
+              ? parseText({ name: 'timestamptz' }, value)
+              : fromJs({ name: 'timestamptz' }, value),
+          ),
+        );
       }
     }
   }
@@ -271,13 +393,17 @@ export class Tenant implements TenantHandle {
   #positionOf(at: bigint | Date): Position {
     if (at instanceof Date) {
       const milliseconds = at.getTime();
-      if (Number.isNaN(milliseconds)) throw new VerityError('INVALID_ARGUMENT', 'The date to read at is not valid.');
+      if (Number.isNaN(milliseconds))
+        throw new VerityError('INVALID_ARGUMENT', 'The date to read at is not valid.');
       // A Date names a whole millisecond: everything committed within it is included.
       return this.#positionAtTime(milliseconds * 1000 + 999);
     }
     const position = parsePosition(at);
     if (position > this.#engine.committedPosition) {
-      throw new VerityError('POSITION_UNKNOWN', `Position ${position} lies beyond the last committed one, ${this.#engine.committedPosition}.`);
+      throw new VerityError(
+        'POSITION_UNKNOWN',
+        `Position ${position} lies beyond the last committed one, ${this.#engine.committedPosition}.`,
+      );
     }
     return position;
   }
@@ -287,8 +413,14 @@ export class Tenant implements TenantHandle {
   }
 
   #tableNamed(name: string): ReturnType<typeof tablesOf>[number] {
-    const table = tablesOf(this.#engine.state.store, this.#id).find((candidate) => candidate.name === name);
-    if (table === undefined) throw new VerityError('UNDEFINED_TABLE', `There is no table named "${name}" in tenant "${this.name}".`);
+    const table = tablesOf(this.#engine.state.store, this.#id).find(
+      (candidate) => candidate.name === name,
+    );
+    if (table === undefined)
+      throw new VerityError(
+        'UNDEFINED_TABLE',
+        `There is no table named "${name}" in tenant "${this.name}".`,
+      );
     return table;
   }
 
@@ -306,12 +438,17 @@ const noOptions: CommandOptions = {};
 
 function checkStandalone(statement: ParsedStatement): void {
   if (statement.kind === 'begin' || statement.kind === 'commit' || statement.kind === 'rollback') {
-    throw new VerityError('UNSUPPORTED_SQL', 'Transactions are run with tenant.transaction(), not with BEGIN and COMMIT.', { details: { offset: statement.offset } });
+    throw new VerityError(
+      'UNSUPPORTED_SQL',
+      'Transactions are run with tenant.transaction(), not with BEGIN and COMMIT.',
+      { details: { offset: statement.offset } },
+    );
   }
 }
 
 function parseDigits(text: string): bigint {
-  if (!/^\d{1,16}$/.test(text)) throw new VerityError('INVALID_ARGUMENT', 'A log position is a whole number.');
+  if (!/^\d{1,16}$/.test(text))
+    throw new VerityError('INVALID_ARGUMENT', 'A log position is a whole number.');
   return BigInt(text);
 }
 
@@ -322,7 +459,8 @@ function encodeData(data: unknown): Uint8Array {
   } catch {
     // The error would quote the event.
   }
-  if (text === undefined) throw new VerityError('INVALID_ARGUMENT', 'An event must be a JSON value.');
+  if (text === undefined)
+    throw new VerityError('INVALID_ARGUMENT', 'An event must be a JSON value.');
   return utf8Encode(text);
 }
 

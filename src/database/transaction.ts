@@ -1,13 +1,38 @@
-import { type LeafIndex, type Position, type TenantId, utf8Length, VerityError } from '../base/index.ts';
+import {
+  type LeafIndex,
+  type Position,
+  type TenantId,
+  utf8Length,
+  VerityError,
+} from '../base/index.ts';
 import type { Engine } from '../engine/index.ts';
 import {
-  checkCommandSize, type Command, type CommandOrigin, executionContext, Overlay, rowChanges, TrackingView, type VersionedView,
+  checkCommandSize,
+  type Command,
+  type CommandOrigin,
+  executionContext,
+  Overlay,
+  rowChanges,
+  TrackingView,
+  type VersionedView,
 } from '../kernel/index.ts';
-import { bindParameters, type ExecutionContext, type PreparedStatement, type RowChange } from '../sql/index.ts';
+import {
+  bindParameters,
+  type ExecutionContext,
+  type PreparedStatement,
+  type RowChange,
+} from '../sql/index.ts';
 import { checkParameters } from './arguments.ts';
 import { rowBuilder, type TimestampForm } from './results.ts';
 import type { StatementCache } from './statements.ts';
-import type { ExecuteResult, QueryResult, ResultColumnInfo, Row, SqlParameter, Transaction } from './types.ts';
+import type {
+  ExecuteResult,
+  QueryResult,
+  ResultColumnInfo,
+  Row,
+  SqlParameter,
+  Transaction,
+} from './types.ts';
 
 export interface TransactionScope {
   readonly engine: Engine;
@@ -43,11 +68,18 @@ export class OpenTransaction implements Transaction {
     this.#context = executionContext(engine.state, tenant, { time: engine.now });
   }
 
-  async execute<R extends Row = Row>(sql: string, parameters: readonly SqlParameter[] = []): Promise<ExecuteResult<R>> {
+  async execute<R extends Row = Row>(
+    sql: string,
+    parameters: readonly SqlParameter[] = [],
+  ): Promise<ExecuteResult<R>> {
     checkParameters(parameters);
     const { prepared, normalized } = this.#prepare(sql);
     if (prepared.kind === 'definition') {
-      throw new VerityError('UNSUPPORTED_SQL', 'A table cannot be created within a transaction. Create it before.', { details: { offset: 0 } });
+      throw new VerityError(
+        'UNSUPPORTED_SQL',
+        'A table cannot be created within a transaction. Create it before.',
+        { details: { offset: 0 } },
+      );
     }
     const values = bindParameters(prepared.parameterTypes, parameters);
     const builder = rowBuilder(prepared.columns, this.#scope.timestamps);
@@ -61,14 +93,24 @@ export class OpenTransaction implements Transaction {
       this.#texts.push(normalized);
     }
     for (const change of outcome.changes) this.#buffer(change);
-    return this.#result(outcome.rowCount, outcome.rows.map((row) => builder.build(row)) as R[], builder.columns);
+    return this.#result(
+      outcome.rowCount,
+      outcome.rows.map((row) => builder.build(row)) as R[],
+      builder.columns,
+    );
   }
 
-  async query<R extends Row = Row>(sql: string, parameters: readonly SqlParameter[] = []): Promise<QueryResult<R>> {
+  async query<R extends Row = Row>(
+    sql: string,
+    parameters: readonly SqlParameter[] = [],
+  ): Promise<QueryResult<R>> {
     checkParameters(parameters);
     const { prepared } = this.#prepare(sql);
     if (prepared.kind !== 'query') {
-      throw new VerityError('INVALID_ARGUMENT', 'query() takes a SELECT; pass other statements to execute().');
+      throw new VerityError(
+        'INVALID_ARGUMENT',
+        'query() takes a SELECT; pass other statements to execute().',
+      );
     }
     const values = bindParameters(prepared.parameterTypes, parameters);
     const builder = rowBuilder(prepared.columns, this.#scope.timestamps);
@@ -80,8 +122,13 @@ export class OpenTransaction implements Transaction {
   finish(origin: CommandOrigin): Command {
     this.#ended = true;
     return {
-      kind: 'transaction', tenant: this.#scope.tenant, snapshot: this.#snapshot, reads: this.#view.reads,
-      changes: this.#changes, statements: this.#texts, origin,
+      kind: 'transaction',
+      tenant: this.#scope.tenant,
+      snapshot: this.#snapshot,
+      reads: this.#view.reads,
+      changes: this.#changes,
+      statements: this.#texts,
+      origin,
     };
   }
 
@@ -91,13 +138,24 @@ export class OpenTransaction implements Transaction {
   }
 
   #prepare(sql: string): { prepared: PreparedStatement; normalized: string } {
-    if (this.#ended) throw new VerityError('TRANSACTION_ENDED', 'The transaction has ended. Start another with tenant.transaction().');
+    if (this.#ended)
+      throw new VerityError(
+        'TRANSACTION_ENDED',
+        'The transaction has ended. Start another with tenant.transaction().',
+      );
     const { engine, tenant, statements } = this.#scope;
     const statement = statements.parse(sql);
     if (statement.asOf !== undefined) {
-      throw new VerityError('UNSUPPORTED_SQL', 'AS OF cannot be used within a transaction, which reads at its own snapshot. Use queryAt().', { details: { offset: statement.offset } });
+      throw new VerityError(
+        'UNSUPPORTED_SQL',
+        'AS OF cannot be used within a transaction, which reads at its own snapshot. Use queryAt().',
+        { details: { offset: statement.offset } },
+      );
     }
-    return { prepared: engine.state.prepare(tenant, statement, this.#local), normalized: statement.normalized };
+    return {
+      prepared: engine.state.prepare(tenant, statement, this.#local),
+      normalized: statement.normalized,
+    };
   }
 
   /** Refuses a statement whole, before memory is taken, with which the transaction could not be committed. */
@@ -111,7 +169,9 @@ export class OpenTransaction implements Transaction {
   #buffer(change: RowChange): void {
     this.#changes.push(change);
     const event = {
-      type: eventTypes[change.kind], tenant: this.#scope.tenant, key: change.key,
+      type: eventTypes[change.kind],
+      tenant: this.#scope.tenant,
+      key: change.key,
       ...(change.row !== undefined && { row: change.row }),
     };
     for (const stored of rowChanges(event, change.table, 0 as LeafIndex, this.#local)) {
@@ -119,7 +179,11 @@ export class OpenTransaction implements Transaction {
     }
   }
 
-  #result<R extends Row>(rowCount: number, rows: R[], columns: ResultColumnInfo[]): ExecuteResult<R> {
+  #result<R extends Row>(
+    rowCount: number,
+    rows: R[],
+    columns: ResultColumnInfo[],
+  ): ExecuteResult<R> {
     return { position: BigInt(this.#snapshot), rowCount, rows, columns };
   }
 }

@@ -6,8 +6,16 @@ export type { MasterKeyProvider } from '../crypto/index.ts';
 
 /** What a caller may pass as a parameter: matched against the parameter's inferred SQL type. */
 export type SqlParameter =
-  | null | undefined | boolean | number | bigint | string | Date | Uint8Array
-  | readonly unknown[] | { readonly [key: string]: unknown };
+  | null
+  | undefined
+  | boolean
+  | number
+  | bigint
+  | string
+  | Date
+  | Uint8Array
+  | readonly unknown[]
+  | { readonly [key: string]: unknown };
 
 /** A row: column name → value, by the type mapping of docs/types.md. */
 export type Row = Record<string, unknown>;
@@ -68,8 +76,14 @@ export interface QueryResult<R extends Row = Row> {
 }
 
 export interface Transaction {
-  execute<R extends Row = Row>(sql: string, parameters?: readonly SqlParameter[]): Promise<ExecuteResult<R>>;
-  query<R extends Row = Row>(sql: string, parameters?: readonly SqlParameter[]): Promise<QueryResult<R>>;
+  execute<R extends Row = Row>(
+    sql: string,
+    parameters?: readonly SqlParameter[],
+  ): Promise<ExecuteResult<R>>;
+  query<R extends Row = Row>(
+    sql: string,
+    parameters?: readonly SqlParameter[],
+  ): Promise<QueryResult<R>>;
 }
 
 export interface StreamEvent {
@@ -102,14 +116,42 @@ export interface Change {
 
 export interface TenantHandle {
   readonly name: string;
-  execute<R extends Row = Row>(sql: string, parameters?: readonly SqlParameter[], options?: CommandOptions): Promise<ExecuteResult<R>>;
-  query<R extends Row = Row>(sql: string, parameters?: readonly SqlParameter[], options?: QueryOptions): Promise<QueryResult<R>>;
-  queryAt<R extends Row = Row>(sql: string, parameters: readonly SqlParameter[], at: bigint | Date, options?: QueryOptions): Promise<QueryResult<R>>;
-  stream<R extends Row = Row>(sql: string, parameters?: readonly SqlParameter[], options?: QueryOptions): AsyncIterableIterator<R>;
+  execute<R extends Row = Row>(
+    sql: string,
+    parameters?: readonly SqlParameter[],
+    options?: CommandOptions,
+  ): Promise<ExecuteResult<R>>;
+  query<R extends Row = Row>(
+    sql: string,
+    parameters?: readonly SqlParameter[],
+    options?: QueryOptions,
+  ): Promise<QueryResult<R>>;
+  queryAt<R extends Row = Row>(
+    sql: string,
+    parameters: readonly SqlParameter[],
+    at: bigint | Date,
+    options?: QueryOptions,
+  ): Promise<QueryResult<R>>;
+  stream<R extends Row = Row>(
+    sql: string,
+    parameters?: readonly SqlParameter[],
+    options?: QueryOptions,
+  ): AsyncIterableIterator<R>;
   transaction<T>(body: (tx: Transaction) => Promise<T>, options?: CommandOptions): Promise<T>;
-  append(stream: string, events: readonly unknown[], options?: CommandOptions & { readonly expectedVersion?: bigint | number }): Promise<{ position: bigint; version: bigint }>;
-  read(stream: string, options?: { readonly fromVersion?: bigint | number; readonly toVersion?: bigint | number }): AsyncIterableIterator<StreamEvent>;
-  changes(options?: { readonly from?: bigint; readonly follow?: boolean; readonly signal?: AbortSignal }): AsyncIterableIterator<Change>;
+  append(
+    stream: string,
+    events: readonly unknown[],
+    options?: CommandOptions & { readonly expectedVersion?: bigint | number },
+  ): Promise<{ position: bigint; version: bigint }>;
+  read(
+    stream: string,
+    options?: { readonly fromVersion?: bigint | number; readonly toVersion?: bigint | number },
+  ): AsyncIterableIterator<StreamEvent>;
+  changes(options?: {
+    readonly from?: bigint;
+    readonly follow?: boolean;
+    readonly signal?: AbortSignal;
+  }): AsyncIterableIterator<Change>;
   /** Every change of one row, oldest first. `key`: the primary key's values in key order. */
   history(table: string, key: readonly SqlParameter[]): Promise<Change[]>;
   tables(): Promise<TableInfo[]>;
@@ -133,7 +175,9 @@ export interface VerifyReport {
   readonly chainHash: string;
   readonly findings: Finding[];
   /** An unfinished write at the end of the log, never acknowledged; the next open cuts it. */
-  readonly tornTail: { readonly file: string; readonly offset: number; readonly length: number } | undefined;
+  readonly tornTail:
+    | { readonly file: string; readonly offset: number; readonly length: number }
+    | undefined;
 }
 
 export interface Finding {

@@ -1,10 +1,30 @@
-import { assert, systemTenant, type TenantId, toHex, utf8Decode, VerityError } from '../base/index.ts';
+import {
+  assert,
+  systemTenant,
+  type TenantId,
+  toHex,
+  utf8Decode,
+  VerityError,
+} from '../base/index.ts';
 import { verifyDatabase } from '../audit/index.ts';
 import { Reader, decodeKey } from '../codec/index.ts';
 import { deriveKey, type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
-import { type Engine, type EngineHost, inspectDirectory, openEngine, readWhole, segmentPaths } from '../engine/index.ts';
 import {
-  acquireLock, type DirectoryLock, memoryDisk, nodeDisk, systemClock, systemEntropy, systemScheduler,
+  type Engine,
+  type EngineHost,
+  inspectDirectory,
+  openEngine,
+  readWhole,
+  segmentPaths,
+} from '../engine/index.ts';
+import {
+  acquireLock,
+  type DirectoryLock,
+  memoryDisk,
+  nodeDisk,
+  systemClock,
+  systemEntropy,
+  systemScheduler,
 } from '../host/index.ts';
 import { fromRecoveryCode, generateRecoveryCode, wrapSlot, unwrapSlot } from '../keys/index.ts';
 import { checkName, nameKey, tenantsTree } from '../kernel/index.ts';
@@ -14,7 +34,14 @@ import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
 import type { TimestampForm } from './results.ts';
 import { StatementCache } from './statements.ts';
 import { Tenant } from './tenant.ts';
-import type { CommandOptions, OpenOptions, Progress, Status, TenantHandle, VerifyReport } from './types.ts';
+import type {
+  CommandOptions,
+  OpenOptions,
+  Progress,
+  Status,
+  TenantHandle,
+  VerifyReport,
+} from './types.ts';
 
 const requestKeyPurpose = 'veritydb/request-fingerprint/v1';
 const memoryPath = ':memory:';
@@ -67,7 +94,11 @@ export class Verity {
    * Opens a database on a given disk, clock, entropy and scheduler: what `open` does on Node's, and the
    * simulator on its own. The caller sees to it that one owner at a time has the disk.
    */
-  static async openOn(host: EngineHost, options: OpenOptions, lock?: DirectoryLock): Promise<Verity> {
+  static async openOn(
+    host: EngineHost,
+    options: OpenOptions,
+    lock?: DirectoryLock,
+  ): Promise<Verity> {
     const { onProgress, timestamps = 'date' } = options;
     if (timestamps !== 'date' && timestamps !== 'microseconds') {
       throw new VerityError('INVALID_ARGUMENT', "timestamps must be 'date' or 'microseconds'.");
@@ -84,13 +115,18 @@ export class Verity {
   }
 
   /** Verifies the database in `path` without opening it for writing; beside a running owner too. */
-  static async verify(path: string, options: Pick<OpenOptions, 'masterKey' | 'onProgress'>): Promise<VerifyReport> {
+  static async verify(
+    path: string,
+    options: Pick<OpenOptions, 'masterKey' | 'onProgress'>,
+  ): Promise<VerifyReport> {
     const { disk } = hostFor(path, true);
     if (inspectDirectory(disk) !== 'database') {
       throw new VerityError('NO_DATABASE', `There is no database at ${path}. Check the path.`);
     }
     const report = await verifyDatabase({
-      disk, root: providerOf(options, false), ...progressOption(options.onProgress),
+      disk,
+      root: providerOf(options, false),
+      ...progressOption(options.onProgress),
     });
     return { ...report, position: BigInt(report.position), findings: [...report.findings] };
   }
@@ -99,7 +135,11 @@ export class Verity {
   async createTenant(name: string, options: CommandOptions = {}): Promise<TenantHandle> {
     checkDeadline(options);
     const origin = originOf(options, { requestKey: this.#requestKey, tenant: systemTenant });
-    const result = await withDeadline(this.#engine.submit({ kind: 'createTenant', name, origin }), options, commandLate);
+    const result = await withDeadline(
+      this.#engine.submit({ kind: 'createTenant', name, origin }),
+      options,
+      commandLate,
+    );
     assert(result.outcome.tenant !== undefined, 'a created tenant has an id');
     return this.#handle(name, result.outcome.tenant);
   }
@@ -111,7 +151,10 @@ export class Verity {
     checkName('tenant', name);
     const stored = this.#engine.state.store.get(tenantsTree, nameKey(name));
     if (stored === undefined) {
-      throw new VerityError('UNKNOWN_TENANT', `There is no tenant named "${name}". Create it with db.createTenant().`);
+      throw new VerityError(
+        'UNKNOWN_TENANT',
+        `There is no tenant named "${name}". Create it with db.createTenant().`,
+      );
     }
     return this.#handle(name, new Reader(stored.row).u32() as TenantId);
   }
@@ -129,7 +172,9 @@ export class Verity {
   }
 
   /** Reads every byte of the database and compares it with what this handle serves. Damage is in `findings`. */
-  async verify(options: { readonly onProgress?: (progress: Progress) => void } = {}): Promise<VerifyReport> {
+  async verify(
+    options: { readonly onProgress?: (progress: Progress) => void } = {},
+  ): Promise<VerifyReport> {
     this.#engine.checkOpen();
     this.#engine.catchUp();
     const report = await verifyDatabase({
@@ -152,7 +197,10 @@ export class Verity {
     const { head, hierarchy, recovery } = this.#engine;
     const { disk } = this.#parts.host;
     const segments = segmentPaths(disk);
-    const identity = JSON.parse(utf8Decode(hierarchy.keyring.identity)) as { revision: number; algorithm: string };
+    const identity = JSON.parse(utf8Decode(hierarchy.keyring.identity)) as {
+      revision: number;
+      algorithm: string;
+    };
     return {
       path: disk.root,
       formatRevision: identity.revision,
@@ -171,7 +219,9 @@ export class Verity {
       recovery: {
         cleanShutdown: recovery.cleanShutdown,
         cut: recovery.cut.map(({ file, offset, length }) => ({
-          code: 'CHECKSUM_MISMATCH' as const, file, offset,
+          code: 'CHECKSUM_MISMATCH' as const,
+          file,
+          offset,
           message: `An unfinished write of ${length} bytes, never acknowledged, was cut from ${file} at byte ${offset}.`,
         })),
       },
@@ -208,7 +258,11 @@ export class Verity {
   #handle(name: string, tenant: TenantId): TenantHandle {
     assert(tenant !== systemTenant, 'the system tenant has no handle');
     return new Tenant({
-      name, tenant, engine: this.#engine, statements: this.#statements, timestamps: this.#parts.timestamps,
+      name,
+      tenant,
+      engine: this.#engine,
+      statements: this.#statements,
+      timestamps: this.#parts.timestamps,
       requestKey: this.#requestKey,
     });
   }
@@ -217,13 +271,19 @@ export class Verity {
 function providerOf(options: Pick<OpenOptions, 'masterKey'>, memory: boolean): MasterKeyProvider {
   if (options.masterKey !== undefined) return checkedProvider(options.masterKey);
   if (memory) return ephemeralProvider();
-  throw new VerityError('KEY_MISSING', 'No master key was given. Pass { masterKey: keys.fromFile(…) }, keys.fromEnv() or keys.fromPassphrase(…).');
+  throw new VerityError(
+    'KEY_MISSING',
+    'No master key was given. Pass { masterKey: keys.fromFile(…) }, keys.fromEnv() or keys.fromPassphrase(…).',
+  );
 }
 
 function checkedProvider(given: MasterKeyProvider): MasterKeyProvider {
   const provider = given as Partial<MasterKeyProvider> | null;
   if (typeof provider?.wrap === 'function' && typeof provider.unwrap === 'function') return given;
-  throw new VerityError('KEY_INVALID', 'masterKey must come from keys.fromFile(…), keys.fromEnv() or keys.fromPassphrase(…).');
+  throw new VerityError(
+    'KEY_INVALID',
+    'masterKey must come from keys.fromFile(…), keys.fromEnv() or keys.fromPassphrase(…).',
+  );
 }
 
 /** A key that lives as long as the ':memory:' database it is for. */
@@ -232,13 +292,17 @@ function ephemeralProvider(): MasterKeyProvider {
   return {
     kind: 'memory',
     wrap: async (root) => wrapSlot(master, root, 'memory', new Uint8Array()),
-    unwrap: async (slots) => slots.map((slot) => unwrapSlot(master, slot)).find((root) => root !== undefined),
+    unwrap: async (slots) =>
+      slots.map((slot) => unwrapSlot(master, slot)).find((root) => root !== undefined),
   };
 }
 
 function hostFor(path: string, readOnly: boolean): EngineHost {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-    throw new VerityError('INVALID_ARGUMENT', 'The path of a database must be a non-empty string without U+0000.');
+    throw new VerityError(
+      'INVALID_ARGUMENT',
+      'The path of a database must be a non-empty string without U+0000.',
+    );
   }
   const disk = path === memoryPath ? memoryDisk() : nodeDisk(path, { readOnly });
   return { disk, clock: systemClock, entropy: systemEntropy, scheduler: systemScheduler };
@@ -249,12 +313,19 @@ function lockFor(host: EngineHost, path: string, options: OpenOptions): Director
   const names = host.disk.list('');
   const there = names !== undefined && names.length > 0;
   if (!there && options.create === false) {
-    throw new VerityError('NO_DATABASE', `There is no database at ${path}. Create one with "verity init" or check the path.`);
+    throw new VerityError(
+      'NO_DATABASE',
+      `There is no database at ${path}. Create one with "verity init" or check the path.`,
+    );
   }
   if (names === undefined) host.disk.makeDirectory('');
   return acquireLock(host.disk.root);
 }
 
-function progressOption(onProgress: ((progress: Progress) => void) | undefined): { onProgress?: (done: number, total: number) => void } {
-  return onProgress === undefined ? {} : { onProgress: (done, total) => onProgress({ phase: 'verify', done, total }) };
+function progressOption(onProgress: ((progress: Progress) => void) | undefined): {
+  onProgress?: (done: number, total: number) => void;
+} {
+  return onProgress === undefined
+    ? {}
+    : { onProgress: (done, total) => onProgress({ phase: 'verify', done, total }) };
 }

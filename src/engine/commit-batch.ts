@@ -54,13 +54,24 @@ export class CommitBatch {
     this.#settle();
   }
 
-  /** Answers with `outcome` once the batch is durable; rejects if it was dropped, or if `outcome` is a rejection. */
-  reply(position: Position, outcome: Outcome | VerityError): Promise<CommandResult> {
-    if (this.isEmpty) return outcome instanceof VerityError ? Promise.reject(outcome) : Promise.resolve({ position, outcome });
+  /**
+   * Answers with what `answer` makes of `outcome` once the batch is durable; rejects if the batch was dropped, or
+   * if `outcome` is a rejection.
+   */
+  reply<T>(
+    position: Position,
+    outcome: Outcome | VerityError,
+    answer: (result: CommandResult) => T,
+  ): Promise<T> {
+    if (this.isEmpty) {
+      return outcome instanceof VerityError
+        ? Promise.reject(outcome)
+        : Promise.resolve(answer({ position, outcome }));
+    }
     return this.#settled.then(() => {
       if (this.#failure !== undefined) throw this.#failure();
       if (outcome instanceof VerityError) throw outcome;
-      return { position, outcome };
+      return answer({ position, outcome });
     });
   }
 }

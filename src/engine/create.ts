@@ -2,7 +2,14 @@ import { type Disk, type LogId, systemTenant, VerityError } from '../base/index.
 import { type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
 import { emptyLogHead, isSegmentName, segmentHeaderBytes } from '../log/index.ts';
 import {
-  identityPath, keyringPath, logDirectory, readWhole, replaceFile, rootNames, segmentPaths, temporarySuffix,
+  identityPath,
+  keyringPath,
+  logDirectory,
+  readWhole,
+  replaceFile,
+  rootNames,
+  segmentPaths,
+  temporarySuffix,
 } from './files.ts';
 import type { EngineHost } from './host.ts';
 import { encodeIdentity, type Identity } from './identity.ts';
@@ -23,12 +30,19 @@ export function inspectDirectory(disk: Disk): DirectoryState {
   // A folder named log alone does not make it ours.
   const ours = names.includes(keyringPath) || (names.includes(logDirectory) && holdsSegments(disk));
   if (ours && logHasRecords(disk)) {
-    throw new VerityError('MISSING_DATA', `${identityPath} is missing from ${disk.root}, but its log is there. Restore ${identityPath} from a copy.`, {
-      details: { file: identityPath, offset: 0 },
-    });
+    throw new VerityError(
+      'MISSING_DATA',
+      `${identityPath} is missing from ${disk.root}, but its log is there. Restore ${identityPath} from a copy.`,
+      {
+        details: { file: identityPath, offset: 0 },
+      },
+    );
   }
   if (foreign !== undefined) {
-    throw new VerityError('NOT_A_DATABASE', `${disk.root} holds other files (${foreign}), not a VerityDB database. Name an empty directory.`);
+    throw new VerityError(
+      'NOT_A_DATABASE',
+      `${disk.root} holds other files (${foreign}), not a VerityDB database. Name an empty directory.`,
+    );
   }
   return ours ? 'unfinished' : 'empty';
 }

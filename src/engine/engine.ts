@@ -1,12 +1,27 @@
 import {
-  assert, type LeafIndex, type Op, type Position, type TenantId,
-  type TimestampMicros, VerityError, type View,
+  assert,
+  type LeafIndex,
+  type Op,
+  type Position,
+  type TenantId,
+  type TimestampMicros,
+  VerityError,
+  type View,
 } from '../base/index.ts';
 import type { LogEvent } from '../codec/index.ts';
 import { type Command, decide, type KernelState } from '../kernel/index.ts';
 import {
-  type BuiltFrame, digestsBytes, FrameBuilder, frameBytesMax, type FrameKind, leafBytes, logicalHeaderFixedBytes,
-  type LogHead, physicalHeaderBytes, sectionHeaderBytes, sectionOrderBytes,
+  type BuiltFrame,
+  digestsBytes,
+  FrameBuilder,
+  frameBytesMax,
+  type FrameKind,
+  leafBytes,
+  logicalHeaderFixedBytes,
+  type LogHead,
+  physicalHeaderBytes,
+  sectionHeaderBytes,
+  sectionOrderBytes,
 } from '../log/index.ts';
 import { tagBytes } from '../crypto/index.ts';
 import { CommitBatch, type CommandResult } from './commit-batch.ts';
@@ -29,7 +44,11 @@ const sectionOverheadBytes = sectionOrderBytes + sectionHeaderBytes + tagBytes;
 /** What opening found and did. */
 export interface Recovery {
   readonly cleanShutdown: boolean;
-  readonly cut: readonly { readonly file: string; readonly offset: number; readonly length: number }[];
+  readonly cut: readonly {
+    readonly file: string;
+    readonly offset: number;
+    readonly length: number;
+  }[];
 }
 
 export interface EngineParts {
@@ -85,7 +104,10 @@ export class Engine {
     this.#follower = parts.follower;
     this.#head = parts.head;
     this.reader = new LogReader({
-      disk: parts.host.disk, hierarchy: parts.hierarchy, index: parts.index, head: () => this.#head.op,
+      disk: parts.host.disk,
+      hierarchy: parts.hierarchy,
+      index: parts.index,
+      head: () => this.#head.op,
     });
   }
 
@@ -114,7 +136,10 @@ export class Engine {
     this.checkOpen();
     if (this.#poison !== undefined) throw poisonedError(this.#poison);
     if (this.#writer === undefined) {
-      throw new VerityError('READ_ONLY', 'This handle only reads: another process has the database open for writing.');
+      throw new VerityError(
+        'READ_ONLY',
+        'This handle only reads: another process has the database open for writing.',
+      );
     }
   }
 
@@ -141,6 +166,11 @@ export class Engine {
    * `checkWritable` throws.
    */
   submit(command: Command): Promise<CommandResult> {
+    return this.submitFor(command, asItIs);
+  }
+
+  /** As `submit`, with the result in the caller's own form: one promise a command instead of two. */
+  submitFor<T>(command: Command, answer: (result: CommandResult) => T): Promise<T> {
     this.checkWritable();
     const decision = decide(this.state, command, { time: this.now });
     // A parameter's own code may have closed the database while it was read.
@@ -148,11 +178,15 @@ export class Engine {
     const batch = this.#batch;
     if (decision.kind === 'accepted') {
       this.#accept(decision.position, decision.events);
-      return batch.reply(decision.position, decision.outcome);
+      return batch.reply(decision.position, decision.outcome, answer);
     }
-    const answer = decision.kind === 'rejected' ? decision.error : decision.outcome;
+    const outcome = decision.kind === 'rejected' ? decision.error : decision.outcome;
     // A reply without changes still waits for what it was decided on; what was dropped has left a gap behind it.
-    return batch.reply(batch.isEmpty ? this.committedPosition : this.state.decidedPosition, answer);
+    return batch.reply(
+      batch.isEmpty ? this.committedPosition : this.state.decidedPosition,
+      outcome,
+      answer,
+    );
   }
 
   #accept(position: Position, events: readonly LogEvent[]): void {
@@ -169,7 +203,13 @@ export class Engine {
       return changes;
     } catch (error) {
       // The overlay may hold half a command: nothing that was decided may be acknowledged.
-      this.#fail(new VerityError('DATABASE_POISONED', 'A command could not be applied. Reopen the database.', { cause: error }));
+      this.#fail(
+        new VerityError(
+          'DATABASE_POISONED',
+          'A command could not be applied. Reopen the database.',
+          { cause: error },
+        ),
+      );
       throw error;
     }
   }
@@ -186,7 +226,8 @@ export class Engine {
 
   /** Makes everything gathered durable in one frame and answers its callers. Never throws. */
   #flush(): void {
-    if (this.#builder.eventCount === 0 || this.#writer === undefined || this.#poison !== undefined) return;
+    if (this.#builder.eventCount === 0 || this.#writer === undefined || this.#poison !== undefined)
+      return;
     this.#cancelMark?.();
     try {
       this.#ensureKeys();
@@ -212,7 +253,12 @@ export class Engine {
   #frameBytesMax(): number {
     let sections = 0;
     for (const _tenant of this.#builder.tenants) sections += 1;
-    return frameOverheadBytes + sections * sectionOverheadBytes + this.#builder.eventCount * leafBytes + this.#builder.sizeBytes;
+    return (
+      frameOverheadBytes +
+      sections * sectionOverheadBytes +
+      this.#builder.eventCount * leafBytes +
+      this.#builder.sizeBytes
+    );
   }
 
   /** Tenants that write for the first time get keys, durable in the keyring before the frame that uses them. */
@@ -241,7 +287,10 @@ export class Engine {
     next.generation += 1;
     const bytes = next.encode(root);
     if (bytes.length > smallFileBytesMax) {
-      throw new VerityError('COMMAND_TOO_LARGE', `The keyring would exceed ${smallFileBytesMax} bytes; put further tenants into another database.`);
+      throw new VerityError(
+        'COMMAND_TOO_LARGE',
+        `The keyring would exceed ${smallFileBytesMax} bytes; put further tenants into another database.`,
+      );
     }
     this.#replaceKeyring(bytes);
     this.hierarchy.replaceKeyring(next);
@@ -271,7 +320,10 @@ export class Engine {
 
   #gatherKeyring(digest: Uint8Array): void {
     const command: Command = {
-      kind: 'keyringChanged', generation: this.hierarchy.keyring.generation, digest, origin: {},
+      kind: 'keyringChanged',
+      generation: this.hierarchy.keyring.generation,
+      digest,
+      origin: {},
     };
     const decision = decide(this.state, command, { time: this.now });
     assert(decision.kind === 'accepted', 'a keyring record is always accepted');
@@ -322,17 +374,30 @@ export class Engine {
         durableHead: this.#head.op,
       },
       {
-        logId: this.#head.logId, view: 0 as View, sealingEpoch: epoch.number, epochSalt: epoch.salt, entropy,
+        logId: this.#head.logId,
+        view: 0 as View,
+        sealingEpoch: epoch.number,
+        epochSalt: epoch.salt,
+        entropy,
         keyFor: (tenant: TenantId) => epoch.keyFor(tenant),
       },
     );
   }
 
   #advance(kind: FrameKind, frame: BuiltFrame, offset: number): void {
-    assert(this.#epoch !== undefined && this.#writer !== undefined, 'a frame was written under an epoch');
+    assert(
+      this.#epoch !== undefined && this.#writer !== undefined,
+      'a frame was written under an epoch',
+    );
     const op = (this.#head.op + 1) as Op;
     const timestamp = this.state.timeAt(this.#head.timestamp);
-    this.#index.add({ path: this.#writer.path, offset, op, position: (this.#head.position + 1) as Position, timestamp });
+    this.#index.add({
+      path: this.#writer.path,
+      offset,
+      op,
+      position: (this.#head.position + 1) as Position,
+      timestamp,
+    });
     this.#head = {
       logId: this.#head.logId,
       op,
@@ -349,7 +414,10 @@ export class Engine {
   #commitBatch(): void {
     const batch = this.#takeBatch();
     for (const { position, changes } of batch.commands) this.state.commit(position, changes);
-    assert(this.state.store.appliedPosition === this.#head.position, 'a durable frame is applied whole');
+    assert(
+      this.state.store.appliedPosition === this.#head.position,
+      'a durable frame is applied whole',
+    );
     if (this.#keyringGathered) this.#unloggedKeyring = undefined;
     this.#keyringGathered = false;
     // A loop of microtasks alone would starve timers and sockets.
@@ -368,7 +436,11 @@ export class Engine {
   #roll(): void {
     assert(this.#writer !== undefined, 'only a writer rolls segments');
     const end = this.#build('end');
-    const after: LogHead = { ...this.#head, op: (this.#head.op + 1) as Op, chainHash: end.chainHash };
+    const after: LogHead = {
+      ...this.#head,
+      op: (this.#head.op + 1) as Op,
+      chainHash: end.chainHash,
+    };
     let path: string;
     try {
       this.#writer.reserve(end.bytes.length);
@@ -385,7 +457,13 @@ export class Engine {
   }
 
   #mark(): void {
-    if (this.#closed || this.#poison !== undefined || !this.#batch.isEmpty || this.#head.lastKind !== 'data') return;
+    if (
+      this.#closed ||
+      this.#poison !== undefined ||
+      !this.#batch.isEmpty ||
+      this.#head.lastKind !== 'data'
+    )
+      return;
     try {
       this.#writeEmptyFrame('mark');
     } catch (error) {
@@ -395,19 +473,28 @@ export class Engine {
 
   /** Nothing of the frame was written: the batch is refused, the handle stays usable. */
   #refuse(cause: unknown): void {
-    const error = cause instanceof VerityError ? cause : new VerityError('IO_ERROR', 'The log could not be extended.', { cause });
+    const error =
+      cause instanceof VerityError
+        ? cause
+        : new VerityError('IO_ERROR', 'The log could not be extended.', { cause });
     this.#drop(() => error);
   }
 
   /** Bytes may or may not be durable: nothing more is written or acknowledged. */
   #fail(cause: unknown): void {
-    const poison = cause instanceof VerityError ? cause : new VerityError('IO_ERROR', 'The log could not be written.', { cause });
+    const poison =
+      cause instanceof VerityError
+        ? cause
+        : new VerityError('IO_ERROR', 'The log could not be written.', { cause });
     this.#poison ??= poison;
-    this.#drop(() => new VerityError(
-      'COMMIT_UNKNOWN',
-      'Writing the log failed while this command was on its way; it may or may not be durable. Reopen the database and look.',
-      { cause: poison },
-    ));
+    this.#drop(
+      () =>
+        new VerityError(
+          'COMMIT_UNKNOWN',
+          'Writing the log failed while this command was on its way; it may or may not be durable. Reopen the database and look.',
+          { cause: poison },
+        ),
+    );
   }
 
   #drop(failure: () => VerityError): void {
@@ -436,7 +523,8 @@ export class Engine {
   #closeLog(writer: LogWriter): void {
     let clean = false;
     try {
-      clean = this.#head.op === 0 || this.#head.lastKind === 'close' || this.#writeEmptyFrame('close');
+      clean =
+        this.#head.op === 0 || this.#head.lastKind === 'close' || this.#writeEmptyFrame('close');
     } finally {
       // On a full disk the next open takes this for a crash; nothing acknowledged is lost.
       if (!clean) writer.abandon();
@@ -444,6 +532,8 @@ export class Engine {
     if (clean) writer.close();
   }
 }
+
+const asItIs = (result: CommandResult): CommandResult => result;
 
 function isDiskFull(error: unknown): boolean {
   return error instanceof VerityError && error.code === 'DISK_FULL';

@@ -12,7 +12,12 @@ const segmentFileBytesMax = 256 << 20;
 
 /** Names at the root that belong to a database; anything else there is not ours. */
 export const rootNames: ReadonlySet<string> = new Set([
-  identityPath, keyringPath, logDirectory, 'LOCK', identityPath + temporarySuffix, keyringPath + temporarySuffix,
+  identityPath,
+  keyringPath,
+  logDirectory,
+  'LOCK',
+  identityPath + temporarySuffix,
+  keyringPath + temporarySuffix,
 ]);
 
 /** Reads a whole file; undefined if it is not there. Refuses files that are larger than any we write. */
@@ -20,7 +25,11 @@ export function readWhole(disk: Disk, path: string): Uint8Array | undefined {
   if (!disk.exists(path)) return undefined;
   const file = disk.open(path, 'read');
   try {
-    return readFrom(file, 0, path.startsWith(`${logDirectory}/`) ? segmentFileBytesMax : smallFileBytesMax);
+    return readFrom(
+      file,
+      0,
+      path.startsWith(`${logDirectory}/`) ? segmentFileBytesMax : smallFileBytesMax,
+    );
   } finally {
     file.close();
   }
@@ -30,7 +39,12 @@ export function readWhole(disk: Disk, path: string): Uint8Array | undefined {
 function readFrom(file: DiskFile, offset: number, bytesMax: number): Uint8Array {
   const size = file.sizeBytes();
   if (size > bytesMax) {
-    throw new CorruptionError('CHECKSUM_MISMATCH', file.path, bytesMax, 'More bytes than were ever written lie');
+    throw new CorruptionError(
+      'CHECKSUM_MISMATCH',
+      file.path,
+      bytesMax,
+      'More bytes than were ever written lie',
+    );
   }
   const bytes = new Uint8Array(Math.max(0, size - offset));
   const read = file.read(bytes, offset);
@@ -79,9 +93,13 @@ export function segmentPaths(disk: Disk): string[] {
   const names = disk.list(logDirectory) ?? [];
   for (const name of names) {
     if (!isSegmentName(name) && !name.endsWith(temporarySuffix)) {
-      throw new VerityError('FOREIGN_FILE', `log/${name} is not a segment of this log. Move it elsewhere and open again.`, {
-        details: { file: `${logDirectory}/${name}`, offset: 0 },
-      });
+      throw new VerityError(
+        'FOREIGN_FILE',
+        `log/${name} is not a segment of this log. Move it elsewhere and open again.`,
+        {
+          details: { file: `${logDirectory}/${name}`, offset: 0 },
+        },
+      );
     }
   }
   return names.filter(isSegmentName).map((name) => `${logDirectory}/${name}`);

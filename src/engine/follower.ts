@@ -1,6 +1,13 @@
 import { firstNonZero, type Op } from '../base/index.ts';
 import {
-  advance, type CheckedFrame, checkSegmentHeader, isProblem, type LogHead, physicalHeaderBytes, segmentHeaderBytes, walkSegment,
+  advance,
+  type CheckedFrame,
+  checkSegmentHeader,
+  isProblem,
+  type LogHead,
+  physicalHeaderBytes,
+  segmentHeaderBytes,
+  walkSegment,
 } from '../log/index.ts';
 import { readWhole, segmentPaths } from './files.ts';
 import { checkAuthentic, readKeyFiles } from './key-files.ts';
@@ -65,7 +72,11 @@ export class Follower {
       this.#apply(waiting, head.durableHead);
       const finished = head.lastKind === 'end' && walked.end > segmentHeaderBytes;
       if (!finished && !last) {
-        throw corruption(path, { code: 'MISSING_DATA', offset: walked.end, what: 'The end of a segment that others follow is missing: it stops' });
+        throw corruption(path, {
+          code: 'MISSING_DATA',
+          offset: walked.end,
+          what: 'The end of a segment that others follow is missing: it stops',
+        });
       }
       this.#seen = { path, sizeBytes: walked.sizeBytes, end: walked.end };
       path = finished ? next : undefined;
@@ -88,12 +99,18 @@ export class Follower {
 
   /** Walks the rest of a segment and puts its intact frames into `waiting`. */
   #walk(
-    from: { readonly path: string; readonly offset: number; readonly head: LogHead; readonly last: boolean },
+    from: {
+      readonly path: string;
+      readonly offset: number;
+      readonly head: LogHead;
+      readonly last: boolean;
+    },
     waiting: Found[],
   ): { readonly head: LogHead; readonly end: number; readonly sizeBytes: number } {
     const { path, offset, head } = from;
     const bytes = readWhole(this.#replay.disk, path) ?? new Uint8Array();
-    const headerProblem = offset === segmentHeaderBytes ? checkSegmentHeader(bytes, head) : undefined;
+    const headerProblem =
+      offset === segmentHeaderBytes ? checkSegmentHeader(bytes, head) : undefined;
     if (headerProblem !== undefined) throw corruption(path, headerProblem);
     const walked = walkSegment({ ...from, bytes }, (frame, at) => {
       waiting.push({ path, offset: at, frame });
@@ -106,14 +123,16 @@ export class Follower {
   /** Applies, and takes out of `waiting`, what is durable. */
   #apply(waiting: Found[], durable: Op): void {
     const later = waiting.findIndex(({ frame }) => frame.header.op > durable);
-    for (const found of waiting.splice(0, later === -1 ? waiting.length : later)) this.#applyOne(found);
+    for (const found of waiting.splice(0, later === -1 ? waiting.length : later))
+      this.#applyOne(found);
   }
 
   #applyOne({ path, offset, frame }: Found): void {
     this.#learnKeys(frame);
     const after = advance(this.#applied, frame);
     const problem = applyFrame(this.#replay, frame, { path, offset, after });
-    if (problem !== undefined) throw corruption(path, { ...problem, offset: offset + problem.offset });
+    if (problem !== undefined)
+      throw corruption(path, { ...problem, offset: offset + problem.offset });
     this.#applied = after;
     this.#path = path;
     this.#offset = offset + frame.header.frameLength;
@@ -129,7 +148,11 @@ export class Follower {
     this.#learnKeys(frame);
     const events = decodeFrame(this.#replay.hierarchy, frame);
     if (frame.sections.length === 0 || isProblem(events)) {
-      throw corruption(path, { code: 'AUTHENTICATION_FAILED', offset, what: 'A frame that nobody sealed lies' });
+      throw corruption(path, {
+        code: 'AUTHENTICATION_FAILED',
+        offset,
+        what: 'A frame that nobody sealed lies',
+      });
     }
   }
 

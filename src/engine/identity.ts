@@ -1,8 +1,20 @@
 /** verity.json: which database this is. No secrets; checksummed, authenticated, copied into the keyring. */
 import {
-  type CorruptionError, fromHex, type LogId, toHex, utf8Decode, utf8Encode,
+  type CorruptionError,
+  fromHex,
+  type LogId,
+  toHex,
+  utf8Decode,
+  utf8Encode,
 } from '../base/index.ts';
-import { constantTimeEqual, deriveKey, hmac, pae, type SecretKey, sha256 } from '../crypto/index.ts';
+import {
+  constantTimeEqual,
+  deriveKey,
+  hmac,
+  pae,
+  type SecretKey,
+  sha256,
+} from '../crypto/index.ts';
 import { formatRevision } from '../log/index.ts';
 
 export interface Identity {
@@ -35,7 +47,11 @@ const macPurpose = 'veritydb/identity-mac/v1';
 export function encodeIdentity(identity: Identity, root: SecretKey): Uint8Array {
   const body = bodyOf(identity);
   const covered = utf8Encode(JSON.stringify(body));
-  const file: IdentityFile = { ...body, checksum: toHex(sha256(covered)), mac: toHex(macOf(covered, root)) };
+  const file: IdentityFile = {
+    ...body,
+    checksum: toHex(sha256(covered)),
+    mac: toHex(macOf(covered, root)),
+  };
   return utf8Encode(`${JSON.stringify(file, undefined, 2)}\n`);
 }
 
@@ -59,25 +75,36 @@ function macOf(covered: Uint8Array, root: SecretKey): Uint8Array {
 /** Decodes and checks all that needs no key. */
 export function decodeIdentity(bytes: Uint8Array): Identity | IdentityProblem {
   const damaged = (offset: number): IdentityProblem => ({
-    code: 'CHECKSUM_MISMATCH', offset, what: 'Bytes that were not written so lie',
+    code: 'CHECKSUM_MISMATCH',
+    offset,
+    what: 'Bytes that were not written so lie',
   });
   // A crafted one could nest deeper than JSON.stringify can follow.
   if (bytes.length > identityBytesMax) return damaged(identityBytesMax);
   const file = parse(bytes);
   if (file === undefined) return damaged(0);
   if (file.format === 'veritydb' && file.revision !== formatRevision && checksumHolds(file)) {
-    return { code: 'FORMAT_UNSUPPORTED', offset: 0, what: `Format revision ${file.revision}, which this version does not read, lies` };
+    return {
+      code: 'FORMAT_UNSUPPORTED',
+      offset: 0,
+      what: `Format revision ${file.revision}, which this version does not read, lies`,
+    };
   }
   const logId = fromHex(file.logId);
   const instanceId = fromHex(file.instanceId);
   const mac = fromHex(file.mac);
-  if (logId?.length !== 16 || instanceId?.length !== 16 || file.algorithm !== 'aes-256-gcm') return damaged(0);
+  if (logId?.length !== 16 || instanceId?.length !== 16 || file.algorithm !== 'aes-256-gcm')
+    return damaged(0);
   // One MAC has one spelling.
   if (mac === undefined || toHex(mac) !== file.mac) return damaged(0);
   const canonical = utf8Encode(`${JSON.stringify(file, undefined, 2)}\n`);
   const difference = firstDifference(bytes, canonical);
   if (difference !== undefined) return damaged(difference);
-  const identity: Identity = { logId: logId as Uint8Array as LogId, instanceId, algorithm: 'aes-256-gcm' };
+  const identity: Identity = {
+    logId: logId as Uint8Array as LogId,
+    instanceId,
+    algorithm: 'aes-256-gcm',
+  };
   if (!checksumHolds(file)) return damaged(0);
   return identity;
 }
@@ -91,8 +118,11 @@ function parse(bytes: Uint8Array): IdentityFile | undefined {
   try {
     const file = JSON.parse(utf8Decode(bytes)) as Record<string, unknown>;
     const strings = ['format', 'logId', 'instanceId', 'algorithm', 'checksum', 'mac'];
-    if (typeof file !== 'object' || file === null || typeof file['revision'] !== 'number') return undefined;
-    return strings.every((name) => typeof file[name] === 'string') ? (file as unknown as IdentityFile) : undefined;
+    if (typeof file !== 'object' || file === null || typeof file['revision'] !== 'number')
+      return undefined;
+    return strings.every((name) => typeof file[name] === 'string')
+      ? (file as unknown as IdentityFile)
+      : undefined;
   } catch {
     return undefined;
   }

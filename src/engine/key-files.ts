@@ -11,7 +11,10 @@ export async function loadKeys(disk: Disk, provider: MasterKeyProvider): Promise
   const files = readKeyFiles(disk);
   const root = await provider.unwrap(files.keyring.slots);
   if (root === undefined) {
-    throw new VerityError('WRONG_KEY', `The ${provider.kind} key does not open ${disk.root}. Pass the key, passphrase or recovery code this database was created with.`);
+    throw new VerityError(
+      'WRONG_KEY',
+      `The ${provider.kind} key does not open ${disk.root}. Pass the key, passphrase or recovery code this database was created with.`,
+    );
   }
   try {
     checkAuthentic(root, files);
@@ -34,22 +37,42 @@ export function readKeyFiles(disk: Disk): KeyFiles {
   const keyringBytes = required(disk, keyringPath);
   const keyring = decodeKeyring(keyringBytes);
   const identity = decodeIdentity(identityBytes);
-  if (!(keyring instanceof Keyring)) throw new CorruptionError(keyring.code, keyringPath, keyring.offset, keyring.what);
+  if (!(keyring instanceof Keyring))
+    throw new CorruptionError(keyring.code, keyringPath, keyring.offset, keyring.what);
   if ('what' in identity) {
     // The keyring's copy of verity.json tells where exactly.
-    const offset = identity.code === 'CHECKSUM_MISMATCH' ? firstDifference(identityBytes, keyring.identity) : undefined;
-    throw new CorruptionError(identity.code, identityPath, offset ?? identity.offset, identity.what);
+    const offset =
+      identity.code === 'CHECKSUM_MISMATCH'
+        ? firstDifference(identityBytes, keyring.identity)
+        : undefined;
+    throw new CorruptionError(
+      identity.code,
+      identityPath,
+      offset ?? identity.offset,
+      identity.what,
+    );
   }
   const difference = firstDifference(identityBytes, keyring.identity);
   if (firstDifference(identity.logId, keyring.logId) !== undefined) {
     // The log tells which of the two was put here.
-    const keyringBelongs = logIdOnDisk(disk)?.every((byte, index) => byte === keyring.logId[index]) ?? false;
+    const keyringBelongs =
+      logIdOnDisk(disk)?.every((byte, index) => byte === keyring.logId[index]) ?? false;
     throw keyringBelongs
-      ? new CorruptionError('FOREIGN_FILE', identityPath, difference ?? 0, 'The verity.json of another database lies')
+      ? new CorruptionError(
+          'FOREIGN_FILE',
+          identityPath,
+          difference ?? 0,
+          'The verity.json of another database lies',
+        )
       : new CorruptionError('FOREIGN_FILE', keyringPath, 8, 'The keyring of another database lies');
   }
   if (difference !== undefined) {
-    throw new CorruptionError('CHECKSUM_MISMATCH', identityPath, difference, 'Bytes that differ from their copy in the keyring lie');
+    throw new CorruptionError(
+      'CHECKSUM_MISMATCH',
+      identityPath,
+      difference,
+      'Bytes that differ from their copy in the keyring lie',
+    );
   }
   return { identityBytes, keyringBytes, keyring };
 }
@@ -57,7 +80,8 @@ export function readKeyFiles(disk: Disk): KeyFiles {
 /** The log id in the header of the first segment; undefined if there is no such header. */
 function logIdOnDisk(disk: Disk): LogId | undefined {
   const [path] = segmentPaths(disk);
-  const header = path === undefined ? 'short' : decodeSegmentHeader(readStart(disk, path, segmentHeaderBytes));
+  const header =
+    path === undefined ? 'short' : decodeSegmentHeader(readStart(disk, path, segmentHeaderBytes));
   return typeof header === 'string' ? undefined : header.logId;
 }
 
@@ -65,19 +89,37 @@ function logIdOnDisk(disk: Disk): LogId | undefined {
 export function checkAuthentic(root: SecretKey, files: KeyFiles): void {
   const forged = !keyringIsAuthentic(files.keyringBytes, root)
     ? keyringPath
-    : identityIsAuthentic(files.identityBytes, root) ? undefined : identityPath;
+    : identityIsAuthentic(files.identityBytes, root)
+      ? undefined
+      : identityPath;
   if (forged === undefined) return;
-  throw new CorruptionError('AUTHENTICATION_FAILED', forged, 0, 'Contents that this database did not write lie');
+  throw new CorruptionError(
+    'AUTHENTICATION_FAILED',
+    forged,
+    0,
+    'Contents that this database did not write lie',
+  );
 }
 
 /** The error for a keyring of an older generation than the log names. */
 export function olderKeyring(generation: number, logged: number): CorruptionError {
-  return new CorruptionError('KEYRING_ROLLED_BACK', keyringPath, 24, `Generation ${generation}, older than the log's ${logged}, lies`);
+  return new CorruptionError(
+    'KEYRING_ROLLED_BACK',
+    keyringPath,
+    24,
+    `Generation ${generation}, older than the log's ${logged}, lies`,
+  );
 }
 
 /** The bytes of a file that every database has. Throws CorruptionError with MISSING_DATA. */
 export function required(disk: Disk, path: string): Uint8Array {
   const bytes = readWhole(disk, path);
-  if (bytes === undefined) throw new CorruptionError('MISSING_DATA', path, 0, 'The whole file is missing: nothing is left');
+  if (bytes === undefined)
+    throw new CorruptionError(
+      'MISSING_DATA',
+      path,
+      0,
+      'The whole file is missing: nothing is left',
+    );
   return bytes;
 }

@@ -52,7 +52,9 @@ test('an epoch keeps its keys, and the hierarchy those it derived', () => {
 test('there is no key for a tenant that the keyring lacks', () => {
   const hierarchy = hierarchyOf();
   expect(hierarchy.sectionKey(99 as TenantId, new Uint8Array(32))).toBeUndefined();
-  expect(() => new SealingEpoch(1, new Prng(9), hierarchy).keyFor(99 as TenantId)).toThrow('has keys');
+  expect(() => new SealingEpoch(1, new Prng(9), hierarchy).keyFor(99 as TenantId)).toThrow(
+    'has keys',
+  );
 });
 
 test('wiping takes the derived keys and the root key, wiping section keys leaves the root key', () => {

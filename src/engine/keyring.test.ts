@@ -10,7 +10,11 @@ const tenantRecordBytes = 92;
 
 function made(entropy: Entropy = new Prng(1)): Keyring {
   const keyring = new Keyring(logId, new TextEncoder().encode('{"identity":1}'), 5);
-  const slot = { parameters: new Uint8Array(3), commitment: new Uint8Array(32), wrapped: new Uint8Array(40) };
+  const slot = {
+    parameters: new Uint8Array(3),
+    commitment: new Uint8Array(32),
+    wrapped: new Uint8Array(40),
+  };
   keyring.addSlot({ kind: 'file', ...slot });
   keyring.addSlot({ kind: 'recovery', ...slot });
   for (const tenant of tenants) keyring.addTenant(tenant, root(), entropy);
@@ -90,7 +94,9 @@ test('a file cut or extended anywhere is a problem, never an exception', () => {
     expect(decodeKeyring(file.subarray(0, length)), `${length} bytes`).not.toBeInstanceOf(Keyring);
   }
   for (const more of [1, 4, 92]) {
-    expect(decodeKeyring(new Uint8Array([...file, ...new Uint8Array(more)]))).not.toBeInstanceOf(Keyring);
+    expect(decodeKeyring(new Uint8Array([...file, ...new Uint8Array(more)]))).not.toBeInstanceOf(
+      Keyring,
+    );
   }
 });
 

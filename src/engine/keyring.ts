@@ -12,8 +12,17 @@
 import { type Entropy, type LogId, type TenantId, VerityError } from '../base/index.ts';
 import { DecodeError, Reader, Writer } from '../codec/index.ts';
 import {
-  constantTimeEqual, crc32, deriveKey, hmac, type KeySlot, pae, SecretKey, sha256, unwrapKey,
-  wrappedKeyBytes, wrapKey,
+  constantTimeEqual,
+  crc32,
+  deriveKey,
+  hmac,
+  type KeySlot,
+  pae,
+  SecretKey,
+  sha256,
+  unwrapKey,
+  wrappedKeyBytes,
+  wrapKey,
 } from '../crypto/index.ts';
 import { formatRevision } from '../log/index.ts';
 
@@ -30,7 +39,11 @@ interface TenantKeys {
 }
 
 export interface KeyringProblem {
-  readonly code: 'CHECKSUM_MISMATCH' | 'FORMAT_UNSUPPORTED' | 'FOREIGN_FILE' | 'AUTHENTICATION_FAILED';
+  readonly code:
+    | 'CHECKSUM_MISMATCH'
+    | 'FORMAT_UNSUPPORTED'
+    | 'FOREIGN_FILE'
+    | 'AUTHENTICATION_FAILED';
   readonly offset: number;
   readonly what: string;
 }
@@ -43,8 +56,13 @@ export class Keyring {
   readonly #tenants: Map<TenantId, TenantKeys>;
 
   constructor(
-    logId: LogId, identity: Uint8Array, generation: number,
-    contents: { slots: KeySlot[]; tenants: Map<TenantId, TenantKeys> } = { slots: [], tenants: new Map() },
+    logId: LogId,
+    identity: Uint8Array,
+    generation: number,
+    contents: { slots: KeySlot[]; tenants: Map<TenantId, TenantKeys> } = {
+      slots: [],
+      tenants: new Map(),
+    },
   ) {
     this.logId = logId;
     this.identity = identity;
@@ -55,7 +73,10 @@ export class Keyring {
 
   /** One to change; this one stays what is on the disk until the changed one is there. */
   copy(): Keyring {
-    return new Keyring(this.logId, this.identity, this.generation, { slots: [...this.slots], tenants: new Map(this.#tenants) });
+    return new Keyring(this.logId, this.identity, this.generation, {
+      slots: [...this.slots],
+      tenants: new Map(this.#tenants),
+    });
   }
 
   get tenantCount(): number {
@@ -70,7 +91,11 @@ export class Keyring {
   addTenant(tenant: TenantId, root: SecretKey, entropy: Entropy): void {
     const kek = new SecretKey(entropy.bytes(32));
     const secret = new SecretKey(entropy.bytes(32));
-    this.#tenants.set(tenant, { wrappedKek: wrapKey(root, kek), secretNumber: 1, wrappedSecret: wrapKey(kek, secret) });
+    this.#tenants.set(tenant, {
+      wrappedKek: wrapKey(root, kek),
+      secretNumber: 1,
+      wrappedSecret: wrapKey(kek, secret),
+    });
     kek.wipe();
     secret.wipe();
   }
@@ -88,7 +113,10 @@ export class Keyring {
 
   addSlot(slot: Omit<KeySlot, 'id'>): KeySlot {
     if (this.slots.length >= slotsMax) {
-      throw new VerityError('COMMAND_TOO_LARGE', `The keyring has ${slotsMax} key slots already, the most it may have.`);
+      throw new VerityError(
+        'COMMAND_TOO_LARGE',
+        `The keyring has ${slotsMax} key slots already, the most it may have.`,
+      );
     }
     const id = this.slots.reduce((highest, known) => Math.max(highest, known.id), 0) + 1;
     const added = { id, ...slot };
@@ -157,13 +185,17 @@ function encodeSlot(writer: Writer, slot: KeySlot): void {
 /** Whether the keyring as a whole was written by someone who holds the root key. */
 export function keyringIsAuthentic(bytes: Uint8Array, root: SecretKey): boolean {
   const end = bytes.length - 36;
-  return end > 0 && constantTimeEqual(macOf(bytes.subarray(0, end), root), bytes.subarray(end, end + 32));
+  return (
+    end > 0 && constantTimeEqual(macOf(bytes.subarray(0, end), root), bytes.subarray(end, end + 32))
+  );
 }
 
 /** Decodes and checks all that needs no key; says where the first bad record is instead of throwing. */
 export function decodeKeyring(bytes: Uint8Array): Keyring | KeyringProblem {
   const damaged = (offset: number): KeyringProblem => ({
-    code: 'CHECKSUM_MISMATCH', offset, what: 'A keyring record that does not match its checksum lies',
+    code: 'CHECKSUM_MISMATCH',
+    offset,
+    what: 'A keyring record that does not match its checksum lies',
   });
   if (bytes.length < headerBytes) return damaged(bytes.length);
   const reader = new Reader(bytes);
@@ -178,7 +210,11 @@ export function decodeKeyring(bytes: Uint8Array): Keyring | KeyringProblem {
     const identityLength = reader.u32();
     if (!crcHolds(bytes, reader, record) || magicRead !== magic) return damaged(0);
     if (revision !== formatRevision) {
-      return { code: 'FORMAT_UNSUPPORTED', offset: 4, what: `Format revision ${revision}, which this version does not read, lies` };
+      return {
+        code: 'FORMAT_UNSUPPORTED',
+        offset: 4,
+        what: `Format revision ${revision}, which this version does not read, lies`,
+      };
     }
     record = reader.offset;
     const identity = reader.raw(identityLength).slice();
@@ -190,8 +226,11 @@ export function decodeKeyring(bytes: Uint8Array): Keyring | KeyringProblem {
       const payload = new Reader(reader.raw(reader.u32()).slice());
       if (!crcHolds(bytes, reader, record)) return damaged(record);
       slots.push({
-        id: payload.u32(), kind: payload.text(), parameters: payload.bytes(),
-        commitment: payload.bytes(), wrapped: payload.bytes(),
+        id: payload.u32(),
+        kind: payload.text(),
+        parameters: payload.bytes(),
+        commitment: payload.bytes(),
+        wrapped: payload.bytes(),
       });
     }
     const tenants = new Map<TenantId, TenantKeys>();
@@ -209,7 +248,10 @@ export function decodeKeyring(bytes: Uint8Array): Keyring | KeyringProblem {
     if (crc32(mac) !== reader.u32()) return damaged(record);
     record = reader.offset;
     reader.end();
-    return new Keyring(logId, identity, generationHigh * 0x1_0000_0000 + generationLow, { slots, tenants });
+    return new Keyring(logId, identity, generationHigh * 0x1_0000_0000 + generationLow, {
+      slots,
+      tenants,
+    });
   } catch (error) {
     if (error instanceof DecodeError) return damaged(record);
     throw error;

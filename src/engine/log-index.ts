@@ -19,7 +19,8 @@ export class LogIndex {
 
   add(place: LogPlace): void {
     const last = this.#places.at(-1);
-    if (last !== undefined && last.path === place.path && place.offset - last.offset < spacingBytes) return;
+    if (last !== undefined && last.path === place.path && place.offset - last.offset < spacingBytes)
+      return;
     this.#places.push(place);
   }
 

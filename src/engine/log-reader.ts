@@ -1,9 +1,23 @@
-import { type Disk, type DiskFile, type LeafIndex, type Op, type Position, type TenantId } from '../base/index.ts';
+import {
+  type Disk,
+  type DiskFile,
+  type LeafIndex,
+  type Op,
+  type Position,
+  type TenantId,
+} from '../base/index.ts';
 import type { LogEvent } from '../codec/index.ts';
 import { decodeEvent } from '../codec/index.ts';
 import {
-  type CheckedFrame, checkFrame, decodeFrameHeader, type FrameHeader, isProblem, type OpenedEvent, openFrame,
-  segmentHeaderBytes, trustedFrameLength,
+  type CheckedFrame,
+  checkFrame,
+  decodeFrameHeader,
+  type FrameHeader,
+  isProblem,
+  type OpenedEvent,
+  openFrame,
+  segmentHeaderBytes,
+  trustedFrameLength,
 } from '../log/index.ts';
 import { physicalHeaderBytes } from '../log/index.ts';
 import { segmentPaths } from './files.ts';
@@ -77,9 +91,16 @@ export class LogReader {
   #open({ frame, path, offset }: LocatedFrame, tenant: TenantId): readonly OpenedEvent[] {
     const own = frame.sections.find((section) => section.tenant === tenant);
     const witness = own ?? frame.sections[0];
-    const key = witness === undefined ? undefined : this.#source.hierarchy.sectionKey(witness.tenant, frame.header.epochSalt);
+    const key =
+      witness === undefined
+        ? undefined
+        : this.#source.hierarchy.sectionKey(witness.tenant, frame.header.epochSalt);
     if (witness === undefined || key === undefined) {
-      throw corruption(path, { code: 'AUTHENTICATION_FAILED', offset: offset, what: 'A frame that nobody sealed lies' });
+      throw corruption(path, {
+        code: 'AUTHENTICATION_FAILED',
+        offset: offset,
+        what: 'A frame that nobody sealed lies',
+      });
     }
     const opened = openFrame(frame, (section) => (section === witness ? key : undefined));
     if (isProblem(opened)) throw corruption(path, { ...opened, offset: offset + opened.offset });
@@ -109,15 +130,23 @@ export class LogReader {
   /** The frames of one segment from `start`, where frame `first` lies; returns the op after the last. */
   *#framesOf(file: DiskFile, start: number, first: Op): Generator<LocatedFrame, Op> {
     let op = first;
-    for (let offset = start; op <= this.#source.head(); ) {
+    for (let offset = start; op <= this.#source.head();) {
       const bytes = readFrame(file, offset);
       if (bytes === undefined) throw missing(file.path, offset);
       const header = decodeFrameHeader(bytes, 0);
       if (typeof header === 'string') {
-        throw corruption(file.path, { code: 'CHECKSUM_MISMATCH', offset, what: 'A frame header is damaged' });
+        throw corruption(file.path, {
+          code: 'CHECKSUM_MISMATCH',
+          offset,
+          what: 'A frame header is damaged',
+        });
       }
       if (header.op !== op) {
-        throw corruption(file.path, { code: 'CHAIN_BROKEN', offset, what: 'A frame does not continue the one before it' });
+        throw corruption(file.path, {
+          code: 'CHAIN_BROKEN',
+          offset,
+          what: 'A frame does not continue the one before it',
+        });
       }
       yield { frame: checked(file.path, offset, bytes, header), path: file.path, offset };
       op = (op + 1) as Op;
@@ -129,7 +158,11 @@ export class LogReader {
 }
 
 function missing(path: string, offset: number): Error {
-  return corruption(path, { code: 'MISSING_DATA', offset, what: 'A frame that was committed is missing' });
+  return corruption(path, {
+    code: 'MISSING_DATA',
+    offset,
+    what: 'A frame that was committed is missing',
+  });
 }
 
 function commandsOf({ header }: CheckedFrame, opened: readonly OpenedEvent[]): LoggedCommand[] {
@@ -144,7 +177,12 @@ function commandsOf({ header }: CheckedFrame, opened: readonly OpenedEvent[]): L
   return commands;
 }
 
-function checked(path: string, offset: number, bytes: Uint8Array, header: FrameHeader): CheckedFrame {
+function checked(
+  path: string,
+  offset: number,
+  bytes: Uint8Array,
+  header: FrameHeader,
+): CheckedFrame {
   const frame = checkFrame(bytes, header);
   if (isProblem(frame)) throw corruption(path, { ...frame, offset: offset + frame.offset });
   return frame;
@@ -153,10 +191,15 @@ function checked(path: string, offset: number, bytes: Uint8Array, header: FrameH
 /** The bytes of the frame at `offset`; undefined at the end of what is written. */
 function readFrame(file: DiskFile, offset: number): Uint8Array | undefined {
   const physical = new Uint8Array(physicalHeaderBytes);
-  if (file.read(physical, offset) < physicalHeaderBytes || physical.every((byte) => byte === 0)) return undefined;
+  if (file.read(physical, offset) < physicalHeaderBytes || physical.every((byte) => byte === 0))
+    return undefined;
   const length = trustedFrameLength(physical, 0);
   if (length === undefined) {
-    throw corruption(file.path, { code: 'CHECKSUM_MISMATCH', offset, what: 'A frame header is damaged' });
+    throw corruption(file.path, {
+      code: 'CHECKSUM_MISMATCH',
+      offset,
+      what: 'A frame header is damaged',
+    });
   }
   const bytes = new Uint8Array(length);
   return file.read(bytes, offset) < length ? undefined : bytes;

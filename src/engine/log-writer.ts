@@ -1,5 +1,11 @@
 import { assert, type Disk, type DiskFile, VerityError } from '../base/index.ts';
-import { encodeSegmentHeader, type LogHead, segmentHeaderAt, segmentHeaderBytes, segmentPath } from '../log/index.ts';
+import {
+  encodeSegmentHeader,
+  type LogHead,
+  segmentHeaderAt,
+  segmentHeaderBytes,
+  segmentPath,
+} from '../log/index.ts';
 import { logDirectory } from './files.ts';
 
 /** How the log's files grow. */
@@ -143,7 +149,11 @@ function removeSegment(disk: Disk, path: string): void {
   } catch (cause) {
     if (!(cause instanceof VerityError) || cause.code !== 'DISK_FULL') throw cause;
     // Not for a full disk either may the log go on beside a segment that is only begun.
-    throw new VerityError('IO_ERROR', `The segment ${path}, which was only begun, could not be removed.`, { cause });
+    throw new VerityError(
+      'IO_ERROR',
+      `The segment ${path}, which was only begun, could not be removed.`,
+      { cause },
+    );
   }
 }
 

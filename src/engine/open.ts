@@ -7,7 +7,14 @@ import { loadParser } from '../sql/index.ts';
 import { MemoryStore } from '../store/index.ts';
 import { createDatabase, inspectDirectory } from './create.ts';
 import { Engine, type Recovery } from './engine.ts';
-import { keyringPath, logDirectory, readWhole, replaceFile, segmentPaths, temporarySuffix } from './files.ts';
+import {
+  keyringPath,
+  logDirectory,
+  readWhole,
+  replaceFile,
+  segmentPaths,
+  temporarySuffix,
+} from './files.ts';
 import { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
 import { loadKeys, olderKeyring, required } from './key-files.ts';
@@ -30,7 +37,10 @@ export async function openEngine(host: EngineHost, settings: OpenSettings): Prom
   const found = inspectDirectory(host.disk);
   if (found !== 'database') {
     if (settings.mode === 'follower' || !settings.create) {
-      throw new VerityError('NO_DATABASE', `There is no database at ${host.disk.root}. Create one with "verity init" or check the path.`);
+      throw new VerityError(
+        'NO_DATABASE',
+        `There is no database at ${host.disk.root}. Create one with "verity init" or check the path.`,
+      );
     }
     await createDatabase(host, settings.provider);
   }
@@ -48,13 +58,26 @@ function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettin
   const state = new KernelState(new MemoryStore());
   const index = new LogIndex();
   const replay: Replay = {
-    disk, hierarchy, state, index, ...(settings.onSegment !== undefined && { onSegment: settings.onSegment }),
+    disk,
+    hierarchy,
+    state,
+    index,
+    ...(settings.onSegment !== undefined && { onSegment: settings.onSegment }),
   };
   const start = emptyLogHead(hierarchy.keyring.logId);
   if (settings.mode === 'follower') {
     const follower = new Follower(replay, start);
     follower.catchUp();
-    return new Engine({ host, hierarchy, state, index, head: follower.head, follower, writer: undefined, recovery: { cleanShutdown: true, cut: [] } });
+    return new Engine({
+      host,
+      hierarchy,
+      state,
+      index,
+      head: follower.head,
+      follower,
+      writer: undefined,
+      recovery: { cleanShutdown: true, cut: [] },
+    });
   }
   removeTemporaries(disk);
   const tail = replayLog(replay, start);
@@ -63,8 +86,21 @@ function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettin
   // Names that this process sees may be there in memory only, if the one before was killed.
   disk.flushDirectory(logDirectory);
   disk.flushDirectory('');
-  const writer = new LogWriter(disk, { path: tail.path, tail: tail.offset }, host.logSizes ?? defaultLogSizes);
-  const engine = new Engine({ host, hierarchy, state, index, head: tail.head, writer, recovery, follower: undefined });
+  const writer = new LogWriter(
+    disk,
+    { path: tail.path, tail: tail.offset },
+    host.logSizes ?? defaultLogSizes,
+  );
+  const engine = new Engine({
+    host,
+    hierarchy,
+    state,
+    index,
+    head: tail.head,
+    writer,
+    recovery,
+    follower: undefined,
+  });
   if (!logged) engine.logKeyring(hierarchy.keyring.digest(required(disk, keyringPath)));
   return engine;
 }
@@ -72,7 +108,8 @@ function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettin
 function removeTemporaries(disk: Disk): void {
   for (const directory of ['', logDirectory]) {
     for (const name of disk.list(directory) ?? []) {
-      if (name.endsWith(temporarySuffix)) disk.remove(directory === '' ? name : `${directory}/${name}`);
+      if (name.endsWith(temporarySuffix))
+        disk.remove(directory === '' ? name : `${directory}/${name}`);
     }
   }
 }
@@ -92,7 +129,12 @@ export function checkGeneration(disk: Disk, hierarchy: KeyHierarchy, state: Kern
   if (keyring.generation < generation) throw olderKeyring(keyring.generation, generation);
   if (keyring.generation > generation) return false;
   if (!constantTimeEqual(keyring.digest(required(disk, keyringPath)), digest)) {
-    throw new CorruptionError('KEYRING_ROLLED_BACK', keyringPath, 0, 'Another keyring of the same generation lies');
+    throw new CorruptionError(
+      'KEYRING_ROLLED_BACK',
+      keyringPath,
+      0,
+      'Another keyring of the same generation lies',
+    );
   }
   return true;
 }
@@ -110,7 +152,8 @@ function repairTail(disk: Disk, tail: LogTail): Recovery {
   }
   const bytes = readWhole(disk, tail.path) ?? new Uint8Array();
   const closed = tail.head.lastKind === 'close' && bytes.length === tail.offset;
-  const cleanShutdown = tail.torn === undefined && tail.abandoned === undefined && (closed || tail.head.op === 0);
+  const cleanShutdown =
+    tail.torn === undefined && tail.abandoned === undefined && (closed || tail.head.op === 0);
   if (cleanShutdown) return { cleanShutdown, cut: [] };
   if (tail.head.lastKind === 'end') copySegmentBefore(disk, tail.path);
   replaceFile(disk, tail.path, bytes.subarray(0, tail.offset));

@@ -1,9 +1,23 @@
-import { CorruptionError, type Disk, firstNonZero, systemTenant, type VerityError } from '../base/index.ts';
+import {
+  CorruptionError,
+  type Disk,
+  firstNonZero,
+  systemTenant,
+  type VerityError,
+} from '../base/index.ts';
 import { decodeEvent, type LogEvent } from '../codec/index.ts';
 import type { KernelState } from '../kernel/index.ts';
 import {
-  type CheckedFrame, checkSegmentHeader, type FrameProblem, isProblem, type LogHead, openFrame,
-  segmentHeaderBytes, type WalkEnd, type WalkProblem, walkSegment,
+  type CheckedFrame,
+  checkSegmentHeader,
+  type FrameProblem,
+  isProblem,
+  type LogHead,
+  openFrame,
+  segmentHeaderBytes,
+  type WalkEnd,
+  type WalkProblem,
+  walkSegment,
 } from '../log/index.ts';
 import { readStart, readWhole, segmentPaths } from './files.ts';
 import { olderKeyring } from './key-files.ts';
@@ -34,7 +48,8 @@ export interface Replay {
 
 /** What is done with each intact frame of the log; a returned problem is damage within the frame. */
 type FrameVisitor = (
-  frame: CheckedFrame, place: { readonly path: string; readonly offset: number; readonly after: LogHead },
+  frame: CheckedFrame,
+  place: { readonly path: string; readonly offset: number; readonly after: LogHead },
 ) => FrameProblem | undefined;
 
 /**
@@ -55,7 +70,10 @@ export function checkLog(disk: Disk, start: LogHead): void {
 }
 
 function walkLog(
-  disk: Disk, start: LogHead, visit: FrameVisitor, onSegment?: (done: number, total: number) => void,
+  disk: Disk,
+  start: LogHead,
+  visit: FrameVisitor,
+  onSegment?: (done: number, total: number) => void,
 ): LogTail {
   const paths = segmentPaths(disk);
   if (paths.length === 0) {
@@ -68,8 +86,16 @@ function walkLog(
     const bytes = readWhole(disk, path) ?? new Uint8Array();
     if (tail !== undefined && !isFinished(tail)) {
       // Only a roll that crashed leaves a segment behind one that is not finished: it holds no frame yet.
-      if (firstNonZero(bytes, Math.min(segmentHeaderBytes, bytes.length)) !== -1 || !isLast(disk, paths, number)) {
-        throw new CorruptionError('MISSING_DATA', tail.path, tail.offset, 'The end of a segment is missing though frames follow it in the next; the gap lies');
+      if (
+        firstNonZero(bytes, Math.min(segmentHeaderBytes, bytes.length)) !== -1 ||
+        !isLast(disk, paths, number)
+      ) {
+        throw new CorruptionError(
+          'MISSING_DATA',
+          tail.path,
+          tail.offset,
+          'The end of a segment is missing though frames follow it in the next; the gap lies',
+        );
       }
       return { ...tail, abandoned: path };
     }
@@ -84,7 +110,12 @@ function walkLog(
     tail = tailOf(path, walked.end, head);
   }
   if (tail === undefined || isFinished(tail)) {
-    throw new CorruptionError('MISSING_DATA', paths.at(-1) as string, tail?.offset ?? 0, 'The segment after a finished one is missing; a finished segment lies');
+    throw new CorruptionError(
+      'MISSING_DATA',
+      paths.at(-1) as string,
+      tail?.offset ?? 0,
+      'The segment after a finished one is missing; a finished segment lies',
+    );
   }
   return tail;
 }
@@ -107,11 +138,18 @@ export function holdsFrame(disk: Disk, path: string): boolean {
 
 function tailOf(path: string, end: WalkEnd, head: LogHead): LogTail {
   switch (end.kind) {
-    case 'damaged': throw corruption(path, end.problem);
-    case 'tail': return { head, path, offset: end.offset, torn: undefined, abandoned: undefined };
-    case 'torn': return {
-      head, path, offset: end.offset, torn: { offset: end.offset, length: end.length }, abandoned: undefined,
-    };
+    case 'damaged':
+      throw corruption(path, end.problem);
+    case 'tail':
+      return { head, path, offset: end.offset, torn: undefined, abandoned: undefined };
+    case 'torn':
+      return {
+        head,
+        path,
+        offset: end.offset,
+        torn: { offset: end.offset, length: end.length },
+        abandoned: undefined,
+      };
   }
 }
 
@@ -121,15 +159,24 @@ export function corruption(path: string, problem: WalkProblem): VerityError {
 
 /** Opens a frame's sections, checks each event against its commitment, and applies its commands. */
 export function applyFrame(
-  replay: Pick<Replay, 'hierarchy' | 'state' | 'index'>, frame: CheckedFrame,
+  replay: Pick<Replay, 'hierarchy' | 'state' | 'index'>,
+  frame: CheckedFrame,
   place: { readonly path: string; readonly offset: number; readonly after: LogHead },
 ): FrameProblem | undefined {
   const { header } = frame;
   replay.index.add({
-    path: place.path, offset: place.offset, op: header.op, position: header.firstPosition, timestamp: header.timestamp,
+    path: place.path,
+    offset: place.offset,
+    op: header.op,
+    position: header.firstPosition,
+    timestamp: header.timestamp,
   });
   if (frame.sections.length === 0) {
-    return { code: 'AUTHENTICATION_FAILED', offset: header.bodyStart, what: 'A frame that nobody sealed' };
+    return {
+      code: 'AUTHENTICATION_FAILED',
+      offset: header.bodyStart,
+      what: 'A frame that nobody sealed',
+    };
   }
   const events = decodeFrame(replay.hierarchy, frame);
   if (isProblem(events)) return events;
@@ -148,22 +195,39 @@ export function applyFrame(
 }
 
 /** All events of a frame, opened and decoded, in log order. */
-export function decodeFrame(hierarchy: KeyHierarchy, frame: CheckedFrame): LogEvent[] | FrameProblem {
+export function decodeFrame(
+  hierarchy: KeyHierarchy,
+  frame: CheckedFrame,
+): LogEvent[] | FrameProblem {
   const { header } = frame;
   for (const section of frame.sections) {
     if (hierarchy.sectionKey(section.tenant, header.epochSalt) === undefined) {
       checkNotOlder(hierarchy, frame);
-      return { code: 'MISSING_DATA', offset: section.offset, what: 'A section whose key the keyring lacks lies' };
+      return {
+        code: 'MISSING_DATA',
+        offset: section.offset,
+        what: 'A section whose key the keyring lacks lies',
+      };
     }
   }
-  const opened = openFrame(frame, (section) => hierarchy.sectionKey(section.tenant, header.epochSalt));
+  const opened = openFrame(frame, (section) =>
+    hierarchy.sectionKey(section.tenant, header.epochSalt),
+  );
   if (isProblem(opened)) return opened;
   const events: LogEvent[] = [];
   for (const { event: bytes, tenant } of opened) {
     const event = decodeChecked(bytes);
-    const fits = event !== undefined && event.tenant === tenant &&
-      event.position >= header.firstPosition && event.position <= header.lastPosition;
-    if (!fits) return { code: 'STATE_MISMATCH', offset: header.bodyStart, what: 'An event does not belong to its frame' };
+    const fits =
+      event !== undefined &&
+      event.tenant === tenant &&
+      event.position >= header.firstPosition &&
+      event.position <= header.lastPosition;
+    if (!fits)
+      return {
+        code: 'STATE_MISMATCH',
+        offset: header.bodyStart,
+        what: 'An event does not belong to its frame',
+      };
     events.push(event);
   }
   return events;
@@ -172,12 +236,14 @@ export function decodeFrame(hierarchy: KeyHierarchy, frame: CheckedFrame): LogEv
 /** A keyring that lacks keys which the same frame says it has was put back from an older copy. */
 function checkNotOlder(hierarchy: KeyHierarchy, frame: CheckedFrame): void {
   const opened = openFrame(frame, ({ tenant }) =>
-    tenant === systemTenant ? hierarchy.sectionKey(tenant, frame.header.epochSalt) : undefined);
+    tenant === systemTenant ? hierarchy.sectionKey(tenant, frame.header.epochSalt) : undefined,
+  );
   if (isProblem(opened)) return;
   const { generation } = hierarchy.keyring;
   for (const { event: bytes } of opened) {
     const event = decodeChecked(bytes);
-    if (event?.type === 'keyringChanged' && event.generation > generation) throw olderKeyring(generation, event.generation);
+    if (event?.type === 'keyringChanged' && event.generation > generation)
+      throw olderKeyring(generation, event.generation);
   }
 }
 
@@ -192,7 +258,12 @@ function decodeChecked(bytes: Uint8Array): LogEvent | undefined {
 /** How many events the command that starts at `first` has; undefined if they are not all there. */
 function commandLength(events: readonly LogEvent[], first: number): number | undefined {
   const { command, position } = events[first] as LogEvent;
-  if (command === undefined || command.eventCount > events.length - first || command.eventCount === 0) return undefined;
+  if (
+    command === undefined ||
+    command.eventCount > events.length - first ||
+    command.eventCount === 0
+  )
+    return undefined;
   for (let index = first + 1; index < first + command.eventCount; index++) {
     const event = events[index] as LogEvent;
     if (event.position !== position || event.command !== undefined) return undefined;

@@ -40,7 +40,12 @@ export type Command =
       readonly statements: readonly string[];
       readonly origin: CommandOrigin;
     }
-  | { readonly kind: 'keyringChanged'; readonly generation: number; readonly digest: Uint8Array; readonly origin: CommandOrigin };
+  | {
+      readonly kind: 'keyringChanged';
+      readonly generation: number;
+      readonly digest: Uint8Array;
+      readonly origin: CommandOrigin;
+    };
 
 export interface Outcome {
   readonly rowCount: number;
@@ -53,7 +58,12 @@ export interface Outcome {
 }
 
 export type Decision =
-  | { readonly kind: 'accepted'; readonly position: Position; readonly events: readonly LogEvent[]; readonly outcome: Outcome }
+  | {
+      readonly kind: 'accepted';
+      readonly position: Position;
+      readonly events: readonly LogEvent[];
+      readonly outcome: Outcome;
+    }
   /** Nothing to change: an UPDATE that matches no row, a transaction without writes. */
   | { readonly kind: 'unchanged'; readonly outcome: Outcome }
   | { readonly kind: 'rejected'; readonly error: VerityError };

@@ -1,13 +1,26 @@
 import {
-  type LeafIndex, limits, type Position, type StoreKey, systemTenant, type TenantId, type TimestampMicros,
-  treeOf, utf8Length, VerityError,
+  type LeafIndex,
+  limits,
+  type Position,
+  type StoreKey,
+  systemTenant,
+  type TenantId,
+  type TimestampMicros,
+  treeOf,
+  utf8Length,
+  VerityError,
 } from '../base/index.ts';
 import type { CommandMetadata, EventPlace, LogEvent, RowEvent } from '../codec/index.ts';
 import { keyPrefixRange } from '../codec/index.ts';
 import { bindParameters, type ExecutionContext, type RowChange } from '../sql/index.ts';
 import type { Command, CommandOrigin, Decision, DecisionContext, Outcome } from './command.ts';
 import {
-  encodeSchema, nameKey, parseStreamKey, streamPrefix, streamsObject, tenantsTree,
+  encodeSchema,
+  nameKey,
+  parseStreamKey,
+  streamPrefix,
+  streamsObject,
+  tenantsTree,
 } from './objects.ts';
 import type { KernelState } from './state.ts';
 
@@ -22,17 +35,26 @@ export function decide(state: KernelState, command: Command, context: DecisionCo
   try {
     checkOrigin(command.origin);
     switch (command.kind) {
-      case 'createTenant': return createTenant(state, command, context);
-      case 'statement': return runStatement(state, command, context);
-      case 'append': return append(state, command, context);
-      case 'transaction': return commitTransaction(state, command, context);
-      case 'keyringChanged': return {
-        ...accepted(state, nothingChanged),
-        events: [{
-          ...placeOf(state, systemTenant, metadata(context, command.origin, 1)),
-          type: 'keyringChanged', generation: command.generation, digest: command.digest,
-        }],
-      };
+      case 'createTenant':
+        return createTenant(state, command, context);
+      case 'statement':
+        return runStatement(state, command, context);
+      case 'append':
+        return append(state, command, context);
+      case 'transaction':
+        return commitTransaction(state, command, context);
+      case 'keyringChanged':
+        return {
+          ...accepted(state, nothingChanged),
+          events: [
+            {
+              ...placeOf(state, systemTenant, metadata(context, command.origin, 1)),
+              type: 'keyringChanged',
+              generation: command.generation,
+              digest: command.digest,
+            },
+          ],
+        };
     }
   } catch (error) {
     if (error instanceof VerityError) return { kind: 'rejected', error };
@@ -41,7 +63,11 @@ export function decide(state: KernelState, command: Command, context: DecisionCo
 }
 
 /** Runs a query in the kernel's terms, e.g. for a transaction; see also database/. */
-export function executionContext(state: KernelState, tenant: TenantId, context: DecisionContext): ExecutionContext {
+export function executionContext(
+  state: KernelState,
+  tenant: TenantId,
+  context: DecisionContext,
+): ExecutionContext {
   return new StatementContext(state, tenant, context.time);
 }
 
@@ -62,24 +88,35 @@ class StatementContext implements ExecutionContext {
 }
 
 function createTenant(
-  state: KernelState, command: Extract<Command, { kind: 'createTenant' }>, context: DecisionContext,
+  state: KernelState,
+  command: Extract<Command, { kind: 'createTenant' }>,
+  context: DecisionContext,
 ): Decision {
   checkName('tenant', command.name);
   if (state.overlay.get(tenantsTree, nameKey(command.name)) !== undefined) {
-    throw new VerityError('TENANT_EXISTS', `There is already a tenant named "${command.name}". Open it with db.tenant().`);
+    throw new VerityError(
+      'TENANT_EXISTS',
+      `There is already a tenant named "${command.name}". Open it with db.tenant().`,
+    );
   }
   const created = state.nextTenant;
   return {
     ...accepted(state, { ...nothingChanged, tenant: created }),
-    events: [{
-      ...placeOf(state, systemTenant, metadata(context, command.origin, 1)),
-      type: 'tenantCreated', created, name: command.name,
-    }],
+    events: [
+      {
+        ...placeOf(state, systemTenant, metadata(context, command.origin, 1)),
+        type: 'tenantCreated',
+        created,
+        name: command.name,
+      },
+    ],
   };
 }
 
 function runStatement(
-  state: KernelState, command: Extract<Command, { kind: 'statement' }>, context: DecisionContext,
+  state: KernelState,
+  command: Extract<Command, { kind: 'statement' }>,
+  context: DecisionContext,
 ): Decision {
   const { tenant, statement, origin } = command;
   const prepared = state.prepare(tenant, statement, state.overlay);
@@ -92,19 +129,33 @@ function runStatement(
     const command1 = metadata(context, origin, 1, statement.normalized);
     return {
       ...accepted(state, nothingChanged),
-      events: [{ ...placeOf(state, tenant, command1), type: 'tableDefined', object: schema.id, schema: encodeSchema(schema) }],
+      events: [
+        {
+          ...placeOf(state, tenant, command1),
+          type: 'tableDefined',
+          object: schema.id,
+          schema: encodeSchema(schema),
+        },
+      ],
     };
   }
   const parameters = bindParameters(prepared.parameterTypes, command.parameters);
   const result = prepared.run(state.overlay, parameters, executionContext(state, tenant, context));
   const outcome = { rowCount: result.rowCount, columns: prepared.columns, rows: result.rows };
   if (result.changes.length === 0) return { kind: 'unchanged', outcome };
-  const events = rowEvents(state, tenant, result.changes, metadata(context, origin, result.changes.length, statement.normalized));
+  const events = rowEvents(
+    state,
+    tenant,
+    result.changes,
+    metadata(context, origin, result.changes.length, statement.normalized),
+  );
   return { kind: 'accepted', position: state.nextPosition, outcome, events };
 }
 
 function append(
-  state: KernelState, command: Extract<Command, { kind: 'append' }>, context: DecisionContext,
+  state: KernelState,
+  command: Extract<Command, { kind: 'append' }>,
+  context: DecisionContext,
 ): Decision {
   const { tenant, stream, events, expectedVersion, origin } = command;
   checkName('stream', stream);
@@ -117,38 +168,62 @@ function append(
     );
   }
   if (events.length === 0) return { kind: 'unchanged', outcome: { ...nothingChanged, version } };
-  checkCommandSize(events.length, events.reduce((sum, event) => sum + event.length, 0));
+  checkCommandSize(
+    events.length,
+    events.reduce((sum, event) => sum + event.length, 0),
+  );
   for (const event of events) {
     if (event.length > limits.valueBytesMax) {
-      throw new VerityError('VALUE_TOO_LARGE', `An event takes ${event.length} bytes; the limit is ${limits.valueBytesMax}.`);
+      throw new VerityError(
+        'VALUE_TOO_LARGE',
+        `An event takes ${event.length} bytes; the limit is ${limits.valueBytesMax}.`,
+      );
     }
   }
   const command1 = metadata(context, origin, events.length);
   return {
-    ...accepted(state, { ...nothingChanged, rowCount: events.length, version: version + events.length }),
+    ...accepted(state, {
+      ...nothingChanged,
+      rowCount: events.length,
+      version: version + events.length,
+    }),
     events: events.map((data, index) => ({
       ...placeOf(state, tenant, index === 0 ? command1 : undefined),
-      type: 'streamAppended' as const, name: stream, version: version + index + 1, data,
+      type: 'streamAppended' as const,
+      name: stream,
+      version: version + index + 1,
+      data,
     })),
   };
 }
 
 function commitTransaction(
-  state: KernelState, command: Extract<Command, { kind: 'transaction' }>, context: DecisionContext,
+  state: KernelState,
+  command: Extract<Command, { kind: 'transaction' }>,
+  context: DecisionContext,
 ): Decision {
   const { tenant, changes, reads, snapshot, statements, origin } = command;
   const changed = {
-    latest: (tree: Parameters<typeof state.overlay.latest>[0], key: StoreKey) => state.overlay.latest(tree, key),
+    latest: (tree: Parameters<typeof state.overlay.latest>[0], key: StoreKey) =>
+      state.overlay.latest(tree, key),
     changedSince: (...range: Parameters<typeof state.overlay.changedSince>) =>
       state.overlay.changedSince(...range) || state.store.changedSince(...range),
   };
   if (reads.changedSince(changed, snapshot)) {
-    throw new VerityError('TRANSACTION_CONFLICT', 'Rows that the transaction read were changed meanwhile. Run the transaction again.');
+    throw new VerityError(
+      'TRANSACTION_CONFLICT',
+      'Rows that the transaction read were changed meanwhile. Run the transaction again.',
+    );
   }
   if (changes.length === 0) return { kind: 'unchanged', outcome: nothingChanged };
   return {
     ...accepted(state, { ...nothingChanged, rowCount: changes.length }),
-    events: rowEvents(state, tenant, changes, metadata(context, origin, changes.length, statements.join('; '))),
+    events: rowEvents(
+      state,
+      tenant,
+      changes,
+      metadata(context, origin, changes.length, statements.join('; ')),
+    ),
   };
 }
 
@@ -160,7 +235,10 @@ function streamVersion(view: KernelState['overlay'], tenant: TenantId, stream: s
 }
 
 function rowEvents(
-  state: KernelState, tenant: TenantId, changes: readonly RowChange[], command: CommandMetadata,
+  state: KernelState,
+  tenant: TenantId,
+  changes: readonly RowChange[],
+  command: CommandMetadata,
 ): LogEvent[] {
   // A transaction's statements may add up to more than its rows.
   let bytes = command.statement === undefined ? 0 : utf8Length(command.statement);
@@ -176,7 +254,12 @@ function rowEvents(
     const previousLeaf = earlier?.get(place) ?? state.overlay.latest(tree, key)?.leaf;
     earlier?.set(place, (state.leafCount + index) as LeafIndex);
     const event: { -readonly [Name in keyof RowEvent]: RowEvent[Name] } = {
-      type: eventTypes[kind], position, tenant, object: table.id, schemaVersion: table.version, key,
+      type: eventTypes[kind],
+      position,
+      tenant,
+      object: table.id,
+      schemaVersion: table.version,
+      key,
     };
     if (index === 0) event.command = command;
     if (row !== undefined) event.row = row;
@@ -188,20 +271,33 @@ function rowEvents(
 
 const eventTypes = { insert: 'rowInserted', update: 'rowUpdated', delete: 'rowDeleted' } as const;
 
-function accepted(state: KernelState, outcome: Outcome): { kind: 'accepted'; position: Position; outcome: Outcome } {
+function accepted(
+  state: KernelState,
+  outcome: Outcome,
+): { kind: 'accepted'; position: Position; outcome: Outcome } {
   return { kind: 'accepted', position: state.nextPosition, outcome };
 }
 
-function placeOf(state: KernelState, tenant: TenantId, command: CommandMetadata | undefined): EventPlace {
+function placeOf(
+  state: KernelState,
+  tenant: TenantId,
+  command: CommandMetadata | undefined,
+): EventPlace {
   const position = state.nextPosition;
   return command === undefined ? { position, tenant } : { position, tenant, command };
 }
 
 function metadata(
-  context: DecisionContext, origin: CommandOrigin, eventCount: number, statement?: string,
+  context: DecisionContext,
+  origin: CommandOrigin,
+  eventCount: number,
+  statement?: string,
 ): CommandMetadata {
   const { actor, reason, request } = origin;
-  const command: { -readonly [Name in keyof CommandMetadata]: CommandMetadata[Name] } = { time: context.time, eventCount };
+  const command: { -readonly [Name in keyof CommandMetadata]: CommandMetadata[Name] } = {
+    time: context.time,
+    eventCount,
+  };
   if (actor !== undefined) command.actor = actor;
   if (reason !== undefined) command.reason = reason;
   if (request !== undefined) command.request = request;
@@ -227,7 +323,10 @@ function checkOrigin(origin: CommandOrigin): void {
 function checkText(what: string, text: unknown, bytesMax: number): void {
   if (text === undefined) return;
   if (typeof text !== 'string' || utf8Length(text) > bytesMax || !isWellFormed(text)) {
-    throw new VerityError('INVALID_ARGUMENT', `The ${what} must be Unicode text of at most ${bytesMax} bytes.`);
+    throw new VerityError(
+      'INVALID_ARGUMENT',
+      `The ${what} must be Unicode text of at most ${bytesMax} bytes.`,
+    );
   }
 }
 
@@ -246,7 +345,10 @@ function isWellFormed(text: string): boolean {
 export function checkName(what: 'tenant' | 'stream', name: string): void {
   checkText(`${what} name`, name, limits.nameBytesMax);
   if (name === undefined || name === '' || hasControlCharacter(name)) {
-    throw new VerityError('INVALID_ARGUMENT', `A ${what} name must not be empty or hold control characters.`);
+    throw new VerityError(
+      'INVALID_ARGUMENT',
+      `A ${what} name must not be empty or hold control characters.`,
+    );
   }
 }
 

@@ -1,12 +1,34 @@
 import {
-  assert, type LeafIndex, type ObjectId, type StoreKey, type TenantId, type TreeId, treeOf,
+  assert,
+  type LeafIndex,
+  type ObjectId,
+  type StoreKey,
+  type TenantId,
+  type TreeId,
+  treeOf,
 } from '../base/index.ts';
-import { type CommandMetadata, type LogEvent, type RowEvent, type TableSchema, Writer } from '../codec/index.ts';
+import {
+  type CommandMetadata,
+  type LogEvent,
+  type RowEvent,
+  type TableSchema,
+  Writer,
+} from '../codec/index.ts';
 import { bytesOfKey, indexKey, keyOfBytes, tableRowCodec } from '../sql/index.ts';
 import type { ReadView, StoreChange } from '../store/index.ts';
 import {
-  catalogObject, definitionsObject, keyringTree, nameKey, objectKey, schemaOf, singleKey, streamKey,
-  streamsObject, tableById, tablesObject, tenantsTree,
+  catalogObject,
+  definitionsObject,
+  keyringTree,
+  nameKey,
+  objectKey,
+  schemaOf,
+  singleKey,
+  streamKey,
+  streamsObject,
+  tableById,
+  tablesObject,
+  tenantsTree,
 } from './objects.ts';
 import { encodeStreamRow } from './stream-row.ts';
 
@@ -16,7 +38,12 @@ const nothing = new Uint8Array();
  * What an event of `command` changes in the store, given the state before it. Pure and total: every event that was
  * ever logged evolves, without SQL, clock or randomness.
  */
-export function changesOf(event: LogEvent, leaf: LeafIndex, view: ReadView, command: CommandMetadata): StoreChange[] {
+export function changesOf(
+  event: LogEvent,
+  leaf: LeafIndex,
+  view: ReadView,
+  command: CommandMetadata,
+): StoreChange[] {
   switch (event.type) {
     case 'rowInserted':
     case 'rowUpdated':
@@ -33,7 +60,14 @@ export function changesOf(event: LogEvent, leaf: LeafIndex, view: ReadView, comm
     case 'tableDefined':
       return definitionChanges(event.tenant, event.object, event.schema, leaf);
     case 'streamAppended':
-      return [{ tree: treeOf(event.tenant, streamsObject), key: streamKey(event.name, event.version), row: encodeStreamRow(command, event.data), leaf }];
+      return [
+        {
+          tree: treeOf(event.tenant, streamsObject),
+          key: streamKey(event.name, event.version),
+          row: encodeStreamRow(command, event.data),
+          leaf,
+        },
+      ];
     case 'keyringChanged': {
       const row = new Writer(48);
       row.u64(event.generation);
@@ -43,7 +77,12 @@ export function changesOf(event: LogEvent, leaf: LeafIndex, view: ReadView, comm
   }
 }
 
-function definitionChanges(tenant: TenantId, object: ObjectId, schema: Uint8Array, leaf: LeafIndex): StoreChange[] {
+function definitionChanges(
+  tenant: TenantId,
+  object: ObjectId,
+  schema: Uint8Array,
+  leaf: LeafIndex,
+): StoreChange[] {
   const name = schemaOf(schema).name;
   return [
     { tree: treeOf(tenant, catalogObject), key: nameKey(name), row: schema, leaf },
@@ -55,7 +94,12 @@ function definitionChanges(tenant: TenantId, object: ObjectId, schema: Uint8Arra
 export type RowChangeEvent = Pick<RowEvent, 'type' | 'tenant' | 'key' | 'row'>;
 
 /** A row's change and the changes of its index entries. */
-export function rowChanges(event: RowChangeEvent, table: TableSchema, leaf: LeafIndex, view: ReadView): StoreChange[] {
+export function rowChanges(
+  event: RowChangeEvent,
+  table: TableSchema,
+  leaf: LeafIndex,
+  view: ReadView,
+): StoreChange[] {
   const tree = treeOf(event.tenant, table.id);
   const change: StoreChange = { tree, key: event.key, row: event.row, leaf };
   if (table.indexes.length === 0) return [change];
@@ -66,14 +110,17 @@ export function rowChanges(event: RowChangeEvent, table: TableSchema, leaf: Leaf
   const newValues = event.row === undefined ? undefined : codec.decode(event.row);
   for (const index of table.indexes) {
     const indexTree = treeOf(event.tenant, index.id);
-    const oldKey = oldValues === undefined ? undefined : indexKey(table, index, oldValues, event.key);
-    const newKey = newValues === undefined ? undefined : indexKey(table, index, newValues, event.key);
+    const oldKey =
+      oldValues === undefined ? undefined : indexKey(table, index, oldValues, event.key);
+    const newKey =
+      newValues === undefined ? undefined : indexKey(table, index, newValues, event.key);
     if (oldKey === newKey) continue;
     // Another row of the same command may have taken the old entry over already.
     if (oldKey !== undefined && pointsTo(view, indexTree, oldKey, event.key)) {
       changes.push({ tree: indexTree, key: oldKey, row: undefined, leaf });
     }
-    if (newKey !== undefined) changes.push({ tree: indexTree, key: newKey, row: bytesOfKey(event.key), leaf });
+    if (newKey !== undefined)
+      changes.push({ tree: indexTree, key: newKey, row: bytesOfKey(event.key), leaf });
   }
   return changes;
 }

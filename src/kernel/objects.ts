@@ -1,7 +1,13 @@
 /** The kernel's own objects within each tenant, and their keys. Tables and indexes start at 16. */
 import {
-  type ObjectId, type Position, type StoreKey, systemTenant, type TenantId, treeOf,
-  utf8Decode, utf8Encode,
+  type ObjectId,
+  type Position,
+  type StoreKey,
+  systemTenant,
+  type TenantId,
+  treeOf,
+  utf8Decode,
+  utf8Encode,
 } from '../base/index.ts';
 import { decodeKey, encodeKey, type TableSchema } from '../codec/index.ts';
 import type { Catalog } from '../sql/index.ts';
@@ -91,7 +97,11 @@ export function catalogVersion(view: ReadView, tenant: TenantId): Position {
   return view.get(treeOf(tenant, definitionsObject), singleKey)?.from ?? (0 as Position);
 }
 
-export function tableById(view: ReadView, tenant: TenantId, object: ObjectId): TableSchema | undefined {
+export function tableById(
+  view: ReadView,
+  tenant: TenantId,
+  object: ObjectId,
+): TableSchema | undefined {
   const stored = view.get(treeOf(tenant, tablesObject), objectKey(object));
   return stored === undefined ? undefined : schemaOf(stored.row);
 }
@@ -100,6 +110,7 @@ export function tableById(view: ReadView, tenant: TenantId, object: ObjectId): T
 export function tablesOf(view: ReadView, tenant: TenantId): TableSchema[] {
   const tables: TableSchema[] = [];
   const cursor = view.scan(treeOf(tenant, catalogObject), {});
-  for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) tables.push(schemaOf(entry.row));
+  for (let entry = cursor.next(); entry !== undefined; entry = cursor.next())
+    tables.push(schemaOf(entry.row));
   return tables;
 }

@@ -1,7 +1,13 @@
 import type { LeafIndex, Position, StoreKey, TreeId } from '../base/index.ts';
 import {
-  type Cursor, type KeyRange, OrderedMap, type ReadView, type StoreChange, type StoredRow,
-  type StoreEntry, type StoreVersion,
+  type Cursor,
+  type KeyRange,
+  OrderedMap,
+  type ReadView,
+  type StoreChange,
+  type StoredRow,
+  type StoreEntry,
+  type StoreVersion,
 } from '../store/index.ts';
 
 /** What an overlay lies on: a view that also knows deleted keys. */
@@ -40,7 +46,10 @@ export class Overlay implements VersionedView {
   settle(position: Position, changes: readonly StoreChange[]): void {
     for (const change of changes) {
       const map = this.#trees.get(change.tree);
-      if (map?.get(change.key)?.from === position) map.delete(change.key);
+      if (map?.get(change.key)?.from !== position) continue;
+      map.delete(change.key);
+      // Reads of trees that nobody changes, such as the catalog's, then go straight to the base.
+      if (map.size === 0) this.#trees.delete(change.tree);
     }
   }
 
@@ -68,7 +77,11 @@ export class Overlay implements VersionedView {
   changedSince(tree: TreeId, range: KeyRange, position: Position): boolean {
     const map = this.#trees.get(tree);
     if (map === undefined) return false;
-    for (let entry = map.ceiling(range.from); entry !== undefined; entry = map.ceiling(entry.key, true)) {
+    for (
+      let entry = map.ceiling(range.from);
+      entry !== undefined;
+      entry = map.ceiling(entry.key, true)
+    ) {
       if (range.to !== undefined && entry.key >= range.to) return false;
       if (entry.value.from > position) return true;
     }
@@ -102,7 +115,10 @@ class MergeCursor implements Cursor {
         if (base !== undefined) this.#fromBase = this.#base.next();
         return base;
       }
-      const baseFirst = base !== undefined && base.key !== local.key && base.key < local.key !== (this.#range.reverse === true);
+      const baseFirst =
+        base !== undefined &&
+        base.key !== local.key &&
+        base.key < local.key !== (this.#range.reverse === true);
       if (baseFirst) {
         this.#fromBase = this.#base.next();
         return base;

@@ -1,5 +1,12 @@
 import {
-  assert, type LeafIndex, limits, type ObjectId, type Position, type TenantId, type TimestampMicros, VerityError,
+  assert,
+  type LeafIndex,
+  limits,
+  type ObjectId,
+  type Position,
+  type TenantId,
+  type TimestampMicros,
+  VerityError,
 } from '../base/index.ts';
 import { type CommandMetadata, type LogEvent, rowIdOfKey } from '../codec/index.ts';
 import type { ParsedStatement, PreparedStatement } from '../sql/index.ts';
@@ -65,7 +72,10 @@ export class KernelState {
   allocateObject(tenant: TenantId): ObjectId {
     const counters = this.#countersOf(tenant);
     if (counters.nextObject >= limits.objectsPerTenantMax) {
-      throw new VerityError('COMMAND_TOO_LARGE', `The tenant has used up its ${limits.objectsPerTenantMax} tables and indexes. Use another tenant.`);
+      throw new VerityError(
+        'COMMAND_TOO_LARGE',
+        `The tenant has used up its ${limits.objectsPerTenantMax} tables and indexes. Use another tenant.`,
+      );
     }
     counters.nextObject += 1;
     return (counters.nextObject - 1) as ObjectId;
@@ -139,7 +149,11 @@ export class KernelState {
     } else if (event.type === 'tableDefined') {
       const counters = this.#countersOf(event.tenant);
       const indexes = schemaOf(event.schema).indexes;
-      counters.nextObject = Math.max(counters.nextObject, event.object + 1, ...indexes.map((index) => index.id + 1));
+      counters.nextObject = Math.max(
+        counters.nextObject,
+        event.object + 1,
+        ...indexes.map((index) => index.id + 1),
+      );
     } else if (event.type === 'rowInserted' && event.key.length === rowIdKeyLength) {
       const table = tableById(this.overlay, event.tenant, event.object);
       if (table === undefined || table.primaryKey.length > 0) return;

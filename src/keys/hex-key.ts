@@ -29,7 +29,10 @@ class HexKeyProvider implements MasterKeyProvider {
   async unwrap(slots: readonly KeySlot[]): Promise<SecretKey | undefined> {
     const master = this.#load();
     try {
-      return firstUnwrapped(master, slots.filter((slot) => slot.kind === slotKind));
+      return firstUnwrapped(
+        master,
+        slots.filter((slot) => slot.kind === slotKind),
+      );
     } finally {
       master.wipe();
     }
@@ -43,7 +46,11 @@ export function fromFile(path: string): MasterKeyProvider {
     try {
       digits = readFileSync(path);
     } catch (cause) {
-      throw new VerityError('KEY_MISSING', `The key file ${path} cannot be read. Create one with "verity init" or name another with --key-file.`, { cause });
+      throw new VerityError(
+        'KEY_MISSING',
+        `The key file ${path} cannot be read. Create one with "verity init" or name another with --key-file.`,
+        { cause },
+      );
     }
     return parseKey(digits, `The key file ${path}`);
   });
@@ -54,7 +61,10 @@ export function fromEnv(variable: string = masterKeyVariable): MasterKeyProvider
   return new HexKeyProvider('environment', () => {
     const digits = process.env[variable] ?? variableOfEnvFile(variable);
     if (digits === undefined || digits === '') {
-      throw new VerityError('KEY_MISSING', `${variable} is neither in the environment nor in .env. Set it to the 64 hex digits of the master key.`);
+      throw new VerityError(
+        'KEY_MISSING',
+        `${variable} is neither in the environment nor in .env. Set it to the 64 hex digits of the master key.`,
+      );
     }
     return parseKey(Buffer.from(digits, 'latin1'), variable);
   });
@@ -82,8 +92,16 @@ export async function generateFile(path: string): Promise<void> {
   } catch (cause) {
     const there = (cause as NodeJS.ErrnoException).code === 'EEXIST';
     throw there
-      ? new VerityError('KEY_INVALID', `The key file ${path} is already there and was left as it is. Use it, or move it elsewhere.`, { cause })
-      : new VerityError('IO_ERROR', `The key file ${path} cannot be written. Check the directory and its permissions.`, { cause });
+      ? new VerityError(
+          'KEY_INVALID',
+          `The key file ${path} is already there and was left as it is. Use it, or move it elsewhere.`,
+          { cause },
+        )
+      : new VerityError(
+          'IO_ERROR',
+          `The key file ${path} cannot be written. Check the directory and its permissions.`,
+          { cause },
+        );
   } finally {
     key.fill(0);
     digits.fill(0);
@@ -97,7 +115,11 @@ function hexDigit(value: number): number {
 /** Parses 64 hex digits (and a line end) and wipes them. Never makes a string of a key. */
 function parseKey(digits: Buffer, source: string): SecretKey {
   let length = digits.length;
-  while (length > 0 && (digits[length - 1] === 0x0a || digits[length - 1] === 0x0d || digits[length - 1] === 0x20)) length -= 1;
+  while (
+    length > 0 &&
+    (digits[length - 1] === 0x0a || digits[length - 1] === 0x0d || digits[length - 1] === 0x20)
+  )
+    length -= 1;
   const key = new Uint8Array(32);
   let wellFormed = length === 64;
   for (let index = 0; index < 64; index++) {

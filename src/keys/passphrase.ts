@@ -19,7 +19,10 @@ const passphraseBytesMax = 4_096;
 export function fromPassphrase(passphrase: string): MasterKeyProvider {
   const bytes = Buffer.from(passphrase.normalize('NFKC'), 'utf8');
   if (bytes.length === 0 || bytes.length > passphraseBytesMax) {
-    throw new VerityError('KEY_INVALID', `A passphrase must have 1 to ${passphraseBytesMax} bytes.`);
+    throw new VerityError(
+      'KEY_INVALID',
+      `A passphrase must have 1 to ${passphraseBytesMax} bytes.`,
+    );
   }
   return {
     kind: 'passphrase',
@@ -63,13 +66,28 @@ async function stretch(passphrase: Buffer, parameters: Uint8Array): Promise<Secr
   const timeCost = wellFormed ? view.getUint32(4, true) : 0;
   const parallelism = wellFormed ? view.getUint32(8, true) : 0;
   const affordable =
-    memoryCost >= 8 * parallelism && memoryCost <= costMax.memoryKib && timeCost >= 1 && timeCost <= costMax.passes &&
-    memoryCost * timeCost <= costMax.kibPasses && parallelism >= 1 && parallelism <= costMax.lanes;
+    memoryCost >= 8 * parallelism &&
+    memoryCost <= costMax.memoryKib &&
+    timeCost >= 1 &&
+    timeCost <= costMax.passes &&
+    memoryCost * timeCost <= costMax.kibPasses &&
+    parallelism >= 1 &&
+    parallelism <= costMax.lanes;
   if (!affordable) {
-    throw new VerityError('KEY_INVALID', 'The passphrase slot of the keyring asks for a cost outside the allowed range.');
+    throw new VerityError(
+      'KEY_INVALID',
+      'The passphrase slot of the keyring asks for a cost outside the allowed range.',
+    );
   }
   const salt = parameters.slice(12);
-  const stretched = await hashRaw(passphrase, { algorithm: argon2id, memoryCost, timeCost, parallelism, salt, outputLen: 32 });
+  const stretched = await hashRaw(passphrase, {
+    algorithm: argon2id,
+    memoryCost,
+    timeCost,
+    parallelism,
+    salt,
+    outputLen: 32,
+  });
   const key = new SecretKey(contextKey(context, stretched, 32));
   stretched.fill(0);
   return key;

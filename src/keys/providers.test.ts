@@ -23,7 +23,9 @@ afterEach(() => {
   delete process.env[variable];
 });
 
-const digits = Array.from({ length: 32 }, (_, index) => index.toString(16).padStart(2, '0')).join('');
+const digits = Array.from({ length: 32 }, (_, index) => index.toString(16).padStart(2, '0')).join(
+  '',
+);
 const passphrase = 'correct horse battery staple';
 const code = 'JA7N-Z8R8-ZKAA-D98B-95EJ-2WH8-XPDN-CCHY-SNWA-9G36';
 const rootBytes = (): Uint8Array => new Uint8Array(32).fill(0x5a);
@@ -34,7 +36,12 @@ function keyFile(name: string, content: string | Uint8Array): string {
   return path;
 }
 
-const slotOf = (kind: string, parameters: string, commitment: string, wrapped: string): KeySlot => ({
+const slotOf = (
+  kind: string,
+  parameters: string,
+  commitment: string,
+  wrapped: string,
+): KeySlot => ({
   id: 1,
   kind,
   parameters: Buffer.from(parameters, 'hex'),
@@ -85,7 +92,9 @@ const codeOf = async (work: () => unknown): Promise<string> => {
 describe('slots that revision 1 wrote open', () => {
   test('with a key file', async () => {
     expect(await opened(fromFile(keyFile('plain', `${digits}\n`)), allSlots)).toBe(true);
-    expect(await opened(fromFile(keyFile('dos', `${digits.toUpperCase()}\r\n`)), allSlots)).toBe(true);
+    expect(await opened(fromFile(keyFile('dos', `${digits.toUpperCase()}\r\n`)), allSlots)).toBe(
+      true,
+    );
   });
 
   test('with the environment', async () => {
@@ -126,23 +135,34 @@ describe('each provider', () => {
     ['recovery code', () => fromRecoveryCode(code), () => fromRecoveryCode(generateRecoveryCode())],
   ];
 
-  test.each(providers)('of a %s opens what it wrapped, and another of its kind does not', async (_, make, other) => {
-    const slot = { id: 7, ...(await make().wrap(new SecretKey(rootBytes()))) };
-    expect(await opened(make(), [slot])).toBe(true);
-    expect(await opened(other(), [slot])).toBe(false);
-    expect(await opened(make(), [])).toBe(false);
-  });
+  test.each(providers)(
+    'of a %s opens what it wrapped, and another of its kind does not',
+    async (_, make, other) => {
+      const slot = { id: 7, ...(await make().wrap(new SecretKey(rootBytes()))) };
+      expect(await opened(make(), [slot])).toBe(true);
+      expect(await opened(other(), [slot])).toBe(false);
+      expect(await opened(make(), [])).toBe(false);
+    },
+  );
 
-  test.each(providers)('of a %s finds its slot among others of its kind', async (_, make, other) => {
-    const slots = await Promise.all([other(), make(), other()].map(async (provider, index) => ({
-      id: index + 1, ...(await provider.wrap(new SecretKey(rootBytes()))),
-    })));
-    expect(await opened(make(), slots)).toBe(true);
-  });
+  test.each(providers)(
+    'of a %s finds its slot among others of its kind',
+    async (_, make, other) => {
+      const slots = await Promise.all(
+        [other(), make(), other()].map(async (provider, index) => ({
+          id: index + 1,
+          ...(await provider.wrap(new SecretKey(rootBytes()))),
+        })),
+      );
+      expect(await opened(make(), slots)).toBe(true);
+    },
+  );
 
   test.each(providers)('of a %s tells an altered slot from a wrong key', async (_, make) => {
     const slot = { id: 7, ...(await make().wrap(new SecretKey(rootBytes()))) };
-    const wrapped = Uint8Array.from(slot.wrapped, (byte, index) => (index === 20 ? byte ^ 1 : byte));
+    const wrapped = Uint8Array.from(slot.wrapped, (byte, index) =>
+      index === 20 ? byte ^ 1 : byte,
+    );
     await expect(make().unwrap([{ ...slot, wrapped }])).rejects.toThrow(CorruptionError);
     const commitment = Uint8Array.from(slot.commitment, (byte) => byte ^ 1);
     expect(await make().unwrap([{ ...slot, commitment }])).toBeUndefined();
@@ -160,7 +180,9 @@ describe('a key that is missing or malformed is told apart from a wrong one', ()
   test('in a file', async () => {
     const codeFor = (content: string | Uint8Array): Promise<string> =>
       codeOf(() => fromFile(keyFile('bad', content)).unwrap(allSlots));
-    expect(await codeOf(() => fromFile(join(folder, 'nowhere')).unwrap(allSlots))).toBe('KEY_MISSING');
+    expect(await codeOf(() => fromFile(join(folder, 'nowhere')).unwrap(allSlots))).toBe(
+      'KEY_MISSING',
+    );
     expect(await codeOf(() => fromFile(folder).unwrap(allSlots))).toBe('KEY_MISSING');
     const malformed = ['', digits.slice(1), `${digits}0`, digits.replace('0', 'g'), ` ${digits}`];
     for (const content of malformed) expect(await codeFor(content), content).toBe('KEY_INVALID');
@@ -215,7 +237,11 @@ describe('a key that is missing or malformed is told apart from a wrong one', ()
 describe('the passphrase is stretched', () => {
   test('by the Argon2id of the reference implementation', async () => {
     const stretched = await hashRaw('password', {
-      algorithm: 2, memoryCost: 65_536, timeCost: 2, parallelism: 1, outputLen: 32,
+      algorithm: 2,
+      memoryCost: 65_536,
+      timeCost: 2,
+      parallelism: 1,
+      outputLen: 32,
       salt: Buffer.from('somesalt'),
     });
     expect(stretched.toString('hex')).toBe(
@@ -233,7 +259,12 @@ describe('the passphrase is stretched', () => {
 
   test('never at a cost that would take the machine down', async () => {
     const costs = [
-      [0xffff_ffff, 3, 1], [1 << 21, 3, 1], [65_536, 65, 1], [65_536, 3, 17], [65_536, 0, 1], [7, 3, 1],
+      [0xffff_ffff, 3, 1],
+      [1 << 21, 3, 1],
+      [65_536, 65, 1],
+      [65_536, 3, 17],
+      [65_536, 0, 1],
+      [7, 3, 1],
     ];
     for (const [memory = 0, passes = 0, lanes = 0] of costs) {
       const parameters = Buffer.alloc(28);

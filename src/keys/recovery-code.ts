@@ -38,7 +38,10 @@ export function fromRecoveryCode(code: string): MasterKeyProvider {
     async unwrap(slots: readonly KeySlot[]): Promise<SecretKey | undefined> {
       const key = master();
       try {
-        return firstUnwrapped(key, slots.filter((slot) => slot.kind === slotKind));
+        return firstUnwrapped(
+          key,
+          slots.filter((slot) => slot.kind === slotKind),
+        );
       } finally {
         key.wipe();
       }
@@ -47,7 +50,11 @@ export function fromRecoveryCode(code: string): MasterKeyProvider {
 }
 
 function parseCode(code: string): Uint8Array {
-  const digits = code.toUpperCase().replaceAll(/[\s-]/g, '').replaceAll('O', '0').replaceAll(/[IL]/g, '1');
+  const digits = code
+    .toUpperCase()
+    .replaceAll(/[\s-]/g, '')
+    .replaceAll('O', '0')
+    .replaceAll(/[IL]/g, '1');
   const bytes = new Uint8Array(codeBytes);
   let wellFormed = digits.length === (codeBytes * 8) / 5;
   for (let index = 0; wellFormed && index < digits.length; index++) {
@@ -57,7 +64,10 @@ function parseCode(code: string): Uint8Array {
   }
   if (!wellFormed || bytes[entropyBytes] !== checkByte(bytes.subarray(0, entropyBytes))) {
     bytes.fill(0);
-    throw new VerityError('KEY_INVALID', 'The recovery code is mistyped: expected ten groups of four letters and digits.');
+    throw new VerityError(
+      'KEY_INVALID',
+      'The recovery code is mistyped: expected ten groups of four letters and digits.',
+    );
   }
   return bytes;
 }
@@ -73,7 +83,7 @@ function fiveBits(bytes: Uint8Array, bit: number): number {
 
 function putFiveBits(bytes: Uint8Array, bit: number, value: number): void {
   const at = bit >> 3;
-  const pair = (((bytes[at] as number) << 8) | (bytes[at + 1] ?? 0)) | (value << (11 - (bit & 7)));
+  const pair = ((bytes[at] as number) << 8) | (bytes[at + 1] ?? 0) | (value << (11 - (bit & 7)));
   bytes[at] = pair >> 8;
   if (at + 1 < bytes.length) bytes[at + 1] = pair & 0xff;
 }

@@ -8,7 +8,14 @@
  *   frame's length can be trusted before the rest is read; every logical byte is under the chain hash.
  */
 import type {
-  Digest32, LeafIndex, LogId, Op, Position, TenantId, TimestampMicros, View,
+  Digest32,
+  LeafIndex,
+  LogId,
+  Op,
+  Position,
+  TenantId,
+  TimestampMicros,
+  View,
 } from '../base/index.ts';
 import { crc32, sha256 } from '../crypto/index.ts';
 import { Reader, Writer } from '../codec/index.ts';
@@ -128,8 +135,12 @@ export function decodeFrameHeader(bytes: Uint8Array, start: number): FrameHeader
   const logicalCrc = reader.u32();
   const reserved = reader.u32();
   const wellFormed =
-    kind !== undefined && view !== undefined && durableHead !== undefined && reserved === 0 &&
-    frameLength % frameAlignment === 0 && frameLength <= frameBytesMax &&
+    kind !== undefined &&
+    view !== undefined &&
+    durableHead !== undefined &&
+    reserved === 0 &&
+    frameLength % frameAlignment === 0 &&
+    frameLength <= frameBytesMax &&
     logicalLength >= logicalHeaderFixedBytes &&
     frameLength === physicalHeaderBytes + logicalLength + bodyLength;
   if (!wellFormed) return 'contents';
@@ -140,8 +151,17 @@ export function decodeFrameHeader(bytes: Uint8Array, start: number): FrameHeader
   const logical = decodeLogicalHeader(logicalBytes);
   if (logical === undefined) return 'contents';
   return {
-    ...logical, kind, algorithm, compression, frameLength, bodyCrc, sealingEpoch, epochSalt, bodyStart,
-    view: view as View, durableHead: durableHead as Op,
+    ...logical,
+    kind,
+    algorithm,
+    compression,
+    frameLength,
+    bodyCrc,
+    sealingEpoch,
+    epochSalt,
+    bodyStart,
+    view: view as View,
+    durableHead: durableHead as Op,
   };
 }
 
@@ -161,7 +181,8 @@ function decodeLogicalHeader(bytes: Uint8Array): LogicalHeader | undefined {
     const leafCount = reader.u32();
     const timestamp = reader.u64() as TimestampMicros;
     const sectionCount = reader.u32();
-    if (sectionCount > sectionsMax || reader.remaining !== sectionCount * sectionOrderBytes + 32) return undefined;
+    if (sectionCount > sectionsMax || reader.remaining !== sectionCount * sectionOrderBytes + 32)
+      return undefined;
     const sections = [];
     let total = 0;
     for (let index = 0; index < sectionCount; index++) {
@@ -171,7 +192,17 @@ function decodeLogicalHeader(bytes: Uint8Array): LogicalHeader | undefined {
     }
     const parent = reader.raw(32) as Digest32;
     if (total !== leafCount) return undefined;
-    return { logId, op, firstPosition, lastPosition, firstLeaf, leafCount, timestamp, sections, parent };
+    return {
+      logId,
+      op,
+      firstPosition,
+      lastPosition,
+      firstLeaf,
+      leafCount,
+      timestamp,
+      sections,
+      parent,
+    };
   } catch {
     return undefined;
   }

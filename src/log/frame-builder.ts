@@ -1,15 +1,41 @@
 import {
-  assert, type Digest32, type Entropy, type LeafIndex, type LogId, type Op, type Position, systemTenant,
-  type TenantId, type TimestampMicros, type View,
+  assert,
+  type Digest32,
+  type Entropy,
+  type LeafIndex,
+  type LogId,
+  type Op,
+  type Position,
+  systemTenant,
+  type TenantId,
+  type TimestampMicros,
+  type View,
 } from '../base/index.ts';
 import { encodeEvent, type LogEvent, Writer } from '../codec/index.ts';
 import {
-  commitFieldsInto, crc32, EventCommitter, pae, type SectionKey, seedBytes, sha256Into,
+  commitFieldsInto,
+  crc32,
+  EventCommitter,
+  pae,
+  type SectionKey,
+  seedBytes,
+  sha256Into,
 } from '../crypto/index.ts';
 import {
-  algorithmAes256Gcm, chainHash, compressionNone, digestsBytes, encodeLogicalHeader, type FrameKind,
-  formatRevision, frameAlignment, frameKinds, frameMagic, leafBytes, physicalHeaderBytes,
-  sectionHeaderBytes, trailer,
+  algorithmAes256Gcm,
+  chainHash,
+  compressionNone,
+  digestsBytes,
+  encodeLogicalHeader,
+  type FrameKind,
+  formatRevision,
+  frameAlignment,
+  frameKinds,
+  frameMagic,
+  leafBytes,
+  physicalHeaderBytes,
+  sectionHeaderBytes,
+  trailer,
 } from './format.ts';
 
 /** What a frame is written under; fixed for one writer until its next sealing epoch. */
@@ -125,7 +151,8 @@ export class FrameBuilder {
     for (const { plaintext } of this.#sections.values()) {
       const size = plaintext.length;
       plaintext.wipe();
-      if (this.#spare.length < spareWritersMax && size <= spareBytesMax) this.#spare.push(plaintext);
+      if (this.#spare.length < spareWritersMax && size <= spareBytesMax)
+        this.#spare.push(plaintext);
     }
     this.#sections.clear();
     this.#order.length = 0;
@@ -137,7 +164,10 @@ export class FrameBuilder {
    * events gets an empty section of the system tenant, so that nobody without a key can add one.
    */
   build(place: FramePlace, context: SealingContext): BuiltFrame {
-    assert((place.kind === 'data') === this.#order.length > 0, 'data frames have events, others none');
+    assert(
+      (place.kind === 'data') === this.#order.length > 0,
+      'data frames have events, others none',
+    );
     if (this.#order.length === 0) this.#section(systemTenant);
     const sections = [...this.#sections.values()];
     const leaves = this.#commit(sections, context.entropy);
@@ -146,13 +176,22 @@ export class FrameBuilder {
       ...place,
       logId: context.logId,
       leafCount: this.#order.length,
-      sections: sections.map((section) => ({ tenant: section.tenant, count: section.bounds.length / 2 })),
+      sections: sections.map((section) => ({
+        tenant: section.tenant,
+        count: section.bounds.length / 2,
+      })),
     });
     const logicalHeader = this.#header.view();
     const chain = chainHash(logicalHeader, leaves);
     const sealed = sections.map((section) => {
       const key = context.keyFor(section.tenant);
-      return { key, ...key.seal(sectionAad({ ...context, ...place }, section.number, chain), section.plaintext.view()) };
+      return {
+        key,
+        ...key.seal(
+          sectionAad({ ...context, ...place }, section.number, chain),
+          section.plaintext.view(),
+        ),
+      };
     });
     const bytes = layOut({ place, context, logicalHeader, leaves, sealed, chain });
     this.drop();
@@ -163,7 +202,14 @@ export class FrameBuilder {
     let section = this.#sections.get(tenant);
     if (section === undefined) {
       const plaintext = this.#spare.pop() ?? new Writer(1024);
-      section = { tenant, number: this.#sections.size, plaintext, bounds: [], leaves: [], fields: undefined };
+      section = {
+        tenant,
+        number: this.#sections.size,
+        plaintext,
+        bounds: [],
+        leaves: [],
+        fields: undefined,
+      };
       assert(section.number <= 0xffff, 'a frame has at most 65,536 sections');
       section.plaintext.skip(seedBytes);
       this.#sections.set(tenant, section);
@@ -201,7 +247,13 @@ export class FrameBuilder {
         leaves[at + 1] = number >> 8;
         const parts = fields?.get(event);
         if (parts !== undefined) commitFieldsInto(leaves, at + 2, seed, event, parts);
-        else committer.commitInto(leaves, at + 2, event, plaintext.subarray(bounds[event * 2], bounds[event * 2 + 1]));
+        else
+          committer.commitInto(
+            leaves,
+            at + 2,
+            event,
+            plaintext.subarray(bounds[event * 2], bounds[event * 2 + 1]),
+          );
       }
     }
     return leaves;
@@ -235,7 +287,11 @@ interface FrameParts {
   readonly context: SealingContext;
   readonly logicalHeader: Uint8Array;
   readonly leaves: Uint8Array;
-  readonly sealed: readonly { readonly key: SectionKey; readonly nonce: Uint8Array; readonly sealed: Uint8Array }[];
+  readonly sealed: readonly {
+    readonly key: SectionKey;
+    readonly nonce: Uint8Array;
+    readonly sealed: Uint8Array;
+  }[];
   readonly chain: Digest32;
 }
 
@@ -243,7 +299,8 @@ function layOut(parts: FrameParts): Uint8Array {
   const { place, context, logicalHeader, leaves, sealed, chain } = parts;
   let sectionBytes = 0;
   for (const section of sealed) sectionBytes += sectionHeaderBytes + section.sealed.length;
-  const unpadded = physicalHeaderBytes + logicalHeader.length + leaves.length + sectionBytes + digestsBytes;
+  const unpadded =
+    physicalHeaderBytes + logicalHeader.length + leaves.length + sectionBytes + digestsBytes;
   const frameLength = Math.ceil(unpadded / frameAlignment) * frameAlignment + trailer.length;
   const bodyStart = physicalHeaderBytes + logicalHeader.length;
   const writer = new Writer(frameLength);

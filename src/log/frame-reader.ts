@@ -1,11 +1,23 @@
 import { type Digest32, equalBytes, type ErrorCode, type TenantId } from '../base/index.ts';
 import { Reader } from '../codec/index.ts';
 import {
-  commitEventInto, commitFieldsInto, crc32, type SectionKey, seedBytes, sha256,
+  commitEventInto,
+  commitFieldsInto,
+  crc32,
+  type SectionKey,
+  seedBytes,
+  sha256,
 } from '../crypto/index.ts';
 import {
-  algorithmAes256Gcm, chainHash, compressionNone, digestsBytes, type FrameHeader, leafBytes,
-  physicalHeaderBytes, sectionHeaderBytes, trailer,
+  algorithmAes256Gcm,
+  chainHash,
+  compressionNone,
+  digestsBytes,
+  type FrameHeader,
+  leafBytes,
+  physicalHeaderBytes,
+  sectionHeaderBytes,
+  trailer,
 } from './format.ts';
 import { sectionAad } from './frame-builder.ts';
 
@@ -47,7 +59,11 @@ export function isProblem<T extends object>(result: T | FrameProblem): result is
   return 'what' in result;
 }
 
-const bad = (code: FrameProblem['code'], offset: number, what: string): FrameProblem => ({ code, offset, what });
+const bad = (code: FrameProblem['code'], offset: number, what: string): FrameProblem => ({
+  code,
+  offset,
+  what,
+});
 
 /** Checks everything that needs no key: body CRC, layout, seal digest, chain hash, padding, trailer. `frame` is exactly one frame. */
 export function checkFrame(frame: Uint8Array, header: FrameHeader): CheckedFrame | FrameProblem {
@@ -84,18 +100,32 @@ export function checkFrame(frame: Uint8Array, header: FrameHeader): CheckedFrame
 }
 
 function checkDigests(
-  frame: Uint8Array, header: FrameHeader,
+  frame: Uint8Array,
+  header: FrameHeader,
   layout: { leaves: Uint8Array; leavesEnd: number; sectionsEnd: number; sections: SealedSection[] },
 ): CheckedFrame | FrameProblem {
   const { leaves, leavesEnd, sectionsEnd, sections } = layout;
   const contentsEnd = header.frameLength - trailer.length;
   const padding = contentsEnd - sectionsEnd - digestsBytes;
-  if (padding < 0 || padding >= 8 || frame.subarray(contentsEnd - padding, contentsEnd).some((byte) => byte !== 0) ||
-    !equalBytes(frame.subarray(contentsEnd, header.frameLength), trailer)) {
+  if (
+    padding < 0 ||
+    padding >= 8 ||
+    frame.subarray(contentsEnd - padding, contentsEnd).some((byte) => byte !== 0) ||
+    !equalBytes(frame.subarray(contentsEnd, header.frameLength), trailer)
+  ) {
     return bad('CHECKSUM_MISMATCH', sectionsEnd, 'The end of a frame is not as it was written');
   }
-  if (!equalBytes(sha256(frame.subarray(leavesEnd, sectionsEnd)), frame.subarray(sectionsEnd, sectionsEnd + 32))) {
-    return bad('CHECKSUM_MISMATCH', leavesEnd, 'The sealed bytes of a frame do not match their digest');
+  if (
+    !equalBytes(
+      sha256(frame.subarray(leavesEnd, sectionsEnd)),
+      frame.subarray(sectionsEnd, sectionsEnd + 32),
+    )
+  ) {
+    return bad(
+      'CHECKSUM_MISMATCH',
+      leavesEnd,
+      'The sealed bytes of a frame do not match their digest',
+    );
   }
   const chain = chainHash(frame.subarray(physicalHeaderBytes, header.bodyStart), leaves);
   if (!equalBytes(chain, frame.subarray(sectionsEnd + 32, sectionsEnd + 64))) {
@@ -112,11 +142,17 @@ interface LeafChains {
 
 /** Opens one section and checks every event against its commitment. */
 function openSection(
-  frame: CheckedFrame, section: SealedSection, key: SectionKey, chains: LeafChains,
+  frame: CheckedFrame,
+  section: SealedSection,
+  key: SectionKey,
+  chains: LeafChains,
 ): Uint8Array[] | FrameProblem {
   const { header } = frame;
   const plaintext = key.open(
-    sectionAad(header, section.number, frame.chainHash), section.commitment, section.nonce, section.sealed,
+    sectionAad(header, section.number, frame.chainHash),
+    section.commitment,
+    section.nonce,
+    section.sealed,
   );
   if (plaintext === undefined) {
     return bad('AUTHENTICATION_FAILED', section.offset, 'A sealed section does not open');
@@ -132,7 +168,10 @@ function openSection(
     for (let number = 0; number < section.count; number++) {
       if (leaf === -1) return mismatch();
       events.push(readRecord(reader, seed, number, commitment));
-      if (!equalBytes(commitment, frame.leaves.subarray(leaf * leafBytes + 2, (leaf + 1) * leafBytes))) return mismatch();
+      if (
+        !equalBytes(commitment, frame.leaves.subarray(leaf * leafBytes + 2, (leaf + 1) * leafBytes))
+      )
+        return mismatch();
       leaf = chains.next[leaf] as number;
     }
     reader.end();
@@ -145,10 +184,12 @@ function openSection(
 
 /** Opens every section that `keyFor` has a key for; events in log order. A section it answers `undefined` for is skipped. */
 export function openFrame(
-  frame: CheckedFrame, keyFor: (section: SealedSection) => SectionKey | undefined,
+  frame: CheckedFrame,
+  keyFor: (section: SealedSection) => SectionKey | undefined,
 ): OpenedEvent[] | FrameProblem {
   const chains = leafChains(frame);
-  if (chains === undefined) return bad('COMMITMENT_MISMATCH', frame.header.bodyStart, 'A leaf names no section');
+  if (chains === undefined)
+    return bad('COMMITMENT_MISMATCH', frame.header.bodyStart, 'A leaf names no section');
   const bySection: (Uint8Array[] | undefined)[] = [];
   for (const section of frame.sections) {
     const key = keyFor(section);
@@ -174,7 +215,10 @@ function sectionOfLeaf(leaves: Uint8Array, leaf: number): number {
 /** Undefined if a leaf names a section that the frame does not have. One pass: a frame may have thousands of sections. */
 function leafChains(frame: CheckedFrame): LeafChains | undefined {
   const { leafCount } = frame.header;
-  const chains = { first: new Int32Array(frame.sections.length).fill(-1), next: new Int32Array(leafCount).fill(-1) };
+  const chains = {
+    first: new Int32Array(frame.sections.length).fill(-1),
+    next: new Int32Array(leafCount).fill(-1),
+  };
   for (let leaf = leafCount - 1; leaf >= 0; leaf--) {
     const number = sectionOfLeaf(frame.leaves, leaf);
     if (number >= frame.sections.length) return undefined;
@@ -184,7 +228,12 @@ function leafChains(frame: CheckedFrame): LeafChains | undefined {
   return chains;
 }
 
-function readRecord(reader: Reader, seed: Uint8Array, number: number, commitment: Uint8Array): Uint8Array {
+function readRecord(
+  reader: Reader,
+  seed: Uint8Array,
+  number: number,
+  commitment: Uint8Array,
+): Uint8Array {
   const kind = reader.u8();
   if (kind === 0) {
     const event = reader.bytes();

@@ -8,13 +8,30 @@
  * nothing is changed.
  */
 import {
-  type Digest32, equalBytes, type ErrorCode, firstNonZero, type LeafIndex, type LogId, type Op, type Position,
+  type Digest32,
+  equalBytes,
+  type ErrorCode,
+  firstNonZero,
+  type LeafIndex,
+  type LogId,
+  type Op,
+  type Position,
   type TimestampMicros,
 } from '../base/index.ts';
 import { Reader } from '../codec/index.ts';
 import {
-  decodeFrameHeader, decodeSegmentHeader, durableHeadOffset, type FrameHeader, frameAlignment, genesisHash,
-  type HeaderProblem, physicalHeaderBytes, sectorBytes, type SegmentHeader, segmentHeaderBytes, trustedFrameLength,
+  decodeFrameHeader,
+  decodeSegmentHeader,
+  durableHeadOffset,
+  type FrameHeader,
+  frameAlignment,
+  genesisHash,
+  type HeaderProblem,
+  physicalHeaderBytes,
+  sectorBytes,
+  type SegmentHeader,
+  segmentHeaderBytes,
+  trustedFrameLength,
 } from './format.ts';
 import { checkFrame, type CheckedFrame, type FrameProblem, isProblem } from './frame-reader.ts';
 
@@ -99,14 +116,18 @@ export function checkSegmentHeader(bytes: Uint8Array, head: LogHead): WalkProble
   }
   const expected = segmentHeaderAt(head);
   const linked =
-    header.firstOp === expected.firstOp && header.firstPosition === expected.firstPosition &&
-    header.firstLeaf === expected.firstLeaf && equalBytes(header.parent, expected.parent);
+    header.firstOp === expected.firstOp &&
+    header.firstPosition === expected.firstPosition &&
+    header.firstLeaf === expected.firstLeaf &&
+    equalBytes(header.parent, expected.parent);
   if (linked) return undefined;
   const ahead = header.firstOp > expected.firstOp;
   return {
     code: ahead ? 'MISSING_DATA' : 'CHAIN_BROKEN',
     offset: 24,
-    what: ahead ? `Frames ${expected.firstOp} to ${header.firstOp - 1} are missing before the segment` : 'A segment does not continue the one before it',
+    what: ahead
+      ? `Frames ${expected.firstOp} to ${header.firstOp - 1} are missing before the segment`
+      : 'A segment does not continue the one before it',
   };
 }
 
@@ -135,17 +156,32 @@ export function walkSegment(
       if (stray === -1) return { end: { kind: 'tail', offset }, head };
     }
     if (head.lastKind === 'end' && offset > segmentHeaderBytes) {
-      return { end: damaged('CHECKSUM_MISMATCH', firstNonZero(bytes, offset), 'Bytes follow the end of a finished segment'), head };
+      return {
+        end: damaged(
+          'CHECKSUM_MISMATCH',
+          firstNonZero(bytes, offset),
+          'Bytes follow the end of a finished segment',
+        ),
+        head,
+      };
     }
     const header = decodeFrameHeader(bytes, offset);
     if (typeof header === 'string') {
       const at = header === 'magic' ? strayByte(bytes, offset) : offset;
-      return { end: classify(bytes, offset, head, { last, header: undefined, problem: headerProblem(header, at, 'frame') }), head };
+      return {
+        end: classify(bytes, offset, head, {
+          last,
+          header: undefined,
+          problem: headerProblem(header, at, 'frame'),
+        }),
+        head,
+      };
     }
     const end = offset + header.frameLength;
-    const checked: CheckedFrame | FrameProblem = end > bytes.length
-      ? { code: 'CHECKSUM_MISMATCH', offset: bytes.length - offset, what: 'A frame is cut short' }
-      : checkFrame(bytes.subarray(offset, end), header);
+    const checked: CheckedFrame | FrameProblem =
+      end > bytes.length
+        ? { code: 'CHECKSUM_MISMATCH', offset: bytes.length - offset, what: 'A frame is cut short' }
+        : checkFrame(bytes.subarray(offset, end), header);
     if (isProblem(checked)) {
       const problem = { ...checked, offset: offset + checked.offset };
       return { end: classify(bytes, offset, head, { last, header, problem }), head };
@@ -154,7 +190,8 @@ export function walkSegment(
     if (link !== undefined) return { end: damaged(link.code, offset, link.what), head };
     const next = advance(head, checked);
     const refused = visit(checked, offset, next);
-    if (refused !== undefined) return { end: damaged(refused.code, offset + refused.offset, refused.what), head };
+    if (refused !== undefined)
+      return { end: damaged(refused.code, offset + refused.offset, refused.what), head };
     head = next;
     offset = end;
   }
@@ -162,7 +199,9 @@ export function walkSegment(
 
 /** Where most of the magic is zero no frame begins: the first byte that is not zero is the one that should not be there. */
 function strayByte(bytes: Uint8Array, offset: number): number {
-  const zeros = bytes.subarray(offset, offset + 4).reduce((count, byte) => count + (byte === 0 ? 1 : 0), 0);
+  const zeros = bytes
+    .subarray(offset, offset + 4)
+    .reduce((count, byte) => count + (byte === 0 ? 1 : 0), 0);
   return zeros >= 2 ? firstNonZero(bytes, offset) : offset;
 }
 
@@ -170,29 +209,55 @@ function damaged(code: WalkProblem['code'], offset: number, what: string): WalkE
   return { kind: 'damaged', problem: { code, offset, what } };
 }
 
-function headerProblem(problem: HeaderProblem, offset: number, of: 'frame' | 'segment'): WalkProblem {
+function headerProblem(
+  problem: HeaderProblem,
+  offset: number,
+  of: 'frame' | 'segment',
+): WalkProblem {
   if (problem === 'revision') {
-    return { code: 'FORMAT_UNSUPPORTED', offset: offset + 4, what: `A ${of} of another format revision lies` };
+    return {
+      code: 'FORMAT_UNSUPPORTED',
+      offset: offset + 4,
+      what: `A ${of} of another format revision lies`,
+    };
   }
   return { code: 'CHECKSUM_MISMATCH', offset, what: `A ${of} header is damaged (${problem})` };
 }
 
-function checkLink(header: FrameHeader, head: LogHead): { code: WalkProblem['code']; what: string } | undefined {
-  if (!equalBytes(header.logId, head.logId)) return { code: 'FOREIGN_FILE', what: 'A frame of another log lies' };
-  if (header.op > head.op + 1) return { code: 'MISSING_DATA', what: `Frames ${head.op + 1} to ${header.op - 1} are missing before the frame` };
+function checkLink(
+  header: FrameHeader,
+  head: LogHead,
+): { code: WalkProblem['code']; what: string } | undefined {
+  if (!equalBytes(header.logId, head.logId))
+    return { code: 'FOREIGN_FILE', what: 'A frame of another log lies' };
+  if (header.op > head.op + 1)
+    return {
+      code: 'MISSING_DATA',
+      what: `Frames ${head.op + 1} to ${header.op - 1} are missing before the frame`,
+    };
   const fits =
-    header.op === head.op + 1 && equalBytes(header.parent, head.chainHash) &&
-    header.firstLeaf === head.leafCount && header.firstPosition > head.position &&
+    header.op === head.op + 1 &&
+    equalBytes(header.parent, head.chainHash) &&
+    header.firstLeaf === head.leafCount &&
+    header.firstPosition > head.position &&
     header.timestamp >= head.timestamp &&
     (header.leafCount === 0
       ? header.lastPosition === head.position && header.firstPosition === head.position + 1
       : header.lastPosition >= header.firstPosition);
-  return fits ? undefined : { code: 'CHAIN_BROKEN', what: 'A frame does not continue the one before it' };
+  return fits
+    ? undefined
+    : { code: 'CHAIN_BROKEN', what: 'A frame does not continue the one before it' };
 }
 
 function classify(
-  bytes: Uint8Array, offset: number, head: LogHead,
-  found: { readonly last: boolean; readonly header: FrameHeader | undefined; readonly problem: WalkProblem },
+  bytes: Uint8Array,
+  offset: number,
+  head: LogHead,
+  found: {
+    readonly last: boolean;
+    readonly header: FrameHeader | undefined;
+    readonly problem: WalkProblem;
+  },
 ): WalkEnd {
   const { header, problem } = found;
   const asDamage: WalkEnd = { kind: 'damaged', problem };
@@ -210,7 +275,7 @@ function classify(
 /** Whether some sector's share of [start, end) is all zero or lies past the end of the file. */
 function hasUnwrittenSector(bytes: Uint8Array, start: number, end: number): boolean {
   if (end > bytes.length) return true;
-  for (let from = start; from < end; ) {
+  for (let from = start; from < end;) {
     const to = Math.min((Math.floor(from / sectorBytes) + 1) * sectorBytes, end);
     if (firstNonZero(bytes, from, to) === -1) return true;
     from = to;

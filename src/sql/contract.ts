@@ -2,14 +2,28 @@
  * What the SQL layer gives to the kernel and the database: parse text once, prepare it against a
  * catalog, run it against a view. Nothing here writes: a write yields row changes for the kernel.
  */
-import type { ColumnType, ObjectId, StoreKey, TenantId, TimestampMicros, Value } from '../base/index.ts';
+import type {
+  ColumnType,
+  ObjectId,
+  StoreKey,
+  TenantId,
+  TimestampMicros,
+  Value,
+} from '../base/index.ts';
 import type { TableSchema } from '../codec/index.ts';
 import type { ReadView, StoredRow } from '../store/index.ts';
 
 /** One statement of a script. */
 export interface ParsedStatement {
   readonly kind:
-    | 'select' | 'insert' | 'update' | 'delete' | 'createTable' | 'begin' | 'commit' | 'rollback';
+    | 'select'
+    | 'insert'
+    | 'update'
+    | 'delete'
+    | 'createTable'
+    | 'begin'
+    | 'commit'
+    | 'rollback';
   /** The statement's own text, without `AS OF …` and the semicolon. */
   readonly text: string;
   /** Where the statement starts in the script (UTF-16 index); error offsets already include it. */
@@ -26,8 +40,14 @@ export interface ParsedStatement {
 /** `AS OF POSITION n|$n` or `AS OF TIMESTAMP '…'|$n`. */
 export type AsOf =
   | { readonly kind: 'position'; readonly value: bigint }
-  | { readonly kind: 'timestamp'; /** Microseconds since 1970 (UTC when the text names no zone). */ readonly value: bigint }
-  | { readonly kind: 'positionParameter' | 'timestampParameter'; /** From 1. */ readonly number: number };
+  | {
+      readonly kind: 'timestamp';
+      /** Microseconds since 1970 (UTC when the text names no zone). */ readonly value: bigint;
+    }
+  | {
+      readonly kind: 'positionParameter' | 'timestampParameter';
+      /** From 1. */ readonly number: number;
+    };
 
 /** Table definitions as of one position. */
 export interface Catalog {
@@ -63,7 +83,11 @@ export interface PreparedQuery {
   readonly columns: readonly ResultColumn[];
   readonly parameterTypes: readonly ColumnType[];
   /** Lazily yields rows, one array of values a row, in `columns` order. Parameters are bound values (see bindParameters). */
-  run(view: ReadView, parameters: readonly Value[], context: ExecutionContext): Iterator<readonly Value[], undefined>;
+  run(
+    view: ReadView,
+    parameters: readonly Value[],
+    context: ExecutionContext,
+  ): Iterator<readonly Value[], undefined>;
 }
 
 export interface PreparedWrite {

@@ -5,7 +5,13 @@ import { ParameterTypes } from './bind/context.ts';
 import { bindSelect } from './bind/select.ts';
 import { plainTypes } from './bind/type-rules.ts';
 import { bindDelete, bindInsert, type BoundReturning, bindUpdate } from './bind/write.ts';
-import type { Catalog, ParsedStatement, PreparedDefinition, PreparedStatement, PreparedWrite } from './contract.ts';
+import type {
+  Catalog,
+  ParsedStatement,
+  PreparedDefinition,
+  PreparedStatement,
+  PreparedWrite,
+} from './contract.ts';
 import { compileDelete, compileUpdate } from './execute/change.ts';
 import { compileInsert } from './execute/insert.ts';
 import { compileSelect } from './execute/select.ts';
@@ -23,7 +29,12 @@ export function prepare(statement: ParsedStatement, catalog: Catalog): PreparedS
   fixAsOf(statement, parameters);
   if ('SelectStmt' in node) {
     const select = bindSelect(tree, node.SelectStmt, catalog, parameters);
-    return { kind: 'query', columns: select.columns, parameterTypes: parameters.list(), run: compileSelect(select, catalog) };
+    return {
+      kind: 'query',
+      columns: select.columns,
+      parameterTypes: parameters.list(),
+      run: compileSelect(select, catalog),
+    };
   }
   if ('InsertStmt' in node) {
     const insert = bindInsert(tree, node.InsertStmt, catalog, parameters);
@@ -38,11 +49,23 @@ export function prepare(statement: ParsedStatement, catalog: Catalog): PreparedS
     return write(bound.returning, parameters, compileDelete(bound, catalog));
   }
   if ('CreateStmt' in node) return definition(tree, statement, catalog);
-  throw sqlError('UNSUPPORTED_SQL', 'BEGIN, COMMIT and ROLLBACK cannot be prepared; they belong to a session.', statement.offset);
+  throw sqlError(
+    'UNSUPPORTED_SQL',
+    'BEGIN, COMMIT and ROLLBACK cannot be prepared; they belong to a session.',
+    statement.offset,
+  );
 }
 
-const write = (returning: BoundReturning, parameters: ParameterTypes, run: PreparedWrite['run']): PreparedWrite =>
-  ({ kind: 'write', columns: returning.columns, parameterTypes: parameters.list(), run });
+const write = (
+  returning: BoundReturning,
+  parameters: ParameterTypes,
+  run: PreparedWrite['run'],
+): PreparedWrite => ({
+  kind: 'write',
+  columns: returning.columns,
+  parameterTypes: parameters.list(),
+  run,
+});
 
 function fixAsOf(statement: ParsedStatement, parameters: ParameterTypes): void {
   const { asOf } = statement;
@@ -50,18 +73,28 @@ function fixAsOf(statement: ParsedStatement, parameters: ParameterTypes): void {
   if (asOf?.kind === 'timestampParameter') parameters.fix(asOf.number, plainTypes.timestamptz);
 }
 
-function definition(tree: StatementTree, statement: ParsedStatement, catalog: Catalog): PreparedDefinition {
+function definition(
+  tree: StatementTree,
+  statement: ParsedStatement,
+  catalog: Catalog,
+): PreparedDefinition {
   const { statement: node } = tree;
   if (!('CreateStmt' in node)) throw new TypeError('not a CREATE TABLE');
   const bound = bindCreateTable(tree, node.CreateStmt);
   const existing = catalog.table(bound.name);
   if (existing === undefined) {
-    return { kind: 'definition', effective: true, define: (allocate) => tableSchemaOf(bound, allocate) };
+    return {
+      kind: 'definition',
+      effective: true,
+      define: (allocate) => tableSchemaOf(bound, allocate),
+    };
   }
-  if (node.CreateStmt.if_not_exists === true) return { kind: 'definition', effective: false, define: () => existing };
+  if (node.CreateStmt.if_not_exists === true)
+    return { kind: 'definition', effective: false, define: () => existing };
   const location = node.CreateStmt.relation?.location;
   throw sqlError(
-    'DUPLICATE_TABLE', `Table "${bound.name}" already exists; use another name, or CREATE TABLE IF NOT EXISTS.`,
+    'DUPLICATE_TABLE',
+    `Table "${bound.name}" already exists; use another name, or CREATE TABLE IF NOT EXISTS.`,
     location === undefined ? statement.offset : tree.source.indexOfByte(location),
   );
 }
@@ -70,11 +103,22 @@ function definition(tree: StatementTree, statement: ParsedStatement, catalog: Ca
  * The values of a statement's parameters in the engine's form. Throws UNDEFINED_PARAMETER when there
  * are not exactly as many as types, and the errors of conversion, which name $n and never its value.
  */
-export function bindParameters(types: readonly ColumnType[], parameters: readonly unknown[]): Value[] {
+export function bindParameters(
+  types: readonly ColumnType[],
+  parameters: readonly unknown[],
+): Value[] {
   if (types.length !== parameters.length) {
-    throw new VerityError('UNDEFINED_PARAMETER', `The statement takes ${types.length} parameters, ${parameters.length} were given.`, {
-      details: { expected: types.length, given: parameters.length, parametersMax: limits.parametersMax },
-    });
+    throw new VerityError(
+      'UNDEFINED_PARAMETER',
+      `The statement takes ${types.length} parameters, ${parameters.length} were given.`,
+      {
+        details: {
+          expected: types.length,
+          given: parameters.length,
+          parametersMax: limits.parametersMax,
+        },
+      },
+    );
   }
   const values = new Array<Value>(types.length);
   for (let index = 0; index < types.length; index++) {
@@ -90,7 +134,13 @@ export function bindParameters(types: readonly ColumnType[], parameters: readonl
 function parameterError(error: unknown, number: number): unknown {
   if (error instanceof AssertionError) return error;
   if (!(error instanceof VerityError)) {
-    return new VerityError('INVALID_ARGUMENT', `Parameter $${number}: its own code threw an error while the value was read.`, { cause: error, details: { parameter: number } });
+    return new VerityError(
+      'INVALID_ARGUMENT',
+      `Parameter $${number}: its own code threw an error while the value was read.`,
+      { cause: error, details: { parameter: number } },
+    );
   }
-  return new VerityError(error.code, `Parameter $${number}: ${error.message}`, { details: { ...error.details, parameter: number } });
+  return new VerityError(error.code, `Parameter $${number}: ${error.message}`, {
+    details: { ...error.details, parameter: number },
+  });
 }

@@ -1,4 +1,10 @@
-import { assert, type LeafIndex, type Position, type StoreKey, type TreeId } from '../base/index.ts';
+import {
+  assert,
+  type LeafIndex,
+  type Position,
+  type StoreKey,
+  type TreeId,
+} from '../base/index.ts';
 import { OrderedMap } from './ordered-map.ts';
 import type { Store, StoreChange, StoreVersion } from './store.ts';
 import type { Cursor, KeyRange, ReadView, StoredRow, StoreEntry } from './view.ts';
@@ -70,7 +76,11 @@ export class MemoryStore implements Store {
   changedSince(tree: TreeId, range: KeyRange, position: Position): boolean {
     const map = this.#trees.get(tree);
     if (map === undefined) return false;
-    for (let entry = map.ceiling(range.from); entry !== undefined; entry = map.ceiling(entry.key, true)) {
+    for (
+      let entry = map.ceiling(range.from);
+      entry !== undefined;
+      entry = map.ceiling(entry.key, true)
+    ) {
       if (range.to !== undefined && entry.key >= range.to) return false;
       if (entry.value.from > position) return true;
     }
@@ -88,7 +98,11 @@ export class MemoryStore implements Store {
   *history(tree: TreeId): Generator<{ key: StoreKey; versions: readonly StoreVersion[] }> {
     const map = this.#trees.get(tree);
     if (map === undefined) return;
-    for (let entry = map.ceiling(undefined); entry !== undefined; entry = map.ceiling(entry.key, true)) {
+    for (
+      let entry = map.ceiling(undefined);
+      entry !== undefined;
+      entry = map.ceiling(entry.key, true)
+    ) {
       yield { key: entry.key, versions: this.versions(tree, entry.key) };
     }
   }
@@ -153,7 +167,8 @@ class MapCursor implements Cursor {
       if (entry === undefined) break;
       this.#last = entry.key;
       const row = rowAt(entry.value, this.#position);
-      if (row !== undefined) return { key: entry.key, row: row.row, from: row.from, leaf: row.leaf };
+      if (row !== undefined)
+        return { key: entry.key, row: row.row, from: row.from, leaf: row.leaf };
     }
     this.#done = true;
     return undefined;
@@ -165,7 +180,8 @@ class MapCursor implements Cursor {
       const entry = this.#map.below(this.#last ?? to);
       return entry === undefined || (from !== undefined && entry.key < from) ? undefined : entry;
     }
-    const entry = this.#last === undefined ? this.#map.ceiling(from) : this.#map.ceiling(this.#last, true);
+    const entry =
+      this.#last === undefined ? this.#map.ceiling(from) : this.#map.ceiling(this.#last, true);
     return entry === undefined || (to !== undefined && entry.key >= to) ? undefined : entry;
   }
 }

@@ -98,7 +98,10 @@ export class OrderedMap<V extends object> {
   #place(key: StoreKey): void {
     const chunks = this.#chunks;
     const last = chunks[chunks.length - 1];
-    if (last === undefined || ((last[last.length - 1] as StoreKey) < key && last.length === chunkMax)) {
+    if (
+      last === undefined ||
+      ((last[last.length - 1] as StoreKey) < key && last.length === chunkMax)
+    ) {
       chunks.push([key]);
       return;
     }

@@ -9,7 +9,7 @@ import { SimClock, type SimDisk, type SimFaults, SimScheduler } from '../../src/
 export const smallLogSizes = { segmentBytes: 6_000, fillBytesMin: 1_024, fillBytesMax: 4_096 };
 
 /** A master key that is the same in every run. */
-export function fixedKey(): MasterKeyProvider {
+function fixedKey(): MasterKeyProvider {
   const master = (): SecretKey => new SecretKey(new Uint8Array(32).fill(7));
   return {
     kind: 'fixed',
@@ -38,7 +38,7 @@ export interface ProcessOptions {
 }
 
 /** What one process sees of a disk: passes every call on, until the process is killed. */
-export class ProcessDisk implements Disk {
+class ProcessDisk implements Disk {
   readonly root = ':process:';
   readonly #disk: SimDisk;
   readonly #options: ProcessOptions;

@@ -36,7 +36,7 @@ async function main(rows: number): Promise<void> {
   const whole = await sample.db.verify();
   await sample.db.close();
   const closed = imageOf(sample.disk);
-  const oneBit = { step: 1, zeroStep: 1, masks: (offset: number) => [1 << offset % 8] };
+  const oneBit = { step: 1, zeroStep: 1, masks: (offset: number) => [1 << (offset % 8)] };
   const files = await sweepClosed(closed, reported('closed', flipsOf(closed, oneBit)));
   const few = { ...oneBit, step: openStep };
   const opening = await sweepOpening(closed, reported('opening', flipsOf(closed, few)), position);
@@ -66,7 +66,8 @@ function* reported(phase: string, flips: Iterable<Flip>): Generator<Flip> {
   for (const flip of flips) {
     yield flip;
     done += 1;
-    if (done % progressEvery === 0) console.error(`${phase}: ${done} (${flip.path} byte ${flip.offset})`);
+    if (done % progressEvery === 0)
+      console.error(`${phase}: ${done} (${flip.path} byte ${flip.offset})`);
   }
 }
 

@@ -60,13 +60,16 @@ describe('an open database', () => {
   });
 
   test('finds a change of any bit', async () => {
-    const choice = { step: 29, zeroStep: 4_001, masks: (offset: number) => [2 << offset % 7] };
+    const choice = { step: 29, zeroStep: 4_001, masks: (offset: number) => [2 << (offset % 7)] };
     expectNoneMissed(await sweepOpen(sample, open, flipsOf(open, choice)));
     expect(await sample.db.verify()).toMatchObject({ ok: true, findings: [] });
   });
 
   test('is a database with zeros behind its log, and they were swept too', () => {
-    const [path, bytes] = [...open].find(([name]) => name.endsWith('.vlog')) as [string, Uint8Array];
+    const [path, bytes] = [...open].find(([name]) => name.endsWith('.vlog')) as [
+      string,
+      Uint8Array,
+    ];
     expect(endOfContents(bytes)).toBeLessThan(bytes.length);
     expect(recordsOf(path, bytes).at(-1)).toEqual([bytes.length - 1, bytes.length]);
   });
@@ -74,7 +77,7 @@ describe('an open database', () => {
 
 describe('a closed database', () => {
   test('names the file and the record of each third byte, changed in another bit', async () => {
-    const choice = { step: 3, zeroStep: 1, masks: (offset: number) => [2 << offset % 7] };
+    const choice = { step: 3, zeroStep: 1, masks: (offset: number) => [2 << (offset % 7)] };
     const counts = await sweepClosed(closed, flipsOf(closed, choice));
     expectNoneMissed(counts);
     expect(counts.flips).toBeGreaterThanOrEqual(contentBytes(closed) / 3);
@@ -82,7 +85,7 @@ describe('a closed database', () => {
   });
 
   test('does not open with a changed byte', async () => {
-    const choice = { step: 23, zeroStep: 1, masks: (offset: number) => [1 << offset % 8] };
+    const choice = { step: 23, zeroStep: 1, masks: (offset: number) => [1 << (offset % 8)] };
     const counts = await sweepOpening(closed, flipsOf(closed, choice), position);
     expectNoneMissed(counts);
     expect(counts.repaired).toBe(0);
@@ -123,7 +126,7 @@ describe('a database whose log has several segments', () => {
 
   test('names the file and the record of changed bytes in each of them', async () => {
     expect([...segments.keys()].filter((path) => path.endsWith('.vlog')).length).toBeGreaterThan(2);
-    const choice = { step: 7, zeroStep: 101, masks: (offset: number) => [1 << offset % 8] };
+    const choice = { step: 7, zeroStep: 101, masks: (offset: number) => [1 << (offset % 8)] };
     expectNoneMissed(await sweepOpen(several, segments, flipsOf(segments, choice)));
     expect(await several.db.verify()).toMatchObject({ ok: true, findings: [] });
   });
@@ -153,7 +156,10 @@ describe('a database whose log has several segments', () => {
       ['one twice', new Map([...segments, [third, bytesOf(second)]])],
       ['second empty', new Map([...segments, [second, new Uint8Array()]])],
       ['second cut', new Map([...segments, [second, bytesOf(second).slice(0, -8)]])],
-      ['second extended', new Map([...segments, [second, new Uint8Array([...bytesOf(second), 1])]])],
+      [
+        'second extended',
+        new Map([...segments, [second, new Uint8Array([...bytesOf(second), 1])]]),
+      ],
     ];
     for (const [what, image] of changed) {
       const report = await verifyDatabase({ disk: diskOf(image), root: new TestKey() });
@@ -186,7 +192,8 @@ describe('a closed database on a real disk', () => {
       const report = await Verity.verify(directory, { masterKey });
       expect(report).toMatchObject({ ok: false, findings: [{ file: path }] });
       await expect(Verity.open(directory, { masterKey })).rejects.toSatisfy(
-        (error) => error instanceof CorruptionError && error.file === path && error.offset <= offset,
+        (error) =>
+          error instanceof CorruptionError && error.file === path && error.offset <= offset,
       );
     }
   });

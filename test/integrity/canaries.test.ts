@@ -5,7 +5,12 @@ import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Prng, VerityError } from '../../src/base/index.ts';
 import type { SecretKey } from '../../src/crypto/index.ts';
-import { keys, type MasterKeyProvider, type TenantHandle, Verity } from '../../src/database/index.ts';
+import {
+  keys,
+  type MasterKeyProvider,
+  type TenantHandle,
+  Verity,
+} from '../../src/database/index.ts';
 import { systemClock, systemEntropy, systemScheduler, nodeDisk } from '../../src/host/index.ts';
 import { byteForms, findNeedles, type Needle, ownForms, textForms } from './canary-search.ts';
 import { canaryNeedles, canaryTexts, canaryValues, columnOf, secretTexts } from './canaries.ts';
@@ -73,7 +78,11 @@ async function writeCanaries(db: Verity): Promise<TenantHandle> {
   await createTable(tenant);
   const places = parameters.map((_, index) => `$${index + 1}`).join(', ');
   const list = columns.join(', ');
-  await tenant.execute(`INSERT INTO ${names.table} (id, ${list}) VALUES (1, ${places})`, parameters, origin);
+  await tenant.execute(
+    `INSERT INTO ${names.table} (id, ${list}) VALUES (1, ${places})`,
+    parameters,
+    origin,
+  );
   await tenant.execute(
     `INSERT INTO ${names.table} (id, ${columnOf('varchar')}) VALUES (2, '${names.insertLiteral}') -- ${names.commentText}`,
     [],
@@ -82,11 +91,17 @@ async function writeCanaries(db: Verity): Promise<TenantHandle> {
   await tenant.execute(
     `UPDATE ${names.table} SET ${columnOf('varchar')} = '${names.updateLiteral}' WHERE ${columnOf('varchar')} <> '${names.whereLiteral}' AND id = 2`,
   );
-  await tenant.query(`SELECT * FROM ${names.table} WHERE ${columnOf('text')} = '${names.whereLiteral}'`);
+  await tenant.query(
+    `SELECT * FROM ${names.table} WHERE ${columnOf('text')} = '${names.whereLiteral}'`,
+  );
   await tenant.transaction(async (tx) => {
-    await tx.execute(`INSERT INTO ${names.table} (id, ${columnOf('text')}) VALUES (3, $1)`, [names.changedText]);
+    await tx.execute(`INSERT INTO ${names.table} (id, ${columnOf('text')}) VALUES (3, $1)`, [
+      names.changedText,
+    ]);
   }, origin);
-  await tenant.execute(`DELETE FROM ${names.table} WHERE ${columnOf('text')} = '${names.changedText}'`);
+  await tenant.execute(
+    `DELETE FROM ${names.table} WHERE ${columnOf('text')} = '${names.changedText}'`,
+  );
   await tenant.append(names.stream, [{ [names.eventKey]: names.eventText }], origin);
   return tenant;
 }
@@ -94,7 +109,9 @@ async function writeCanaries(db: Verity): Promise<TenantHandle> {
 /** What is searched for beside the canaries: keys in all their forms. */
 function keyNeedles(what: string, bytes: Uint8Array): Needle[] {
   const half = bytes.length / 2;
-  return [bytes, bytes.subarray(0, half), bytes.subarray(half)].flatMap((part) => byteForms(what, part));
+  return [bytes, bytes.subarray(0, half), bytes.subarray(half)].flatMap((part) =>
+    byteForms(what, part),
+  );
 }
 
 describe('a database with canaries of every type, name and text', () => {
@@ -126,7 +143,9 @@ describe('a database with canaries of every type, name and text', () => {
 
   test('holds every canary, as its owner reads them', async () => {
     const tenant = db.tenant(names.tenant);
-    const { rows } = await tenant.query(`SELECT ${columns.join(', ')} FROM ${names.table} WHERE id = 1`);
+    const { rows } = await tenant.query(
+      `SELECT ${columns.join(', ')} FROM ${names.table} WHERE id = 1`,
+    );
     expect(rows[0]).toMatchObject({
       [columnOf('text')]: 'Quetzal Åström 鶴の恩返し',
       [columnOf('numeric')]: '98765432101234.56789',
@@ -159,7 +178,9 @@ describe('a database with canaries of every type, name and text', () => {
     }
     expect(statements.length).toBeGreaterThan(5);
     expect(statements.join('\n')).toContain(names.table);
-    const literals = secretTexts.filter((text) => statements.some((statement) => statement.includes(text)));
+    const literals = secretTexts.filter((text) =>
+      statements.some((statement) => statement.includes(text)),
+    );
     expect(literals).toEqual([]);
   });
 });
@@ -186,11 +207,17 @@ test('of all the keys that are drawn, the disk shows the salts of sealing epochs
     bytes(count: number): Uint8Array {
       const bytes = systemEntropy.bytes(count);
       // Keys, salts and seeds have 32 bytes; seeds are drawn many at a time.
-      for (let start = 0; start + 32 <= count; start += 32) drawn.push(bytes.slice(start, start + 32));
+      for (let start = 0; start + 32 <= count; start += 32)
+        drawn.push(bytes.slice(start, start + 32));
       return bytes;
     },
   };
-  const host = { disk: nodeDisk(directory), clock: systemClock, scheduler: systemScheduler, entropy };
+  const host = {
+    disk: nodeDisk(directory),
+    clock: systemClock,
+    scheduler: systemScheduler,
+    entropy,
+  };
   const keyFile = join(folder, 'drawn.key');
   await keys.generateFile(keyFile);
   for (let opened = 0; opened < 3; opened++) {
@@ -211,7 +238,10 @@ describe('the search', () => {
   const noise = new Prng(3).bytes(20_000);
 
   test('finds nothing in noise and zeros', () => {
-    const image = new Map([['noise', noise], ['zeros', new Uint8Array(70_000)]]);
+    const image = new Map([
+      ['noise', noise],
+      ['zeros', new Uint8Array(70_000)],
+    ]);
     expect(findNeedles(image, needles)).toEqual([]);
   });
 
@@ -231,7 +261,11 @@ describe('the search', () => {
     const search = textForms('text', text);
     const utf8 = new TextEncoder().encode(text);
     for (let before = 0; before < 7; before++) {
-      const padded = Buffer.concat([noise.subarray(0, before), utf8, noise.subarray(9, 9 + before)]);
+      const padded = Buffer.concat([
+        noise.subarray(0, before),
+        utf8,
+        noise.subarray(9, 9 + before),
+      ]);
       const encoded = [
         padded,
         Buffer.from(padded.toString('base64')),
@@ -242,7 +276,9 @@ describe('the search', () => {
         Buffer.from(`${'x'.repeat(before)}${text}y`, 'utf16le'),
       ];
       for (const file of encoded) {
-        expect(findNeedles(new Map([['file', file]]), search), file.toString('latin1')).not.toEqual([]);
+        expect(findNeedles(new Map([['file', file]]), search), file.toString('latin1')).not.toEqual(
+          [],
+        );
       }
     }
   });
@@ -266,7 +302,9 @@ describe('no message shows a value', () => {
   afterAll(async () => db.close());
 
   const secretIn = (text: string): string[] =>
-    secretTexts.filter((secret) => text.includes(secret) || text.includes(JSON.stringify(secret).slice(1, -1)));
+    secretTexts.filter(
+      (secret) => text.includes(secret) || text.includes(JSON.stringify(secret).slice(1, -1)),
+    );
   const shown = (value: unknown): string =>
     inspect(value, { depth: Infinity, showHidden: true, getters: true, maxStringLength: Infinity });
 
@@ -285,7 +323,10 @@ describe('no message shows a value', () => {
     ['a text for a number', () => tenant.execute(insert('integer', '$1'), [text])],
     ['a literal for a number', () => tenant.execute(insert('integer', `'${text}'`))],
     ['a cast', () => tenant.query(`SELECT '${text}'::integer FROM ${names.table}`)],
-    ['a cast of a column', () => tenant.query(`SELECT ${columnOf('varchar')}::integer FROM ${names.table}`)],
+    [
+      'a cast of a column',
+      () => tenant.query(`SELECT ${columnOf('varchar')}::integer FROM ${names.table}`),
+    ],
     ['a date', () => tenant.execute(insert('date', '$1'), [text])],
     ['a timestamp', () => tenant.execute(insert('timestamptz', `'${text}'`))],
     ['a uuid', () => tenant.execute(insert('uuid', '$1'), [text])],
@@ -295,10 +336,16 @@ describe('no message shows a value', () => {
     ['a double', () => tenant.execute(insert('double precision', '$1'), [text])],
     ['a jsonb', () => tenant.execute(insert('jsonb', '$1'), [`{"a": ${text}`])],
     ['a jsonb literal', () => tenant.execute(insert('jsonb', `'{"${text}'`))],
-    ['a parameter of no type', () => tenant.execute(insert('text', '$1'), [new Map([[text, text]]) as never])],
+    [
+      'a parameter of no type',
+      () => tenant.execute(insert('text', '$1'), [new Map([[text, text]]) as never]),
+    ],
     ['a text that is too long', () => tenant.execute(insert('varchar', '$1'), [text.repeat(9)])],
     ['a number out of range', () => tenant.execute(insert('smallint', '$1'), [1_357_924_680])],
-    ['a number out of range in text', () => tenant.execute(insert('integer', '$1'), ['8765432101234567'])],
+    [
+      'a number out of range in text',
+      () => tenant.execute(insert('integer', '$1'), ['8765432101234567']),
+    ],
     ['a text with U+0000', () => tenant.execute(insert('text', '$1'), [`${text}\u0000`])],
     ['a text near an error', () => tenant.execute(`SELECT FROM FROM '${text}'`)],
     ['a text at an error', () => tenant.execute(`INSERT INTO ${names.table} '${text}'`)],
@@ -306,21 +353,46 @@ describe('no message shows a value', () => {
     ['a dollar text not closed', () => tenant.execute(`SELECT $a$${text}`)],
     ['a comment not closed', () => tenant.execute(`SELECT 1 /* ${text}`)],
     ['a number at an error', () => tenant.execute('SELECT 1 FROM 1357924680')],
-    ['an unsupported expression', () => tenant.query(`SELECT * FROM ${names.table} WHERE ${columnOf('text')} SIMILAR TO '${text}'`)],
+    [
+      'an unsupported expression',
+      () =>
+        tenant.query(`SELECT * FROM ${names.table} WHERE ${columnOf('text')} SIMILAR TO '${text}'`),
+    ],
     ['an unsupported statement', () => tenant.execute(`COPY ${names.table} FROM '${text}'`)],
     ['a function', () => tenant.query(`SELECT no_such_function('${text}') FROM ${names.table}`)],
-    ['a point in time', () => tenant.query(`SELECT * FROM ${names.table} AS OF TIMESTAMP '${text}'`)],
-    ['a LIKE escape', () => tenant.query(`SELECT * FROM ${names.table} WHERE ${columnOf('text')} LIKE '${text}\\'`)],
-    ['too few parameters', () => tenant.execute(`${insert('text', '$1')} RETURNING $2::text`, [text])],
+    [
+      'a point in time',
+      () => tenant.query(`SELECT * FROM ${names.table} AS OF TIMESTAMP '${text}'`),
+    ],
+    [
+      'a LIKE escape',
+      () => tenant.query(`SELECT * FROM ${names.table} WHERE ${columnOf('text')} LIKE '${text}\\'`),
+    ],
+    [
+      'too few parameters',
+      () => tenant.execute(`${insert('text', '$1')} RETURNING $2::text`, [text]),
+    ],
     ['too many parameters', () => tenant.execute(insert('text', '$1'), [text, text])],
     ['a stream version', () => tenant.append(names.stream, [{ text }], { expectedVersion: 7 })],
     ['an event that is no JSON', () => tenant.append(names.stream, [circular])],
     ['an event with a bigint', () => tenant.append(names.stream, [{ [text]: 1n }])],
-    ['a long actor', () => tenant.execute(insert('text', '$1'), ['x'], { actor: text.repeat(100) })],
-    ['a long reason', () => tenant.execute(insert('text', '$1'), ['x'], { reason: text.repeat(400) })],
-    ['a long request id', () => tenant.execute(insert('text', '$1'), ['x'], { requestId: text.repeat(400) })],
+    [
+      'a long actor',
+      () => tenant.execute(insert('text', '$1'), ['x'], { actor: text.repeat(100) }),
+    ],
+    [
+      'a long reason',
+      () => tenant.execute(insert('text', '$1'), ['x'], { reason: text.repeat(400) }),
+    ],
+    [
+      'a long request id',
+      () => tenant.execute(insert('text', '$1'), ['x'], { requestId: text.repeat(400) }),
+    ],
     ['a key of history', () => tenant.history(names.table, [text])],
-    ['a transaction', () => tenant.transaction((tx) => tx.execute(insert('integer', '$1'), [text]))],
+    [
+      'a transaction',
+      () => tenant.transaction((tx) => tx.execute(insert('integer', '$1'), [text])),
+    ],
     ['a position', () => tenant.queryAt(`SELECT * FROM ${names.table}`, [], 4_711_000n)],
   ];
 
@@ -330,7 +402,9 @@ describe('no message shows a value', () => {
       (reason: unknown) => reason,
     );
     expect(error).toBeInstanceOf(VerityError);
-    expect(secretIn(`${shown(error)}\n${JSON.stringify(error)}\n${(error as VerityError).message}`)).toEqual([]);
+    expect(
+      secretIn(`${shown(error)}\n${JSON.stringify(error)}\n${(error as VerityError).message}`),
+    ).toEqual([]);
   });
 
   test('in what a handle shows of itself', async () => {
@@ -362,7 +436,9 @@ describe('no message shows a value', () => {
     const closed = await Verity.open(':memory:');
     const handle = await writeCanaries(closed);
     await closed.close();
-    const error: unknown = await handle.execute(insert('text', '$1'), [text]).catch((reason: unknown) => reason);
+    const error: unknown = await handle
+      .execute(insert('text', '$1'), [text])
+      .catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'CLOSED' });
     expect(secretIn(shown([error, closed, handle]))).toEqual([]);
   });

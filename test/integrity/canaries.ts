@@ -20,20 +20,75 @@ const real = Math.fround(27_182.818);
 
 export const canaryValues: readonly CanaryValue[] = [
   { type: 'smallint', value: 27_191, parameter: 27_191, texts: ['27191'] },
-  { type: 'integer', value: 1_357_924_680, parameter: 1_357_924_680, texts: ['1357924680', '50F05D88'] },
-  { type: 'bigint', value: 8_765_432_101_234_567n, parameter: 8_765_432_101_234_567n, texts: ['8765432101234567'] },
+  {
+    type: 'integer',
+    value: 1_357_924_680,
+    parameter: 1_357_924_680,
+    texts: ['1357924680', '50F05D88'],
+  },
+  {
+    type: 'bigint',
+    value: 8_765_432_101_234_567n,
+    parameter: 8_765_432_101_234_567n,
+    texts: ['8765432101234567'],
+  },
   { type: 'real', value: real, parameter: real, texts: ['27182.818'] },
-  { type: 'double precision', value: 31_415.926_535_897, parameter: 31_415.926_535_897, texts: ['31415.926535897'] },
-  { type: 'numeric', value: '98765432101234.56789', parameter: '98765432101234.56789', texts: ['98765432101234', '56789'] },
-  { type: 'text', value: 'Quetzal Åström 鶴の恩返し', parameter: 'Quetzal Åström 鶴の恩返し', texts: ['Quetzal Åström 鶴の恩返し', 'Quetzal', '鶴の恩返し'] },
-  { type: 'varchar', value: 'Wobbegong-7781', parameter: 'Wobbegong-7781', texts: ['Wobbegong-7781'] },
+  {
+    type: 'double precision',
+    value: 31_415.926_535_897,
+    parameter: 31_415.926_535_897,
+    texts: ['31415.926535897'],
+  },
+  {
+    type: 'numeric',
+    value: '98765432101234.56789',
+    parameter: '98765432101234.56789',
+    texts: ['98765432101234', '56789'],
+  },
+  {
+    type: 'text',
+    value: 'Quetzal Åström 鶴の恩返し',
+    parameter: 'Quetzal Åström 鶴の恩返し',
+    texts: ['Quetzal Åström 鶴の恩返し', 'Quetzal', '鶴の恩返し'],
+  },
+  {
+    type: 'varchar',
+    value: 'Wobbegong-7781',
+    parameter: 'Wobbegong-7781',
+    texts: ['Wobbegong-7781'],
+  },
   { type: 'boolean', value: true, parameter: true, texts: [] },
   { type: 'bytea', value: bytea, parameter: bytea, texts: [] },
-  { type: 'date', value: Date.UTC(1947, 10, 23) / 86_400_000, parameter: '1947-11-23', texts: ['1947-11-23'] },
-  { type: 'timestamp', value: BigInt(Date.parse('1953-04-25T11:22:33Z')) * 1_000n + 456_789n, parameter: timestamp, texts: [timestamp, '11:22:33.456789'] },
-  { type: 'timestamptz', value: BigInt(Date.parse(timestamptz)) * 1_000n, parameter: new Date(timestamptz), texts: [timestamptz, '1961-08-17 05:06:07'] },
-  { type: 'uuid', value: '5f3a9c2e-71d4-4b8e-9a06-c1d2e3f4a5b6', parameter: '5f3a9c2e-71d4-4b8e-9a06-c1d2e3f4a5b6', texts: ['5f3a9c2e-71d4-4b8e-9a06-c1d2e3f4a5b6', '5f3a9c2e71d44b8e9a06c1d2e3f4a5b6'] },
-  { type: 'jsonb', value: '{"axolotl": "Nudibranch-42"}', parameter: { axolotl: 'Nudibranch-42' }, texts: ['axolotl', 'Nudibranch-42'] },
+  {
+    type: 'date',
+    value: Date.UTC(1947, 10, 23) / 86_400_000,
+    parameter: '1947-11-23',
+    texts: ['1947-11-23'],
+  },
+  {
+    type: 'timestamp',
+    value: BigInt(Date.parse('1953-04-25T11:22:33Z')) * 1_000n + 456_789n,
+    parameter: timestamp,
+    texts: [timestamp, '11:22:33.456789'],
+  },
+  {
+    type: 'timestamptz',
+    value: BigInt(Date.parse(timestamptz)) * 1_000n,
+    parameter: new Date(timestamptz),
+    texts: [timestamptz, '1961-08-17 05:06:07'],
+  },
+  {
+    type: 'uuid',
+    value: '5f3a9c2e-71d4-4b8e-9a06-c1d2e3f4a5b6',
+    parameter: '5f3a9c2e-71d4-4b8e-9a06-c1d2e3f4a5b6',
+    texts: ['5f3a9c2e-71d4-4b8e-9a06-c1d2e3f4a5b6', '5f3a9c2e71d44b8e9a06c1d2e3f4a5b6'],
+  },
+  {
+    type: 'jsonb',
+    value: '{"axolotl": "Nudibranch-42"}',
+    parameter: { axolotl: 'Nudibranch-42' },
+    texts: ['axolotl', 'Nudibranch-42'],
+  },
 ];
 
 export const columnOf = (type: TypeName): string => `pangolin_${type.replaceAll(' ', '_')}`;

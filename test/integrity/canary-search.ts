@@ -39,7 +39,11 @@ export function byteForms(what: string, source: Uint8Array): Needle[] {
       // Characters that also carry bits of the neighbours are left out.
       const start = Math.ceil((shift * 8) / 6);
       const end = Math.floor(((shift + bytes.length) * 8) / 6);
-      needles.push({ what, form: `${alphabet} at ${shift}`, bytes: Buffer.from(text.slice(start, end)) });
+      needles.push({
+        what,
+        form: `${alphabet} at ${shift}`,
+        bytes: Buffer.from(text.slice(start, end)),
+      });
     }
   }
   return needles.filter(long);
@@ -68,7 +72,8 @@ export function windowForms(what: string, bytes: Uint8Array): Needle[] {
   for (let start = 0; start + windowBytes <= bytes.length; start++) {
     const window = Buffer.from(bytes.subarray(start, start + windowBytes));
     // Zeros and the like lie everywhere.
-    if (new Set(window).size >= 4) needles.push({ what, form: `window at ${start}`, bytes: window });
+    if (new Set(window).size >= 4)
+      needles.push({ what, form: `window at ${start}`, bytes: window });
   }
   return needles;
 }

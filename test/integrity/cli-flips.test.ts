@@ -49,20 +49,30 @@ function randomFlips(): Flip[] {
 
 interface Answer {
   readonly exitCode: number | string | undefined;
-  readonly findings: readonly { readonly code: string; readonly file: string; readonly offset: number; readonly message: string }[];
+  readonly findings: readonly {
+    readonly code: string;
+    readonly file: string;
+    readonly offset: number;
+    readonly message: string;
+  }[];
 }
 
 function verify(path: string): Promise<Answer> {
   const args = [mainScript, 'verify', path, '--key-file', keyFile, '--json'];
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, args, { env: cleanEnvironment, timeout: 60_000 }, (error, stdout, stderr) => {
-      try {
-        const { findings } = JSON.parse(stdout) as Pick<Answer, 'findings'>;
-        resolve({ exitCode: error === null ? 0 : (error.code ?? undefined), findings });
-      } catch (cause) {
-        reject(new Error(`verify printed no JSON: ${stdout}${stderr}`, { cause }));
-      }
-    });
+    execFile(
+      process.execPath,
+      args,
+      { env: cleanEnvironment, timeout: 60_000 },
+      (error, stdout, stderr) => {
+        try {
+          const { findings } = JSON.parse(stdout) as Pick<Answer, 'findings'>;
+          resolve({ exitCode: error === null ? 0 : (error.code ?? undefined), findings });
+        } catch (cause) {
+          reject(new Error(`verify printed no JSON: ${stdout}${stderr}`, { cause }));
+        }
+      },
+    );
   });
 }
 

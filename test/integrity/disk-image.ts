@@ -10,7 +10,8 @@ export function imageOf(disk: Disk): Map<string, Uint8Array> {
   const image = new Map<string, Uint8Array>();
   for (const name of disk.list('') ?? []) {
     if (name === 'LOCK') continue;
-    const below = name === 'log' ? (disk.list(name) ?? []).map((file) => `${name}/${file}`) : [name];
+    const below =
+      name === 'log' ? (disk.list(name) ?? []).map((file) => `${name}/${file}`) : [name];
     for (const path of below) image.set(path, readFile(disk, path));
   }
   return image;

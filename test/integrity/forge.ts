@@ -1,5 +1,11 @@
 /** What a meddler without any key can do: change a frame and recompute all that needs no key. */
-import { chainHash, decodeFrameHeader, leafBytes, physicalHeaderBytes, segmentHeaderBytes } from '../../src/log/index.ts';
+import {
+  chainHash,
+  decodeFrameHeader,
+  leafBytes,
+  physicalHeaderBytes,
+  segmentHeaderBytes,
+} from '../../src/log/index.ts';
 import { crc32, sha256 } from '../../src/crypto/index.ts';
 import type { DiskImage } from './disk-image.ts';
 import { diskOf } from './disk-image.ts';
@@ -14,7 +20,7 @@ export interface FramePlace {
 /** The frames of a segment, in order. */
 export function framesOf(segment: Uint8Array): FramePlace[] {
   const frames: FramePlace[] = [];
-  for (let offset = segmentHeaderBytes; ; ) {
+  for (let offset = segmentHeaderBytes; ;) {
     const header = decodeFrameHeader(segment, offset);
     if (typeof header === 'string') return frames;
     frames.push({ offset, length: header.frameLength, kind: header.kind, op: header.op });
@@ -34,14 +40,19 @@ export const frameField = {
 } as const;
 
 /** Recomputes seal digest, chain hash and the three checksums of the frame; returns its chain hash. */
-export function reseal(segment: Uint8Array, { offset, length }: FramePlace, parent?: Uint8Array): Uint8Array {
+export function reseal(
+  segment: Uint8Array,
+  { offset, length }: FramePlace,
+  parent?: Uint8Array,
+): Uint8Array {
   const view = new DataView(segment.buffer, segment.byteOffset);
   const logical = offset + physicalHeaderBytes;
   const body = logical + view.getUint32(offset + 12, true);
   if (parent !== undefined) segment.set(parent, body - 32);
   const sealed = body + view.getUint32(logical + 48, true) * leafBytes;
   let end = sealed;
-  for (let left = view.getUint32(logical + 60, true); left > 0; left--) end += 48 + view.getUint32(end, true);
+  for (let left = view.getUint32(logical + 60, true); left > 0; left--)
+    end += 48 + view.getUint32(end, true);
   segment.set(sha256(segment.subarray(sealed, end)), end);
   const chain = chainHash(segment.subarray(logical, body), segment.subarray(body, sealed));
   segment.set(chain, end + 32);
@@ -52,6 +63,10 @@ export function reseal(segment: Uint8Array, { offset, length }: FramePlace, pare
 }
 
 /** The image with other bytes in one file, on a new disk. */
-export function diskWith(image: DiskImage, path: string, bytes: Uint8Array): ReturnType<typeof diskOf> {
+export function diskWith(
+  image: DiskImage,
+  path: string,
+  bytes: Uint8Array,
+): ReturnType<typeof diskOf> {
   return diskOf(new Map(image).set(path, bytes));
 }

@@ -4,14 +4,36 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { crc32 } from '../../src/crypto/index.ts';
 import { verifyDatabase } from '../../src/audit/index.ts';
 import { CorruptionError, Verity } from '../../src/database/index.ts';
-import { decodeFrameHeader, genesisHash, leafBytes, segmentHeaderBytes } from '../../src/log/index.ts';
+import {
+  decodeFrameHeader,
+  genesisHash,
+  leafBytes,
+  segmentHeaderBytes,
+} from '../../src/log/index.ts';
 import { type DiskImage, diskOf, imageOf } from './disk-image.ts';
 import { hostOn, sampleDatabase, TestKey } from './sample-database.ts';
 
 const segment = 'log/00000000000000000001.vlog';
 // Places in a frame's physical and logical header, and in a section.
-const at = { kind: 5, epoch: 20, view: 24, durableHead: 32, salt: 40, bodyCrc: 72, logicalCrc: 76, headerCrc: 84 };
-const logical = { start: 88, op: 16, firstPosition: 24, lastPosition: 32, firstLeaf: 40, timestamp: 52, sections: 64 };
+const at = {
+  kind: 5,
+  epoch: 20,
+  view: 24,
+  durableHead: 32,
+  salt: 40,
+  bodyCrc: 72,
+  logicalCrc: 76,
+  headerCrc: 84,
+};
+const logical = {
+  start: 88,
+  op: 16,
+  firstPosition: 24,
+  lastPosition: 32,
+  firstLeaf: 40,
+  timestamp: 52,
+  sections: 64,
+};
 const sectionHeader = { bytes: 48, commitment: 4, nonce: 36 };
 
 let image: DiskImage;
@@ -23,7 +45,7 @@ beforeAll(async () => {
   image = imageOf(disk);
   const log = image.get(segment) as Uint8Array;
   frames = [];
-  for (let offset = segmentHeaderBytes; offset < log.length; ) {
+  for (let offset = segmentHeaderBytes; offset < log.length;) {
     const header = decodeFrameHeader(log, offset);
     if (typeof header === 'string') throw new Error(header);
     frames.push(log.slice(offset, offset + header.frameLength));
@@ -32,7 +54,8 @@ beforeAll(async () => {
 });
 
 const copies = (): Uint8Array[] => frames.map((frame) => frame.slice());
-const viewOf = (frame: Uint8Array): DataView => new DataView(frame.buffer, frame.byteOffset, frame.length);
+const viewOf = (frame: Uint8Array): DataView =>
+  new DataView(frame.buffer, frame.byteOffset, frame.length);
 const sha256 = (...parts: readonly (Uint8Array | string)[]): Uint8Array => {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
@@ -40,7 +63,12 @@ const sha256 = (...parts: readonly (Uint8Array | string)[]): Uint8Array => {
 };
 
 /** Where the parts of a frame lie. */
-function partsOf(frame: Uint8Array): { bodyStart: number; leavesEnd: number; sections: number[]; sectionsEnd: number } {
+function partsOf(frame: Uint8Array): {
+  bodyStart: number;
+  leavesEnd: number;
+  sections: number[];
+  sectionsEnd: number;
+} {
   const view = viewOf(frame);
   const bodyStart = logical.start + view.getUint32(12, true);
   const leavesEnd = bodyStart + view.getUint32(logical.start + 48, true) * leafBytes;
@@ -62,23 +90,30 @@ function relinked(changed: readonly Uint8Array[]): DiskImage {
     const view = viewOf(frame);
     const { bodyStart, leavesEnd, sectionsEnd } = partsOf(frame);
     frame.set(parent, bodyStart - 32);
-    parent = sha256('veritydb/chain/v1', frame.subarray(logical.start, bodyStart), frame.subarray(bodyStart, leavesEnd));
+    parent = sha256(
+      'veritydb/chain/v1',
+      frame.subarray(logical.start, bodyStart),
+      frame.subarray(bodyStart, leavesEnd),
+    );
     frame.set(sha256(frame.subarray(leavesEnd, sectionsEnd)), sectionsEnd);
     frame.set(parent, sectionsEnd + 32);
     view.setUint32(at.bodyCrc, crc32(frame.subarray(bodyStart)), true);
     view.setUint32(at.logicalCrc, crc32(frame.subarray(logical.start, bodyStart)), true);
     view.setUint32(at.headerCrc, crc32(frame.subarray(0, at.headerCrc)), true);
   }
-  return new Map([...image, [segment, Buffer.concat([log.subarray(0, segmentHeaderBytes), ...changed])]]);
+  return new Map([
+    ...image,
+    [segment, Buffer.concat([log.subarray(0, segmentHeaderBytes), ...changed])],
+  ]);
 }
 
 /** The code with which open refuses the forged log; verification, which looks at the chain first, refuses it, too. */
 async function refusal(changed: readonly Uint8Array[]): Promise<string> {
   const forged = relinked(changed);
   const { ok, findings } = await verifyDatabase({ disk: diskOf(forged), root: new TestKey() });
-  const error: unknown = await Verity.openOn(hostOn(diskOf(forged)), { masterKey: new TestKey() }).catch(
-    (reason: unknown) => reason,
-  );
+  const error: unknown = await Verity.openOn(hostOn(diskOf(forged)), {
+    masterKey: new TestKey(),
+  }).catch((reason: unknown) => reason);
   if (!(error instanceof CorruptionError)) return 'opened';
   expect([ok, findings[0]?.file, error.file]).toEqual([false, segment, segment]);
   return error.code;
@@ -92,7 +127,9 @@ const middle = (): number => {
 };
 
 test('what is put right without a change is the same log', () => {
-  expect(Buffer.from(relinked(copies()).get(segment) ?? [])).toEqual(Buffer.from(image.get(segment) ?? []));
+  expect(Buffer.from(relinked(copies()).get(segment) ?? [])).toEqual(
+    Buffer.from(image.get(segment) ?? []),
+  );
   expect(frames.length).toBeGreaterThan(8);
 });
 
@@ -111,7 +148,9 @@ describe('without a key nobody can change', () => {
       const changed = copies();
       const frame = changed[number] as Uint8Array;
       frame[offset] = (frame[offset] as number) ^ 1;
-      expect(['AUTHENTICATION_FAILED', 'MISSING_DATA', 'CHAIN_BROKEN']).toContain(await refusal(changed));
+      expect(['AUTHENTICATION_FAILED', 'MISSING_DATA', 'CHAIN_BROKEN']).toContain(
+        await refusal(changed),
+      );
     }
   });
 
@@ -132,7 +171,12 @@ describe('without a key nobody can change', () => {
   });
 
   test('a sealed byte, its nonce, or its key commitment', async () => {
-    for (const offset of [sectionHeader.commitment, sectionHeader.nonce, sectionHeader.bytes, sectionHeader.bytes + 40]) {
+    for (const offset of [
+      sectionHeader.commitment,
+      sectionHeader.nonce,
+      sectionHeader.bytes,
+      sectionHeader.bytes + 40,
+    ]) {
       const changed = copies();
       const frame = changed[middle()] as Uint8Array;
       const [section = 0] = partsOf(frame).sections;
@@ -152,7 +196,8 @@ describe('without a key nobody can', () => {
       const view = viewOf(frame);
       const leaves = view.getUint32(logical.start + 48, true);
       const positions =
-        view.getUint32(logical.start + logical.lastPosition, true) + 1 -
+        view.getUint32(logical.start + logical.lastPosition, true) +
+        1 -
         view.getUint32(logical.start + logical.firstPosition, true);
       view.setUint32(logical.start + logical.op, index + 1, true);
       view.setUint32(logical.start + logical.firstPosition, position + 1, true);
@@ -166,7 +211,9 @@ describe('without a key nobody can', () => {
   }
 
   test('take a frame out', async () => {
-    expect(await refusal(renumbered(frames.filter((_, index) => index !== middle())))).toBe('AUTHENTICATION_FAILED');
+    expect(await refusal(renumbered(frames.filter((_, index) => index !== middle())))).toBe(
+      'AUTHENTICATION_FAILED',
+    );
     expect(await refusal(copies().filter((_, index) => index !== middle()))).toBe('MISSING_DATA');
   });
 
@@ -181,7 +228,10 @@ describe('without a key nobody can', () => {
     const exchanged = frames
       .with(number, frames[number + 1] as Uint8Array)
       .with(number + 1, frames[number] as Uint8Array);
-    const codes = [await refusal(renumbered(exchanged)), await refusal(exchanged.map((frame) => frame.slice()))];
+    const codes = [
+      await refusal(renumbered(exchanged)),
+      await refusal(exchanged.map((frame) => frame.slice())),
+    ];
     expect(codes).toEqual(['AUTHENTICATION_FAILED', 'MISSING_DATA']);
   });
 
@@ -199,7 +249,10 @@ describe('without a key nobody can', () => {
     const pair = sizes.findIndex((size, index) => sizes.indexOf(size) < index);
     expect(pair).toBeGreaterThan(0);
     const changed = copies();
-    const [to, from] = [changed[pair], frames[sizes.indexOf(sizes[pair] as number)]] as [Uint8Array, Uint8Array];
+    const [to, from] = [changed[pair], frames[sizes.indexOf(sizes[pair] as number)]] as [
+      Uint8Array,
+      Uint8Array,
+    ];
     const { leavesEnd, sectionsEnd } = partsOf(to);
     to.set(from.subarray(leavesEnd, sectionsEnd), leavesEnd);
     expect(await refusal(changed)).toBe('AUTHENTICATION_FAILED');

@@ -5,9 +5,20 @@ import process from 'node:process';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Disk } from '../../src/base/index.ts';
 import { crc32 } from '../../src/crypto/index.ts';
-import { CorruptionError, keys, type MasterKeyProvider, Verity, VerityError } from '../../src/database/index.ts';
+import {
+  CorruptionError,
+  keys,
+  type MasterKeyProvider,
+  Verity,
+  VerityError,
+} from '../../src/database/index.ts';
 import { memoryDisk, nodeDisk } from '../../src/host/index.ts';
-import { checkFrame, decodeFrameHeader, isProblem, segmentHeaderBytes } from '../../src/log/index.ts';
+import {
+  checkFrame,
+  decodeFrameHeader,
+  isProblem,
+  segmentHeaderBytes,
+} from '../../src/log/index.ts';
 import { differing, type DiskImage, diskOf, imageOf, readFile } from './disk-image.ts';
 import { hostOn, sampleDatabase, TestKey } from './sample-database.ts';
 
@@ -42,7 +53,10 @@ async function outcome(work: () => Promise<unknown>): Promise<string> {
 }
 
 async function openAndRead(path: string, masterKey?: MasterKeyProvider): Promise<void> {
-  const db = await Verity.open(path, { create: false, ...(masterKey !== undefined && { masterKey }) });
+  const db = await Verity.open(path, {
+    create: false,
+    ...(masterKey !== undefined && { masterKey }),
+  });
   try {
     const { rows } = await db.tenant('acme').query('SELECT v FROM t');
     expect(rows).toEqual([{ v: 'kept' }]);
@@ -95,7 +109,9 @@ describe('a database made with a key file', () => {
 
   test('says KEY_INVALID to a malformed key and KEY_MISSING to none', async () => {
     delete process.env[variable];
-    expect(await attempt(() => keys.fromFile(keyFile('short.key', digits.slice(2))))).toBe('KEY_INVALID');
+    expect(await attempt(() => keys.fromFile(keyFile('short.key', digits.slice(2))))).toBe(
+      'KEY_INVALID',
+    );
     expect(await attempt(() => keys.fromRecoveryCode(code.slice(1)))).toBe('KEY_INVALID');
     expect(await attempt(() => keys.fromPassphrase(''))).toBe('KEY_INVALID');
     expect(await attempt(() => keys.fromFile(join(folder, 'none.key')))).toBe('KEY_MISSING');
@@ -120,14 +136,22 @@ test('a database made with a passphrase opens with it in any Unicode form, and w
   await createWith(path, keys.fromPassphrase(passphrase));
   await openAndRead(path, keys.fromPassphrase(passphrase.normalize('NFD')));
   await openAndRead(path, keys.fromPassphrase(passphrase.replace('ﬁ', 'fi')));
-  expect(await outcome(() => openAndRead(path, keys.fromPassphrase('tschuss, said the fish')))).toBe('WRONG_KEY');
+  expect(
+    await outcome(() => openAndRead(path, keys.fromPassphrase('tschuss, said the fish'))),
+  ).toBe('WRONG_KEY');
 });
 
 test('a key that is missing makes no database', async () => {
   const path = join(folder, 'never');
-  expect(await outcome(() => Verity.open(path, { masterKey: keys.fromFile(join(folder, 'none.key')) }))).toBe('KEY_MISSING');
-  expect(await outcome(() => Verity.open(path, { masterKey: keys.fromFile(keyFile('bad.key', 'bad')) }))).toBe('KEY_INVALID');
-  expect(await outcome(() => Verity.open(path, { create: false, masterKey: new TestKey() }))).toBe('NO_DATABASE');
+  expect(
+    await outcome(() => Verity.open(path, { masterKey: keys.fromFile(join(folder, 'none.key')) })),
+  ).toBe('KEY_MISSING');
+  expect(
+    await outcome(() => Verity.open(path, { masterKey: keys.fromFile(keyFile('bad.key', 'bad')) })),
+  ).toBe('KEY_INVALID');
+  expect(await outcome(() => Verity.open(path, { create: false, masterKey: new TestKey() }))).toBe(
+    'NO_DATABASE',
+  );
 });
 
 describe('files of another time or another database are refused', () => {
@@ -166,11 +190,15 @@ describe('files of another time or another database are refused', () => {
       writeFileSync(join(directory, path), bytes);
     }
     const { ok, findings } = await Verity.verify(directory, { masterKey: new TestKey() });
-    const error: unknown = await Verity.open(directory, { masterKey: new TestKey() }).catch((reason: unknown) => reason);
+    const error: unknown = await Verity.open(directory, { masterKey: new TestKey() }).catch(
+      (reason: unknown) => reason,
+    );
     if (!(error instanceof CorruptionError)) throw new Error(`it opened: ${String(error)}`);
     expect({ ok, findings }).toEqual({
       ok: false,
-      findings: [{ code: error.code, file: error.file, offset: error.offset, message: error.message }],
+      findings: [
+        { code: error.code, file: error.file, offset: error.offset, message: error.message },
+      ],
     });
     expect(differing(imageOf(nodeDisk(directory, { readOnly: true })), image)).toEqual([]);
     return [error.code, error.file];
@@ -187,7 +215,10 @@ describe('files of another time or another database are refused', () => {
   });
 
   test('the verity.json of another database', async () => {
-    expect(await refusal({ 'verity.json': of(theirs, 'verity.json') })).toEqual(['FOREIGN_FILE', 'verity.json']);
+    expect(await refusal({ 'verity.json': of(theirs, 'verity.json') })).toEqual([
+      'FOREIGN_FILE',
+      'verity.json',
+    ]);
   });
 
   test('both of another database', async () => {
@@ -226,7 +257,11 @@ describe('files of another time or another database are refused', () => {
       const { ok, findings } = await db.verify();
       expect(ok).toBe(false);
       // 24 is where the generation stands.
-      expect(findings[0]).toMatchObject({ code: 'KEYRING_ROLLED_BACK', file: 'keyring', offset: 24 });
+      expect(findings[0]).toMatchObject({
+        code: 'KEYRING_ROLLED_BACK',
+        file: 'keyring',
+        offset: 24,
+      });
     }
     await db.close();
   });
@@ -266,9 +301,9 @@ describe('files of another time or another database are refused', () => {
     for (const path of ['verity.json', 'keyring', segment]) {
       const image = new Map(ours);
       image.delete(path);
-      const error: unknown = await Verity.openOn(hostOn(diskOf(image)), { masterKey: new TestKey() }).catch(
-        (reason: unknown) => reason,
-      );
+      const error: unknown = await Verity.openOn(hostOn(diskOf(image)), {
+        masterKey: new TestKey(),
+      }).catch((reason: unknown) => reason);
       expect(error).toMatchObject({ code: 'MISSING_DATA' });
       expect((error as VerityError).message).toContain(path === segment ? 'log' : path);
     }
@@ -289,7 +324,12 @@ describe('what is sealed', () => {
         const frame = checkFrame(bytes.subarray(offset, offset + header.frameLength), header);
         if (isProblem(frame)) throw new Error(frame.what);
         for (const { commitment, nonce, sealed } of frame.sections) {
-          sections.push({ key: hex(commitment), nonce: hex(nonce), sealed: hex(sealed), salt: hex(header.epochSalt) });
+          sections.push({
+            key: hex(commitment),
+            nonce: hex(nonce),
+            sealed: hex(sealed),
+            salt: hex(header.epochSalt),
+          });
         }
         offset += header.frameLength;
       }
@@ -373,7 +413,10 @@ describe('what is sealed', () => {
 
   test('with random bytes that repeat for ever still differs by tenant and place', async () => {
     const disk = memoryDisk();
-    const host = { ...hostOn(disk), entropy: { bytes: (count: number) => new Uint8Array(count).fill(1) } };
+    const host = {
+      ...hostOn(disk),
+      entropy: { bytes: (count: number) => new Uint8Array(count).fill(1) },
+    };
     const masterKey = new TestKey();
     for (let opened = 0; opened < 3; opened++) {
       const db = await Verity.openOn(host, { masterKey });

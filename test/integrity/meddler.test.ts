@@ -55,8 +55,12 @@ test('a frame given to another tenant while the database is open is not left out
   new DataView(segment.buffer).setUint32(eves.offset + frameField.firstTenant, 77, true);
   reseal(segment, eves);
   overwrite(disk, firstSegment, segment);
-  await expect(tenant.history('visits', [1])).rejects.toThrow(expect.objectContaining({ code: 'AUTHENTICATION_FAILED' }));
-  await expect(collect(tenant.changes())).rejects.toThrow(expect.objectContaining({ code: 'AUTHENTICATION_FAILED' }));
+  await expect(tenant.history('visits', [1])).rejects.toThrow(
+    expect.objectContaining({ code: 'AUTHENTICATION_FAILED' }),
+  );
+  await expect(collect(tenant.changes())).rejects.toThrow(
+    expect.objectContaining({ code: 'AUTHENTICATION_FAILED' }),
+  );
   await db.close();
 });
 
@@ -66,7 +70,9 @@ test('committed frames that were wiped while the database is open are missed', a
   const eves = framesOf(segment).at(-2);
   segment.fill(0, eves?.offset);
   overwrite(disk, firstSegment, segment);
-  await expect(collect(tenant.changes())).rejects.toThrow(expect.objectContaining({ code: 'MISSING_DATA' }));
+  await expect(collect(tenant.changes())).rejects.toThrow(
+    expect.objectContaining({ code: 'MISSING_DATA' }),
+  );
   await db.close();
 });
 
@@ -78,7 +84,9 @@ test('a forged mark does not make a reader take a frame for durable', async () =
   const shown = await reader.tenant('north').query('SELECT code FROM visits');
   expect(shown.rows).toEqual([{ code: 'c' }]);
   overwrite(disk, firstSegment, withForgedMark(readFile(disk, firstSegment)));
-  expect(() => reader.tenants()).toThrow(expect.objectContaining({ code: 'AUTHENTICATION_FAILED' }));
+  expect(() => reader.tenants()).toThrow(
+    expect.objectContaining({ code: 'AUTHENTICATION_FAILED' }),
+  );
   await reader.close();
   await db.close();
 });
@@ -88,18 +96,23 @@ function withForgedMark(segment: Uint8Array): Uint8Array {
   const frames = framesOf(segment);
   const last = frames.at(-1);
   const mark = frames.find((frame) => frame.kind === 'mark');
-  if (last === undefined || mark === undefined) throw new Error('there is a mark and a frame behind it');
+  if (last === undefined || mark === undefined)
+    throw new Error('there is a mark and a frame behind it');
   const parent = reseal(segment, last);
   const forged = { ...mark, offset: last.offset + last.length };
   segment.set(segment.slice(mark.offset, mark.offset + mark.length), forged.offset);
   const view = new DataView(segment.buffer);
   const number = (at: number): bigint => view.getBigUint64(last.offset + at, true);
-  const put = (at: number, value: bigint): void => view.setBigUint64(forged.offset + at, value, true);
+  const put = (at: number, value: bigint): void =>
+    view.setBigUint64(forged.offset + at, value, true);
   put(frameField.durableHead, BigInt(last.op));
   put(frameField.op, BigInt(last.op) + 1n);
   put(frameField.firstPosition, number(frameField.lastPosition) + 1n);
   put(frameField.lastPosition, number(frameField.lastPosition));
-  put(frameField.firstLeaf, number(frameField.firstLeaf) + BigInt(view.getUint32(last.offset + 136, true)));
+  put(
+    frameField.firstLeaf,
+    number(frameField.firstLeaf) + BigInt(view.getUint32(last.offset + 136, true)),
+  );
   put(frameField.timestamp, number(frameField.timestamp));
   reseal(segment, forged, parent);
   return segment;
@@ -111,7 +124,8 @@ test('when the end of a segment is gone, the segments behind it are neither igno
   const tenant = await db.createTenant('north');
   await tenant.execute('CREATE TABLE scans (id integer PRIMARY KEY, image text)');
   const image = 'x'.repeat(1_000_000);
-  for (let id = 0; id < 40; id++) await tenant.execute('INSERT INTO scans VALUES ($1, $2)', [id, image]);
+  for (let id = 0; id < 40; id++)
+    await tenant.execute('INSERT INTO scans VALUES ($1, $2)', [id, image]);
   await db.close();
   const files = imageOf(disk);
   const segment = readFile(disk, firstSegment);
@@ -132,9 +146,9 @@ test('nothing can be hidden in the unused bytes of a segment header', async () =
   const segment = readFile(disk, firstSegment);
   segment[100] = 1;
   new DataView(segment.buffer).setUint32(124, crc32(segment.subarray(0, 124)), true);
-  await expect(Verity.openOn(hostOn(diskWith(imageOf(disk), firstSegment, segment)), { masterKey })).rejects.toThrow(
-    expect.objectContaining({ code: 'CHECKSUM_MISMATCH', file: firstSegment }),
-  );
+  await expect(
+    Verity.openOn(hostOn(diskWith(imageOf(disk), firstSegment, segment)), { masterKey }),
+  ).rejects.toThrow(expect.objectContaining({ code: 'CHECKSUM_MISMATCH', file: firstSegment }));
 });
 
 test('a segment full of crafted frame headers is judged in time linear in its length', async () => {
@@ -155,8 +169,13 @@ test('a segment full of crafted frame headers is judged in time linear in its le
     view.setUint32(offset + 84, crc32(crafted.subarray(offset, offset + 84)), true);
   }
   const started = performance.now();
-  const opening = Verity.openOn(hostOn(diskWith(imageOf(disk), firstSegment, crafted)), { masterKey });
-  await opening.then((opened) => opened.close(), () => undefined);
+  const opening = Verity.openOn(hostOn(diskWith(imageOf(disk), firstSegment, crafted)), {
+    masterKey,
+  });
+  await opening.then(
+    (opened) => opened.close(),
+    () => undefined,
+  );
   expect(performance.now() - started).toBeLessThan(5_000);
 });
 
@@ -189,7 +208,9 @@ test.each([
   view.setUint32(parameters + 8, cost.lanes, true);
   view.setUint32(slot + 4 + payload, crc32(keyring.subarray(slot, slot + 4 + payload)), true);
   const forged = diskWith(imageOf(disk), 'keyring', keyring);
-  await expect(Verity.openOn(hostOn(forged), { masterKey: passphrase })).rejects.toThrow(VerityError);
+  await expect(Verity.openOn(hostOn(forged), { masterKey: passphrase })).rejects.toThrow(
+    VerityError,
+  );
 });
 
 test('after the keyring could not be written, nothing is sealed under keys that only memory holds', async () => {
@@ -213,8 +234,12 @@ test('after the keyring could not be written, nothing is sealed under keys that 
   const db = await Verity.openOn(hostOn(failing), { masterKey });
   const tenant = await db.createTenant('north');
   full = true;
-  await expect(tenant.append('notes', [1])).rejects.toThrow(expect.objectContaining({ code: 'DISK_FULL' }));
-  await expect(db.addRecoveryCode()).rejects.toThrow(expect.objectContaining({ code: 'DISK_FULL' }));
+  await expect(tenant.append('notes', [1])).rejects.toThrow(
+    expect.objectContaining({ code: 'DISK_FULL' }),
+  );
+  await expect(db.addRecoveryCode()).rejects.toThrow(
+    expect.objectContaining({ code: 'DISK_FULL' }),
+  );
   full = false;
   await tenant.append('notes', [2]);
   const slots = db.status().keySlots.length;
@@ -230,7 +255,9 @@ test('recovery codes end before the keyring has more slots than it may be read w
   const disk = memoryDisk();
   const db = await Verity.openOn(hostOn(disk), { masterKey });
   for (let slot = 1; slot < 64; slot++) await db.addRecoveryCode();
-  await expect(db.addRecoveryCode()).rejects.toThrow(expect.objectContaining({ code: 'COMMAND_TOO_LARGE' }));
+  await expect(db.addRecoveryCode()).rejects.toThrow(
+    expect.objectContaining({ code: 'COMMAND_TOO_LARGE' }),
+  );
   await db.close();
   await (await Verity.openOn(hostOn(disk), { masterKey })).close();
 });
@@ -254,7 +281,9 @@ test('known limit: a log cut between two frames is a true, shorter log; only a p
   const bobs = framesOf(segment).at(-2);
   const shorter = diskWith(imageOf(disk), firstSegment, segment.subarray(0, bobs?.offset));
   const opened = await Verity.openOn(hostOn(shorter), { masterKey });
-  expect((await opened.tenant('north').query('SELECT code FROM visits')).rows).toEqual([{ code: 'b' }]);
+  expect((await opened.tenant('north').query('SELECT code FROM visits')).rows).toEqual([
+    { code: 'b' },
+  ]);
   expect((await opened.verify()).ok).toBe(true);
   expect(opened.status().recovery.cleanShutdown).toBe(false);
   await opened.close();
@@ -271,8 +300,10 @@ test('two clones of a machine, with the same randomness even, seal other data un
     const segment = readFile(clone, firstSegment);
     const { offset } = framesOf(segment).at(-2) ?? { offset: 0 };
     const view = new DataView(segment.buffer);
-    const section = offset + 88 + view.getUint32(offset + 12, true) + view.getUint32(offset + 136, true) * 34;
-    const hex = (start: number, end: number): string => Buffer.from(segment.subarray(section + start, section + end)).toString('hex');
+    const section =
+      offset + 88 + view.getUint32(offset + 12, true) + view.getUint32(offset + 136, true) * 34;
+    const hex = (start: number, end: number): string =>
+      Buffer.from(segment.subarray(section + start, section + end)).toString('hex');
     return { key: hex(4, 36), nonce: hex(36, 48) };
   };
   const one = await sealed('x');

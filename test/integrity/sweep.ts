@@ -206,7 +206,7 @@ export interface FlipChoice {
 export function* flipsOf(image: DiskImage, choice: FlipChoice): Generator<Flip> {
   for (const [path, bytes] of image) {
     const end = endOfContents(bytes);
-    for (let offset = 0; offset < bytes.length; ) {
+    for (let offset = 0; offset < bytes.length;) {
       for (const mask of choice.masks(offset)) yield { path, offset, mask };
       if (offset < end) offset = Math.min(offset + choice.step, end);
       else offset += offset < end + nearBytes ? 1 : choice.zeroStep;

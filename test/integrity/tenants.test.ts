@@ -28,7 +28,9 @@ async function timed<T>(what: string, work: () => Promise<T>): Promise<{ result:
   const { user, system } = process.cpuUsage(before);
   const ms = (user + system) / 1_000;
   const wall = performance.now() - start;
-  process.stdout.write(`${what}: ${ms.toFixed(0)} ms of processor time, ${wall.toFixed(0)} ms in all\n`);
+  process.stdout.write(
+    `${what}: ${ms.toFixed(0)} ms of processor time, ${wall.toFixed(0)} ms in all\n`,
+  );
   return { result, ms };
 }
 
@@ -37,7 +39,8 @@ async function msToDeriveAllKeys(): Promise<number> {
   const root = new SecretKey(new Uint8Array(32).fill(1));
   const keyring = new Keyring(new Uint8Array(16) as Keyring['logId'], new Uint8Array(), 1);
   const entropy = new Prng(1);
-  for (let tenant = 0; tenant < tenantCount; tenant++) keyring.addTenant(tenant as TenantId, root, entropy);
+  for (let tenant = 0; tenant < tenantCount; tenant++)
+    keyring.addTenant(tenant as TenantId, root, entropy);
   const hierarchy = new KeyHierarchy(root, keyring);
   const { ms } = await timed(`deriving the keys of ${tenantCount} tenants`, async () => {
     for (let tenant = 0; tenant < tenantCount; tenant++) {

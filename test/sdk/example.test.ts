@@ -1,4 +1,3 @@
-/* oxlint-disable typescript/await-thenable -- the linter does not know Symbol.asyncDispose */
 /** The SDK as its documentation shows it, in the order and with the names of the documentation. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keys, type Progress, Verity } from '../../src/database/index.ts';

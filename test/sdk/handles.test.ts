@@ -1,4 +1,3 @@
-/* oxlint-disable typescript/await-thenable -- the linter does not know Symbol.asyncDispose */
 /** Handles of a database: the owner, those that follow it, verify, status, and the end of each. */
 import { rmSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';

@@ -1,4 +1,3 @@
-/* oxlint-disable typescript/await-thenable -- the linter does not know Symbol.asyncDispose */
 /**
  * Opening what cannot be opened, and disks that are full or read-only: each has a stable code, a message that
  * says what to do, and leaves every file as it was.

@@ -8,12 +8,20 @@ import { bindComparison } from './operators.ts';
 import { commonType, operandType, plain, plainTypes } from './type-rules.ts';
 
 /** The bound values all as one type. Throws TYPE_MISMATCH at the first that does not fit the first one's. */
-function unify(context: BindContext, values: readonly Bound[], place: string): { type: ColumnType; args: Expression[] } {
+function unify(
+  context: BindContext,
+  values: readonly Bound[],
+  place: string,
+): { type: ColumnType; args: Expression[] } {
   const type = commonType(values.map((value) => value.type));
   if (type === undefined) {
     const first = values.find((value) => value.type !== undefined);
     const other = values.find((value) => commonType([first?.type, value.type]) === undefined);
-    throw sqlError('TYPE_MISMATCH', `${place} mixes ${typeLabel(first?.type)} and ${typeLabel(other?.type)}; add a cast.`, other?.offset);
+    throw sqlError(
+      'TYPE_MISMATCH',
+      `${place} mixes ${typeLabel(first?.type)} and ${typeLabel(other?.type)}; add a cast.`,
+      other?.offset,
+    );
   }
   return { type, args: values.map((value) => coerce(value, type, 'implicit', context.parameters)) };
 }
@@ -22,32 +30,49 @@ export function bindCase(context: BindContext, node: CaseExpr): Bound {
   const offset = offsetOf(context, node.location);
   const branches = (node.args ?? []).flatMap((arg) => ('CaseWhen' in arg ? [arg.CaseWhen] : []));
   const results = branches.map((branch) => bindExpression(context, branch.result as Node));
-  const otherwise: Bound = node.defresult === undefined
-    ? { expression: { kind: 'literal', value: null }, type: undefined, offset }
-    : bindExpression(context, node.defresult);
+  const otherwise: Bound =
+    node.defresult === undefined
+      ? { expression: { kind: 'literal', value: null }, type: undefined, offset }
+      : bindExpression(context, node.defresult);
   const { type, args } = unify(context, [...results, otherwise], 'CASE');
   const last = args[args.length - 1] as Expression;
   if (node.arg === undefined) {
     const whens = branches.map((branch, index) => ({
-      when: bindCondition(context, branch.expr as Node, 'CASE WHEN'), then: args[index] as Expression,
+      when: bindCondition(context, branch.expr as Node, 'CASE WHEN'),
+      then: args[index] as Expression,
     }));
     return { expression: { kind: 'case', type, whens, otherwise: last }, type, offset };
   }
-  const operands = [node.arg, ...branches.map((branch) => branch.expr as Node)].map((each) => bindExpression(context, each));
+  const operands = [node.arg, ...branches.map((branch) => branch.expr as Node)].map((each) =>
+    bindExpression(context, each),
+  );
   const compared = asComparable(context, operands, 'CASE');
   const pairs = compared.slice(1).flatMap((other, index) => [other, args[index] as Expression]);
-  const call: Expression = { kind: 'call', type, name: 'case of', args: [compared[0] as Expression, ...pairs, last] };
+  const call: Expression = {
+    kind: 'call',
+    type,
+    name: 'case of',
+    args: [compared[0] as Expression, ...pairs, last],
+  };
   return { expression: call, type, offset };
 }
 
 /** All values as one type in which they can be compared. */
-export function asComparable(context: BindContext, values: readonly Bound[], place: string): Expression[] {
+export function asComparable(
+  context: BindContext,
+  values: readonly Bound[],
+  place: string,
+): Expression[] {
   let name: ColumnType['name'] | undefined;
   for (const { type, offset } of values) {
     if (type === undefined) continue;
     const next = name === undefined ? plain(type).name : operandType(name, type.name);
     if (next === undefined) {
-      throw sqlError('UNDEFINED_FUNCTION', `${place} cannot compare ${name ?? 'unknown'} with ${typeLabel(type)}; add a cast.`, offset);
+      throw sqlError(
+        'UNDEFINED_FUNCTION',
+        `${place} cannot compare ${name ?? 'unknown'} with ${typeLabel(type)}; add a cast.`,
+        offset,
+      );
     }
     name = next;
   }
@@ -58,13 +83,31 @@ export function asComparable(context: BindContext, values: readonly Bound[], pla
 export function bindCoalesce(context: BindContext, node: CoalesceExpr): Bound {
   const values = (node.args ?? []).map((arg) => bindExpression(context, arg));
   const { type, args } = unify(context, values, 'COALESCE');
-  return { expression: { kind: 'call', type, name: 'coalesce', args }, type, offset: offsetOf(context, node.location) };
+  return {
+    expression: { kind: 'call', type, name: 'coalesce', args },
+    type,
+    offset: offsetOf(context, node.location),
+  };
 }
 
 /** NULLIF; the result has the type in which the two are compared. */
-export function bindNullIf(context: BindContext, left: Node, right: Node, location: number | undefined): Bound {
-  const bound = bindComparison(context, '=', [bindExpression(context, left), bindExpression(context, right)], location);
+export function bindNullIf(
+  context: BindContext,
+  left: Node,
+  right: Node,
+  location: number | undefined,
+): Bound {
+  const bound = bindComparison(
+    context,
+    '=',
+    [bindExpression(context, left), bindExpression(context, right)],
+    location,
+  );
   const { args } = bound.expression as Extract<Expression, { kind: 'call' }>;
   const type = (args[0] as Expression).type as ColumnType;
-  return { expression: { kind: 'call', type, name: 'nullif', args }, type, offset: offsetOf(context, location) };
+  return {
+    expression: { kind: 'call', type, name: 'nullif', args },
+    type,
+    offset: offsetOf(context, location),
+  };
 }

@@ -7,7 +7,11 @@ import { hasModifier, plain, sameForm, textType } from './type-rules.ts';
 const rank: Readonly<Record<CastContext, number>> = { implicit: 0, assignment: 1, explicit: 2 };
 
 /** Whether a value of type `from` becomes one of `to` where casts of `context` are applied. */
-export function canCoerce(from: ColumnType | undefined, to: ColumnType, context: CastContext): boolean {
+export function canCoerce(
+  from: ColumnType | undefined,
+  to: ColumnType,
+  context: CastContext,
+): boolean {
   if (from === undefined || sameForm(from.name, to.name)) return true;
   const needed = castContext(from, to);
   return needed !== undefined && rank[needed] <= rank[context];
@@ -17,7 +21,12 @@ export function canCoerce(from: ColumnType | undefined, to: ColumnType, context:
  * `bound` as an expression of type `to`; constants are converted at once. The caller has checked
  * canCoerce. Throws the errors of reading a literal, with its offset.
  */
-export function coerce(bound: Bound, to: ColumnType, context: CastContext, parameters: ParameterTypes): Expression {
+export function coerce(
+  bound: Bound,
+  to: ColumnType,
+  context: CastContext,
+  parameters: ParameterTypes,
+): Expression {
   const { expression, type } = bound;
   if (type === undefined) return resolveUnknown(bound, to, parameters);
   const alike = sameForm(type.name, to.name);
@@ -30,14 +39,20 @@ function resolveUnknown(bound: Bound, to: ColumnType, parameters: ParameterTypes
   const base = plain(to);
   let resolved: Expression;
   if (expression.kind === 'literal') {
-    const value = typeof expression.value === 'string'
-      ? atOffset(offset, () => parseText(base, expression.value as string)) : null;
+    const value =
+      typeof expression.value === 'string'
+        ? atOffset(offset, () => parseText(base, expression.value as string))
+        : null;
     resolved = { kind: 'literal', type: base, value: literalOf(value) };
   } else if (expression.kind === 'parameter') {
     parameters.fix(expression.number, base);
     const fixed = parameters.get(expression.number) as ColumnType;
     if (!sameForm(fixed.name, base.name)) {
-      throw sqlError('TYPE_MISMATCH', `$${expression.number} is used as ${typeName(fixed)} and as ${typeName(base)}; cast it where they differ.`, offset);
+      throw sqlError(
+        'TYPE_MISMATCH',
+        `$${expression.number} is used as ${typeName(fixed)} and as ${typeName(base)}; cast it where they differ.`,
+        offset,
+      );
     }
     resolved = { kind: 'parameter', type: base, number: expression.number };
   } else {
@@ -47,12 +62,16 @@ function resolveUnknown(bound: Bound, to: ColumnType, parameters: ParameterTypes
 }
 
 function cast(
-  arg: Expression, from: ColumnType, to: ColumnType, options: { readonly explicit: boolean; readonly offset: number | undefined },
+  arg: Expression,
+  from: ColumnType,
+  to: ColumnType,
+  options: { readonly explicit: boolean; readonly offset: number | undefined },
 ): Expression {
   const { explicit, offset } = options;
   if (arg.kind === 'literal') {
     const value = valueOfLiteral(arg.value);
-    const converted: Value = value === null ? null : atOffset(offset, () => castValue(from, to, value, explicit));
+    const converted: Value =
+      value === null ? null : atOffset(offset, () => castValue(from, to, value, explicit));
     return { kind: 'literal', type: to, value: literalOf(converted) };
   }
   return { kind: 'cast', type: to, arg, explicit };
@@ -72,10 +91,19 @@ export function atOffset<T>(offset: number | undefined, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    if (!(error instanceof VerityError) || offset === undefined || error.details['offset'] !== undefined) throw error;
-    throw new VerityError(error.code, error.message, { cause: error, details: { ...error.details, offset } });
+    if (
+      !(error instanceof VerityError) ||
+      offset === undefined ||
+      error.details['offset'] !== undefined
+    )
+      throw error;
+    throw new VerityError(error.code, error.message, {
+      cause: error,
+      details: { ...error.details, offset },
+    });
   }
 }
 
 /** How an expression's type is called in errors. */
-export const typeLabel = (type: ColumnType | undefined): string => (type === undefined ? 'unknown' : typeName(type));
+export const typeLabel = (type: ColumnType | undefined): string =>
+  type === undefined ? 'unknown' : typeName(type);

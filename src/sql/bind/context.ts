@@ -1,4 +1,10 @@
-import { type ColumnType, type ErrorCode, limits, sqlError, type VerityError } from '../../base/index.ts';
+import {
+  type ColumnType,
+  type ErrorCode,
+  limits,
+  sqlError,
+  type VerityError,
+} from '../../base/index.ts';
 import type { Expression, TableSchema } from '../../codec/index.ts';
 import type { SourceText } from '../parse/source.ts';
 import { textType } from './type-rules.ts';
@@ -74,12 +80,18 @@ export function deeper(context: BindContext): BindContext {
 }
 
 /** The index in the original text of a parser location. */
-export function offsetOf(context: { readonly source: SourceText }, location: number | undefined): number | undefined {
+export function offsetOf(
+  context: { readonly source: SourceText },
+  location: number | undefined,
+): number | undefined {
   return location === undefined || location < 0 ? undefined : context.source.indexOfByte(location);
 }
 
 export function errorAt(
-  context: { readonly source: SourceText }, code: ErrorCode, message: string, location: number | undefined,
+  context: { readonly source: SourceText },
+  code: ErrorCode,
+  message: string,
+  location: number | undefined,
 ): VerityError {
   return sqlError(code, message, offsetOf(context, location));
 }

@@ -18,19 +18,32 @@ interface Constant {
 /** A constant; strings and NULL have no type yet. The parser leaves out zeros, false and ''. */
 export function bindConstant(context: BindContext, node: Constant): Bound {
   const offset = offsetOf(context, node.location);
-  if (node.isnull === true) return { expression: { kind: 'literal', value: null }, type: undefined, offset };
+  if (node.isnull === true)
+    return { expression: { kind: 'literal', value: null }, type: undefined, offset };
   if (node.sval !== undefined) {
-    return { expression: { kind: 'literal', value: node.sval.sval ?? '' }, type: undefined, offset };
+    return {
+      expression: { kind: 'literal', value: node.sval.sval ?? '' },
+      type: undefined,
+      offset,
+    };
   }
   if (node.ival !== undefined) {
     const type = plainTypes.integer;
     return { expression: { kind: 'literal', type, value: node.ival.ival ?? 0 }, type, offset };
   }
   if (node.boolval !== undefined) {
-    return { expression: { kind: 'literal', type: booleanType, value: node.boolval.boolval ?? false }, type: booleanType, offset };
+    return {
+      expression: { kind: 'literal', type: booleanType, value: node.boolval.boolval ?? false },
+      type: booleanType,
+      offset,
+    };
   }
   if (node.fval !== undefined) return bindNumber(node.fval.fval ?? '0', offset);
-  throw sqlError('UNSUPPORTED_SQL', "A bit string is not supported; write bytes as bytea '\\x…'.", offset);
+  throw sqlError(
+    'UNSUPPORTED_SQL',
+    "A bit string is not supported; write bytes as bytea '\\x…'.",
+    offset,
+  );
 }
 
 /** A number that is no 32-bit integer: bigint if it is whole and fits, otherwise numeric. */
@@ -45,7 +58,11 @@ function bindNumber(written: string, offset: number | undefined): Bound {
     }
     if (BigInt.asIntN(64, whole) === whole) {
       const type = plainTypes.bigint;
-      return { expression: { kind: 'literal', type, value: { bigint: whole.toString() } }, type, offset };
+      return {
+        expression: { kind: 'literal', type, value: { bigint: whole.toString() } },
+        type,
+        offset,
+      };
     }
     return numericLiteral(whole.toString(), offset);
   }

@@ -15,14 +15,24 @@ export function bindOperatorNode(context: BindContext, node: A_Expr): Bound {
   const { lexpr, rexpr, location } = node;
   switch (node.kind) {
     case 'AEXPR_OP': {
-      const operands = [lexpr, rexpr].filter((each) => each !== undefined).map((each) => bindExpression(context, each));
+      const operands = [lexpr, rexpr]
+        .filter((each) => each !== undefined)
+        .map((each) => bindExpression(context, each));
       return bindOperator(context, operatorName(context, node), operands, location);
     }
     case 'AEXPR_DISTINCT':
     case 'AEXPR_NOT_DISTINCT': {
       const both = [bindExpression(context, lexpr as Node), bindExpression(context, rexpr as Node)];
-      const compared = bindComparison(context, '=', both, location).expression as Extract<Expression, { kind: 'call' }>;
-      const test: Expression = { kind: 'call', type: booleanType, name: 'is distinct from', args: compared.args };
+      const compared = bindComparison(context, '=', both, location).expression as Extract<
+        Expression,
+        { kind: 'call' }
+      >;
+      const test: Expression = {
+        kind: 'call',
+        type: booleanType,
+        name: 'is distinct from',
+        args: compared.args,
+      };
       return result(context, negate(test, node.kind === 'AEXPR_NOT_DISTINCT'), location);
     }
     case 'AEXPR_NULLIF':
@@ -34,7 +44,9 @@ export function bindOperatorNode(context: BindContext, node: A_Expr): Bound {
       return bindLike(context, node);
     case 'AEXPR_BETWEEN':
     case 'AEXPR_NOT_BETWEEN': {
-      const values = [lexpr as Node, ...listItems(rexpr)].map((each) => bindExpression(context, each));
+      const values = [lexpr as Node, ...listItems(rexpr)].map((each) =>
+        bindExpression(context, each),
+      );
       const args = asComparable(context, values, 'BETWEEN');
       const test: Expression = { kind: 'call', type: booleanType, name: 'between', args };
       return result(context, negate(test, node.kind === 'AEXPR_NOT_BETWEEN'), location);
@@ -45,27 +57,36 @@ export function bindOperatorNode(context: BindContext, node: A_Expr): Bound {
 }
 
 const kindNames: Readonly<Record<string, string>> = {
-  AEXPR_OP_ANY: 'ANY', AEXPR_OP_ALL: 'ALL', AEXPR_SIMILAR: 'SIMILAR TO',
-  AEXPR_BETWEEN_SYM: 'BETWEEN SYMMETRIC', AEXPR_NOT_BETWEEN_SYM: 'BETWEEN SYMMETRIC',
+  AEXPR_OP_ANY: 'ANY',
+  AEXPR_OP_ALL: 'ALL',
+  AEXPR_SIMILAR: 'SIMILAR TO',
+  AEXPR_BETWEEN_SYM: 'BETWEEN SYMMETRIC',
+  AEXPR_NOT_BETWEEN_SYM: 'BETWEEN SYMMETRIC',
 };
 
 function operatorName(context: BindContext, node: A_Expr): string {
   const names = (node.name ?? []).map((each) => ('String' in each ? (each.String.sval ?? '') : ''));
-  if (names.length === 2 && names[0] !== 'pg_catalog') throw unsupported(context, 'An operator of another schema', node.location);
+  if (names.length === 2 && names[0] !== 'pg_catalog')
+    throw unsupported(context, 'An operator of another schema', node.location);
   return names[names.length - 1] ?? '';
 }
 
 const negate = (arg: Expression, negated: boolean): Expression =>
   negated ? { kind: 'not', type: booleanType, arg } : arg;
 
-const result = (context: BindContext, expression: Expression, location: number | undefined): Bound =>
-  ({ expression, type: booleanType, offset: offsetOf(context, location) });
+const result = (
+  context: BindContext,
+  expression: Expression,
+  location: number | undefined,
+): Bound => ({ expression, type: booleanType, offset: offsetOf(context, location) });
 
 const listItems = (node: Node | undefined): readonly Node[] =>
   node !== undefined && 'List' in node ? (node.List.items ?? []) : [];
 
 function bindIn(context: BindContext, node: A_Expr): Bound {
-  const values = [node.lexpr as Node, ...listItems(node.rexpr)].map((each) => bindExpression(context, each));
+  const values = [node.lexpr as Node, ...listItems(node.rexpr)].map((each) =>
+    bindExpression(context, each),
+  );
   const [arg, ...list] = asComparable(context, values, 'IN') as [Expression, ...Expression[]];
   const negated = operatorName(context, node) === '<>';
   return result(context, { kind: 'in', type: booleanType, arg, list, negated }, node.location);
@@ -75,16 +96,25 @@ function bindIn(context: BindContext, node: A_Expr): Bound {
 function bindLike(context: BindContext, node: A_Expr): Bound {
   const pattern = node.rexpr as Node;
   const escaped = 'FuncCall' in pattern ? pattern.FuncCall : undefined;
-  const isEscape = escaped?.funcname?.some((each) => 'String' in each && each.String.sval === 'like_escape') === true;
+  const isEscape =
+    escaped?.funcname?.some((each) => 'String' in each && each.String.sval === 'like_escape') ===
+    true;
   const parts = [node.lexpr as Node, ...(isEscape ? (escaped?.args ?? []) : [pattern])];
   const name = node.kind === 'AEXPR_LIKE' ? 'like' : 'ilike';
-  const args = parts.map((part) => coerceTo(context, bindExpression(context, part), textType, name.toUpperCase()));
+  const args = parts.map((part) =>
+    coerceTo(context, bindExpression(context, part), textType, name.toUpperCase()),
+  );
   const test: Expression = { kind: 'call', type: booleanType, name, args };
   return result(context, negate(test, operatorName(context, node).startsWith('!')), node.location);
 }
 
 /** An operator by its name, with one operand (a sign) or two. */
-function bindOperator(context: BindContext, name: string, operands: readonly Bound[], location: number | undefined): Bound {
+function bindOperator(
+  context: BindContext,
+  name: string,
+  operands: readonly Bound[],
+  location: number | undefined,
+): Bound {
   if (comparisonNames.has(name)) return bindComparison(context, name, operands, location);
   if (name === '||') return bindConcatenation(context, operands, location);
   if (overloads(name).length === 0) throw unsupported(context, `The operator ${name}`, location);
@@ -92,9 +122,14 @@ function bindOperator(context: BindContext, name: string, operands: readonly Bou
   const found = types === undefined ? undefined : findScalar(name, types);
   if (found === undefined) throw noOperator(context, name, operands, location);
   const args = operands.map((operand, index) =>
-    coerce(operand, plainTypes[found.args[index] as TypeName], 'implicit', context.parameters));
+    coerce(operand, plainTypes[found.args[index] as TypeName], 'implicit', context.parameters),
+  );
   const type = plainTypes[found.result];
-  return { expression: { kind: 'call', type, name, args }, type, offset: offsetOf(context, location) };
+  return {
+    expression: { kind: 'call', type, name, args },
+    type,
+    offset: offsetOf(context, location),
+  };
 }
 
 /** The types that the operands of an operator other than a comparison take, or undefined. */
@@ -102,7 +137,8 @@ function operandTypes(name: string, operands: readonly Bound[]): readonly TypeNa
   const left = operands[0]?.type?.name;
   if (operands.length === 1) return [left ?? 'double precision'];
   const right = operands[1]?.type?.name;
-  if (name === '->' || name === '->>') return ['jsonb', right !== undefined && isInteger(right) ? 'integer' : 'text'];
+  if (name === '->' || name === '->>')
+    return ['jsonb', right !== undefined && isInteger(right) ? 'integer' : 'text'];
   if (name === '@>' || name === '<@') return ['jsonb', 'jsonb'];
   if (left === 'date' || right === 'date') return dateOperands(name, left, right);
   if (left === undefined && right === undefined) return undefined;
@@ -110,8 +146,13 @@ function operandTypes(name: string, operands: readonly Bound[]): readonly TypeNa
   return type === undefined ? undefined : [type, type];
 }
 
-function dateOperands(name: string, left: TypeName | undefined, right: TypeName | undefined): readonly TypeName[] | undefined {
-  const whole = (type: TypeName | undefined): boolean => type === undefined || type === 'smallint' || type === 'integer';
+function dateOperands(
+  name: string,
+  left: TypeName | undefined,
+  right: TypeName | undefined,
+): readonly TypeName[] | undefined {
+  const whole = (type: TypeName | undefined): boolean =>
+    type === undefined || type === 'smallint' || type === 'integer';
   if (left === 'date' && right === 'date') return ['date', 'date'];
   if (left === 'date' && name === '-' && right === undefined) return ['date', 'date'];
   if (left === 'date' && whole(right)) return ['date', 'integer'];
@@ -119,19 +160,32 @@ function dateOperands(name: string, left: TypeName | undefined, right: TypeName 
 }
 
 /** A comparison as a call with both operands in the type of comparison. */
-export function bindComparison(context: BindContext, name: string, operands: readonly Bound[], location: number | undefined): Bound {
+export function bindComparison(
+  context: BindContext,
+  name: string,
+  operands: readonly Bound[],
+  location: number | undefined,
+): Bound {
   const [left, right] = operands as readonly [Bound, Bound];
   const leftName = left.type?.name ?? right.type?.name ?? 'text';
-  const type = right === undefined ? undefined : operandType(leftName, right.type?.name ?? leftName);
+  const type =
+    right === undefined ? undefined : operandType(leftName, right.type?.name ?? leftName);
   if (type === undefined) throw noOperator(context, name, operands, location);
-  const args = operands.map((operand) => coerce(operand, plainTypes[type], 'implicit', context.parameters));
+  const args = operands.map((operand) =>
+    coerce(operand, plainTypes[type], 'implicit', context.parameters),
+  );
   return result(context, { kind: 'call', type: booleanType, name, args }, location);
 }
 
 /** || of texts (anything beside a text is taken as text) or of two bytea. */
-function bindConcatenation(context: BindContext, operands: readonly Bound[], location: number | undefined): Bound {
+function bindConcatenation(
+  context: BindContext,
+  operands: readonly Bound[],
+  location: number | undefined,
+): Bound {
   const names = operands.map((operand) => operand.type?.name);
-  const isBytea = names.includes('bytea') && names.every((name) => name === undefined || name === 'bytea');
+  const isBytea =
+    names.includes('bytea') && names.every((name) => name === undefined || name === 'bytea');
   const hasText = names.some((name) => name === undefined || isText(name));
   if (operands.length !== 2 || names.includes('jsonb') || !(isBytea || hasText)) {
     if (names.includes('jsonb')) throw unsupported(context, 'The operator || of jsonb', location);
@@ -139,11 +193,24 @@ function bindConcatenation(context: BindContext, operands: readonly Bound[], loc
   }
   const type = isBytea ? plainTypes.bytea : textType;
   const args = operands.map((operand) => coerce(operand, type, 'explicit', context.parameters));
-  return { expression: { kind: 'call', type, name: '||', args }, type, offset: offsetOf(context, location) };
+  return {
+    expression: { kind: 'call', type, name: '||', args },
+    type,
+    offset: offsetOf(context, location),
+  };
 }
 
-function noOperator(context: BindContext, name: string, operands: readonly Bound[], location: number | undefined): VerityError {
+function noOperator(
+  context: BindContext,
+  name: string,
+  operands: readonly Bound[],
+  location: number | undefined,
+): VerityError {
   const types = operands.map((operand) => typeLabel(operand.type));
   const written = types.length === 1 ? `${name} ${types[0]}` : types.join(` ${name} `);
-  return sqlError('UNDEFINED_FUNCTION', `There is no operator ${written}; add a cast.`, offsetOf(context, location));
+  return sqlError(
+    'UNDEFINED_FUNCTION',
+    `There is no operator ${written}; add a cast.`,
+    offsetOf(context, location),
+  );
 }

@@ -5,26 +5,47 @@ import type { SourceText } from '../parse/source.ts';
 import { offsetOf, type Relation } from './context.ts';
 import { allowFields, unsupported } from './unsupported.ts';
 
-const relationFields = new Set(['relname', 'schemaname', 'inh', 'relpersistence', 'alias', 'location']);
+const relationFields = new Set([
+  'relname',
+  'schemaname',
+  'inh',
+  'relpersistence',
+  'alias',
+  'location',
+]);
 
 /** Checks a table's name as written: only the schema "public" exists. Returns the name. */
 export function tableName(context: { readonly source: SourceText }, node: RangeVar): string {
   allowFields(context, node, relationFields, { catalogname: 'The name of another database' });
   if (node.schemaname !== undefined && node.schemaname !== 'public') {
-    throw unsupported(context, `The schema "${node.schemaname}" (only "public" exists)`, node.location);
+    throw unsupported(
+      context,
+      `The schema "${node.schemaname}" (only "public" exists)`,
+      node.location,
+    );
   }
-  if (node.relpersistence !== 'p') throw unsupported(context, 'A temporary or unlogged table', node.location);
+  if (node.relpersistence !== 'p')
+    throw unsupported(context, 'A temporary or unlogged table', node.location);
   return node.relname ?? '';
 }
 
 /** The table that a name in a statement means, under its alias. Throws UNDEFINED_TABLE. */
-export function bindRelation(context: { readonly source: SourceText }, node: RangeVar, catalog: Catalog): Relation {
+export function bindRelation(
+  context: { readonly source: SourceText },
+  node: RangeVar,
+  catalog: Catalog,
+): Relation {
   const name = tableName(context, node);
   if (node.inh !== true) throw unsupported(context, 'ONLY', node.location);
   const table = catalog.table(name);
   if (table === undefined) {
-    throw sqlError('UNDEFINED_TABLE', `There is no table "${name}"; create it first, or check the spelling.`, offsetOf(context, node.location));
+    throw sqlError(
+      'UNDEFINED_TABLE',
+      `There is no table "${name}"; create it first, or check the spelling.`,
+      offsetOf(context, node.location),
+    );
   }
-  if (node.alias?.colnames !== undefined) throw unsupported(context, 'A list of column aliases', node.location);
+  if (node.alias?.colnames !== undefined)
+    throw unsupported(context, 'A list of column aliases', node.location);
   return { name: node.alias?.aliasname ?? name, table };
 }

@@ -28,16 +28,35 @@ export interface BoundSelect {
 }
 
 const selectFields = new Set([
-  'targetList', 'fromClause', 'whereClause', 'sortClause', 'limitCount', 'limitOffset', 'limitOption', 'op', 'distinctClause',
+  'targetList',
+  'fromClause',
+  'whereClause',
+  'sortClause',
+  'limitCount',
+  'limitOffset',
+  'limitOption',
+  'op',
+  'distinctClause',
 ]);
 const fieldNames = {
-  intoClause: 'SELECT INTO', groupClause: 'GROUP BY', groupDistinct: 'GROUP BY', havingClause: 'HAVING',
-  windowClause: 'WINDOW', valuesLists: 'VALUES as a query', lockingClause: 'FOR UPDATE and the like', withClause: 'WITH',
-  all: 'UNION, INTERSECT or EXCEPT', larg: 'UNION, INTERSECT or EXCEPT', rarg: 'UNION, INTERSECT or EXCEPT',
+  intoClause: 'SELECT INTO',
+  groupClause: 'GROUP BY',
+  groupDistinct: 'GROUP BY',
+  havingClause: 'HAVING',
+  windowClause: 'WINDOW',
+  valuesLists: 'VALUES as a query',
+  lockingClause: 'FOR UPDATE and the like',
+  withClause: 'WITH',
+  all: 'UNION, INTERSECT or EXCEPT',
+  larg: 'UNION, INTERSECT or EXCEPT',
+  rarg: 'UNION, INTERSECT or EXCEPT',
 };
 
 export function bindSelect(
-  tree: StatementTree, statement: SelectStmt, catalog: Catalog, parameters: ParameterTypes,
+  tree: StatementTree,
+  statement: SelectStmt,
+  catalog: Catalog,
+  parameters: ParameterTypes,
 ): BoundSelect {
   const { source } = tree;
   checkShape(tree, statement);
@@ -45,23 +64,47 @@ export function bindSelect(
   const aggregates: AggregateCall[] = [];
   let bareColumn: { readonly name: string; readonly offset: number | undefined } | undefined;
   const context: BindContext = {
-    source, relations: relation === undefined ? [] : [relation], parameters, clause: 'SELECT', aggregates,
-    onColumn: (name, offset) => { bareColumn ??= { name, offset }; }, depth: 0,
+    source,
+    relations: relation === undefined ? [] : [relation],
+    parameters,
+    clause: 'SELECT',
+    aggregates,
+    onColumn: (name, offset) => {
+      bareColumn ??= { name, offset };
+    },
+    depth: 0,
   };
   const plainContext: BindContext = { ...context, aggregates: undefined, onColumn: undefined };
   const targets = bindTargets(context, statement.targetList ?? []);
-  const where = statement.whereClause === undefined ? undefined
-    : bindCondition({ ...plainContext, clause: 'WHERE' }, statement.whereClause, 'WHERE');
+  const where =
+    statement.whereClause === undefined
+      ? undefined
+      : bindCondition({ ...plainContext, clause: 'WHERE' }, statement.whereClause, 'WHERE');
   const outputs = settleTargets(targets, parameters);
   const distinct = bindDistinct(tree, statement);
-  const sort = bindSort({ ...context, clause: 'ORDER BY' }, statement.sortClause ?? [], { targets, outputs, distinct });
+  const sort = bindSort({ ...context, clause: 'ORDER BY' }, statement.sortClause ?? [], {
+    targets,
+    outputs,
+    distinct,
+  });
   if (aggregates.length > 0 && bareColumn !== undefined) {
-    throw sqlError('GROUPING_ERROR', `Column "${bareColumn.name}" stands beside an aggregate; put it into one, or select it alone.`, bareColumn.offset);
+    throw sqlError(
+      'GROUPING_ERROR',
+      `Column "${bareColumn.name}" stands beside an aggregate; put it into one, or select it alone.`,
+      bareColumn.offset,
+    );
   }
   const boundless: BindContext = { ...plainContext, relations: [] };
   return {
-    relation, where, aggregates, outputs, distinct,
-    columns: outputs.map((output, index) => ({ name: targets[index]?.name ?? '', type: typeOf(output) })),
+    relation,
+    where,
+    aggregates,
+    outputs,
+    distinct,
+    columns: outputs.map((output, index) => ({
+      name: targets[index]?.name ?? '',
+      type: typeOf(output),
+    })),
     sort: aggregates.length > 0 ? [] : sort,
     limit: bindCount(boundless, statement.limitCount, 'LIMIT'),
     offset: bindCount(boundless, statement.limitOffset, 'OFFSET'),
@@ -71,16 +114,24 @@ export function bindSelect(
 export const typeOf = (expression: Expression): ColumnType => expression.type ?? plainTypes.text;
 
 /** The targets' expressions with their types settled. */
-export const settleTargets = (targets: readonly Target[], parameters: ParameterTypes): Expression[] =>
-  targets.map((target) => settle(target.bound, parameters));
+export const settleTargets = (
+  targets: readonly Target[],
+  parameters: ParameterTypes,
+): Expression[] => targets.map((target) => settle(target.bound, parameters));
 
 function checkShape(tree: StatementTree, statement: SelectStmt): void {
-  if (statement.op !== 'SETOP_NONE') throw unsupported(tree, 'UNION, INTERSECT or EXCEPT', statement.rarg ?? statement);
+  if (statement.op !== 'SETOP_NONE')
+    throw unsupported(tree, 'UNION, INTERSECT or EXCEPT', statement.rarg ?? statement);
   allowFields(tree, statement, selectFields, fieldNames);
-  if (statement.limitOption === 'LIMIT_OPTION_WITH_TIES') throw unsupported(tree, 'WITH TIES', statement.limitCount);
+  if (statement.limitOption === 'LIMIT_OPTION_WITH_TIES')
+    throw unsupported(tree, 'WITH TIES', statement.limitCount);
 }
 
-function bindFrom(tree: StatementTree, from: readonly Node[], catalog: Catalog): Relation | undefined {
+function bindFrom(
+  tree: StatementTree,
+  from: readonly Node[],
+  catalog: Catalog,
+): Relation | undefined {
   const [first, second] = from;
   if (first === undefined) return undefined;
   if (second !== undefined) throw unsupported(tree, 'More than one table in FROM', second);
@@ -97,7 +148,11 @@ function bindDistinct(tree: StatementTree, statement: SelectStmt): boolean {
   return true;
 }
 
-function bindCount(context: BindContext, node: Node | undefined, clause: string): Expression | undefined {
+function bindCount(
+  context: BindContext,
+  node: Node | undefined,
+  clause: string,
+): Expression | undefined {
   if (node === undefined) return undefined;
   const bound: Bound = bindExpression({ ...context, clause }, node);
   if (bound.type?.name === 'bigint' || bound.type === undefined) {

@@ -11,8 +11,14 @@ const typeFields = new Set(['names', 'typmods', 'typemod', 'location']);
 
 /** The type that a type name of the grammar means. Throws UNSUPPORTED_SQL for one we do not have. */
 export function bindTypeName(context: { readonly source: SourceText }, node: TypeNode): ColumnType {
-  allowFields(context, node, typeFields, { arrayBounds: 'An array type', setof: 'SETOF', pct_type: '%TYPE' });
-  const names = (node.names ?? []).map((each) => ('String' in each ? (each.String.sval ?? '') : ''));
+  allowFields(context, node, typeFields, {
+    arrayBounds: 'An array type',
+    setof: 'SETOF',
+    pct_type: '%TYPE',
+  });
+  const names = (node.names ?? []).map((each) =>
+    'String' in each ? (each.String.sval ?? '') : '',
+  );
   const modifiers = (node.typmods ?? []).map((each) => modifier(context, each));
   const type = atOffset(offsetOf(context, node.location), () => resolveTypeName(names, modifiers));
   if (type !== undefined) return type;
@@ -24,7 +30,10 @@ export function bindTypeName(context: { readonly source: SourceText }, node: Typ
 }
 
 function modifier(context: { readonly source: SourceText }, node: Node): number {
-  const value = 'A_Const' in node ? (node.A_Const as { readonly ival?: { readonly ival?: number } }).ival : undefined;
+  const value =
+    'A_Const' in node
+      ? (node.A_Const as { readonly ival?: { readonly ival?: number } }).ival
+      : undefined;
   if (value === undefined) throw unsupported(context, 'This type modifier', node);
   return value.ival ?? 0;
 }
@@ -33,9 +42,14 @@ function modifier(context: { readonly source: SourceText }, node: Node): number 
 export function bindTypeCast(context: BindContext, node: TypeCast): Bound {
   const type = bindTypeName(context, node.typeName as TypeNode);
   const arg = bindExpression(context, node.arg as Node);
-  const offset = offsetOf(context, node.location) ?? offsetOf(context, node.typeName?.location) ?? arg.offset;
+  const offset =
+    offsetOf(context, node.location) ?? offsetOf(context, node.typeName?.location) ?? arg.offset;
   if (!canCoerce(arg.type, type, 'explicit')) {
-    throw sqlError('CANNOT_COERCE', `${typeLabel(arg.type)} cannot be cast to ${typeLabel(type)}.`, offset);
+    throw sqlError(
+      'CANNOT_COERCE',
+      `${typeLabel(arg.type)} cannot be cast to ${typeLabel(type)}.`,
+      offset,
+    );
   }
   return { expression: coerce(arg, type, 'explicit', context.parameters), type, offset };
 }

@@ -25,20 +25,30 @@ export const booleanType = plainTypes.boolean;
 export const textType = plainTypes.text;
 
 /** Rising order: each goes into the next without being asked. */
-const numbers: readonly TypeName[] = ['smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision'];
+const numbers: readonly TypeName[] = [
+  'smallint',
+  'integer',
+  'bigint',
+  'numeric',
+  'real',
+  'double precision',
+];
 const times: readonly TypeName[] = ['date', 'timestamp', 'timestamptz'];
 
 const isNumber = (name: TypeName): boolean => numbers.includes(name);
-export const isInteger = (name: TypeName): boolean => numbers.indexOf(name) >= 0 && numbers.indexOf(name) <= 2;
+export const isInteger = (name: TypeName): boolean =>
+  numbers.indexOf(name) >= 0 && numbers.indexOf(name) <= 2;
 export const isText = (name: TypeName): boolean => name === 'text' || name === 'varchar';
 
 /** Whether the type has a length, precision or scale. */
-export const hasModifier = (type: ColumnType): boolean => type.length !== undefined || type.precision !== undefined;
+export const hasModifier = (type: ColumnType): boolean =>
+  type.length !== undefined || type.precision !== undefined;
 
 export const plain = (type: ColumnType): ColumnType => plainTypes[type.name];
 
 /** Whether values of the two types are held alike and need no conversion (modifiers aside). */
-export const sameForm = (left: TypeName, right: TypeName): boolean => left === right || (isText(left) && isText(right));
+export const sameForm = (left: TypeName, right: TypeName): boolean =>
+  left === right || (isText(left) && isText(right));
 
 /** The type in which a binary operator compares or calculates; undefined if there is none. */
 export function operandType(left: TypeName, right: TypeName): TypeName | undefined {
@@ -60,7 +70,8 @@ export function commonType(types: readonly (ColumnType | undefined)[]): ColumnTy
     if (common === undefined) {
       common = plain(type);
     } else if (!sameForm(common.name, type.name)) {
-      if (castContext(type, common) === 'implicit' && castContext(common, type) !== 'implicit') continue;
+      if (castContext(type, common) === 'implicit' && castContext(common, type) !== 'implicit')
+        continue;
       if (castContext(common, type) !== 'implicit') return undefined;
       common = plain(type);
     } else if (common.name !== type.name) {

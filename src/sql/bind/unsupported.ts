@@ -17,10 +17,14 @@ export function unsupported(context: Place, what: string, node: unknown): Verity
  * ignored. `names` gives the words for fields; others are named as the parser calls them.
  */
 export function allowFields(
-  context: Place, node: object, known: ReadonlySet<string>, names: Readonly<Record<string, string>> = {},
+  context: Place,
+  node: object,
+  known: ReadonlySet<string>,
+  names: Readonly<Record<string, string>> = {},
 ): void {
   for (const [field, value] of Object.entries(node)) {
-    if (!known.has(field)) throw unsupported(context, names[field] ?? field, firstLocation(value) ?? node);
+    if (!known.has(field))
+      throw unsupported(context, names[field] ?? field, firstLocation(value) ?? node);
   }
 }
 
@@ -30,7 +34,8 @@ export function firstLocation(node: unknown, depth = 0): number | undefined {
   let first: number | undefined;
   for (const [field, value] of Object.entries(node)) {
     const location = field === 'location' ? (value as number) : firstLocation(value, depth + 1);
-    if (location !== undefined && location >= 0 && (first === undefined || location < first)) first = location;
+    if (location !== undefined && location >= 0 && (first === undefined || location < first))
+      first = location;
   }
   return first;
 }

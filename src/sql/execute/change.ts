@@ -20,7 +20,11 @@ interface Match {
 
 type Collect = (view: ReadView, parameters: readonly Value[], context: ExecutionContext) => Match[];
 
-function compileCollect(table: TableSchema, where: Expression | undefined, catalog: Catalog): Collect {
+function compileCollect(
+  table: TableSchema,
+  where: Expression | undefined,
+  catalog: Catalog,
+): Collect {
   const access = planAccess(table, where);
   const open = compileOpen(catalog, table, access.path, false);
   const rest = compileRest(access.rest);
@@ -49,8 +53,13 @@ export function compileDelete(bound: BoundDelete, catalog: Catalog): PreparedWri
   };
 }
 
-const deletion = (table: TableSchema, entry: StoreEntry): RowChange =>
-  ({ kind: 'delete', table, key: entry.key, row: undefined, previous: entry });
+const deletion = (table: TableSchema, entry: StoreEntry): RowChange => ({
+  kind: 'delete',
+  table,
+  key: entry.key,
+  row: undefined,
+  previous: entry,
+});
 
 interface CompiledAssignment {
   readonly ordinal: number;
@@ -65,10 +74,16 @@ export function compileUpdate(bound: BoundUpdate, catalog: Catalog): PreparedWri
   const { table } = bound;
   const writer = tableWriterOf(table);
   const collect = compileCollect(table, bound.where, catalog);
-  const assignments = bound.assignments.map((assignment) => compileAssignment(assignment, writer.defaults));
+  const assignments = bound.assignments.map((assignment) =>
+    compileAssignment(assignment, writer.defaults),
+  );
   const movesKey = bound.assignments.some(({ ordinal }) => table.primaryKey.includes(ordinal));
-  const touchesUnique = movesKey || table.indexes.some((index) =>
-    index.unique && bound.assignments.some(({ ordinal }) => index.columns.includes(ordinal)));
+  const touchesUnique =
+    movesKey ||
+    table.indexes.some(
+      (index) =>
+        index.unique && bound.assignments.some(({ ordinal }) => index.columns.includes(ordinal)),
+    );
   const returning = compileReturning(bound.returning, table.columns.length);
   return (view, parameters, context) => {
     const updated = collect(view, parameters, context).map(({ entry, values: before }): Updated => {
@@ -88,13 +103,20 @@ export function compileUpdate(bound: BoundUpdate, catalog: Catalog): PreparedWri
   };
 }
 
-function compileAssignment(assignment: Assignment, defaults: readonly (Evaluate | undefined)[]): CompiledAssignment {
+function compileAssignment(
+  assignment: Assignment,
+  defaults: readonly (Evaluate | undefined)[],
+): CompiledAssignment {
   const { ordinal, value } = assignment;
   return { ordinal, evaluate: value === undefined ? defaults[ordinal] : compile(value) };
 }
 
 /** A moved row is a deletion and an insertion. All deletions come first: another row may move to a key that one leaves. */
-function changesOf(table: TableSchema, updated: readonly Updated[], encode: (values: readonly Value[]) => Uint8Array): RowChange[] {
+function changesOf(
+  table: TableSchema,
+  updated: readonly Updated[],
+  encode: (values: readonly Value[]) => Uint8Array,
+): RowChange[] {
   const deletions: RowChange[] = [];
   const changes: RowChange[] = [];
   for (const { entry, key, values } of updated) {

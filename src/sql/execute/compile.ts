@@ -8,7 +8,11 @@ import { castValue } from '../types/index.ts';
 import { compileSpecial } from './special-forms.ts';
 
 /** Yields an expression's value for a row; `row` is that of the relation the expression was bound against. */
-export type Evaluate = (row: readonly Value[], parameters: readonly Value[], context: ExecutionContext) => Value;
+export type Evaluate = (
+  row: readonly Value[],
+  parameters: readonly Value[],
+  context: ExecutionContext,
+) => Value;
 
 /** The closure of an expression. Its depth was bounded when it was bound. */
 export function compile(expression: Expression): Evaluate {
@@ -53,7 +57,11 @@ export function compile(expression: Expression): Evaluate {
 }
 
 /** True for a row only if the condition is true, not false or NULL. */
-export type Condition = (row: readonly Value[], parameters: readonly Value[], context: ExecutionContext) => boolean;
+export type Condition = (
+  row: readonly Value[],
+  parameters: readonly Value[],
+  context: ExecutionContext,
+) => boolean;
 
 export function compileCondition(expression: Expression): Condition {
   const evaluate = compile(expression);
@@ -61,7 +69,10 @@ export function compileCondition(expression: Expression): Condition {
 }
 
 function compileCast(arg: Expression, to: ColumnType, explicit: boolean): Evaluate {
-  assert(arg.kind !== 'literal' || arg.type !== undefined, 'a cast of a literal knows what it casts from');
+  assert(
+    arg.kind !== 'literal' || arg.type !== undefined,
+    'a cast of a literal knows what it casts from',
+  );
   const from = arg.type as ColumnType;
   const evaluate = compile(arg);
   return (row, parameters, context) => {
@@ -88,9 +99,14 @@ function compileIn(expression: Extract<Expression, { kind: 'in' }>): Evaluate {
   const { negated } = expression;
   const arg = compile(expression.arg);
   const type = expression.arg.type as ColumnType;
-  const equal = findScalar('=', [type.name, type.name])?.call as (left: Value, right: Value) => boolean;
+  const equal = findScalar('=', [type.name, type.name])?.call as (
+    left: Value,
+    right: Value,
+  ) => boolean;
   const list = expression.list.map(compile);
-  const members = expression.list.map((member) => (member.kind === 'literal' ? valueOfLiteral(member.value) : null));
+  const members = expression.list.map((member) =>
+    member.kind === 'literal' ? valueOfLiteral(member.value) : null,
+  );
   if (isIdentical(type.name) && !members.includes(null)) {
     const set = new Set<Value>(members);
     return (row, parameters, context) => {
@@ -112,7 +128,10 @@ function compileIn(expression: Extract<Expression, { kind: 'in' }>): Evaluate {
 }
 
 function compileCase(expression: Extract<Expression, { kind: 'case' }>): Evaluate {
-  const whens = expression.whens.map(({ when, then }) => ({ when: compile(when), then: compile(then) }));
+  const whens = expression.whens.map(({ when, then }) => ({
+    when: compile(when),
+    then: compile(then),
+  }));
   const otherwise = compile(expression.otherwise);
   return (row, parameters, context) => {
     for (const { when, then } of whens) {

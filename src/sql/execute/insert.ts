@@ -17,17 +17,25 @@ export function compileInsert(insert: BoundInsert, catalog: Catalog): PreparedWr
   const writer = tableWriterOf(table);
   const hasKey = table.primaryKey.length > 0;
   const rows: readonly (readonly (Evaluate | undefined)[])[] = insert.rows.map((row) =>
-    row.map((value, ordinal) => (value === undefined ? writer.defaults[ordinal] : compile(value))));
+    row.map((value, ordinal) => (value === undefined ? writer.defaults[ordinal] : compile(value))),
+  );
   const returning = compileReturning(insert.returning, table.columns.length);
 
-  const newRow = (evaluates: readonly (Evaluate | undefined)[], parameters: readonly Value[], context: ExecutionContext): NewRow => {
+  const newRow = (
+    evaluates: readonly (Evaluate | undefined)[],
+    parameters: readonly Value[],
+    context: ExecutionContext,
+  ): NewRow => {
     const values = new Array<Value>(evaluates.length);
     for (let ordinal = 0; ordinal < evaluates.length; ordinal++) {
       const evaluate = evaluates[ordinal];
       values[ordinal] = evaluate === undefined ? null : evaluate(noRow, parameters, context);
     }
     writer.check(values, context);
-    return { key: hasKey ? primaryKeyOf(table, values) : rowIdKey(context.allocateRowId()), values };
+    return {
+      key: hasKey ? primaryKeyOf(table, values) : rowIdKey(context.allocateRowId()),
+      values,
+    };
   };
 
   return (view, parameters, context) => {
@@ -39,7 +47,13 @@ export function compileInsert(insert: BoundInsert, catalog: Catalog): PreparedWr
     const changes = new Array<RowChange>(added.length);
     for (let index = 0; index < added.length; index++) {
       const { key, values } = added[index] as NewRow;
-      changes[index] = { kind: 'insert', table, key, row: writer.encode(values), previous: undefined };
+      changes[index] = {
+        kind: 'insert',
+        table,
+        key,
+        row: writer.encode(values),
+        previous: undefined,
+      };
     }
     return { changes, rowCount: added.length, rows: returning(added, parameters, context) };
   };

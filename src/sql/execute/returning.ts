@@ -5,7 +5,9 @@ import { compileProjection } from './select.ts';
 
 type Row = readonly Value[];
 export type Returning = (
-  rows: readonly { readonly values: Row }[], parameters: readonly Value[], context: ExecutionContext,
+  rows: readonly { readonly values: Row }[],
+  parameters: readonly Value[],
+  context: ExecutionContext,
 ) => readonly Row[];
 
 const nothing: readonly Row[] = [];

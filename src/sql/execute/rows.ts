@@ -1,6 +1,19 @@
 /** Opens an access path against a view: entries of the table's tree, in key order. */
-import { type ColumnType, type StoreKey, type TreeId, treeOf, type Value, VerityError } from '../../base/index.ts';
-import { encodeBoundKey, encodeKey, type Expression, keyPrefixRange, type TableSchema } from '../../codec/index.ts';
+import {
+  type ColumnType,
+  type StoreKey,
+  type TreeId,
+  treeOf,
+  type Value,
+  VerityError,
+} from '../../base/index.ts';
+import {
+  encodeBoundKey,
+  encodeKey,
+  type Expression,
+  keyPrefixRange,
+  type TableSchema,
+} from '../../codec/index.ts';
 import type { Cursor, KeyRange, ReadView, StoreEntry } from '../../store/index.ts';
 import type { Catalog, ExecutionContext } from '../contract.ts';
 import type { AccessPath, Bound } from '../plan/access.ts';
@@ -9,15 +22,27 @@ import { indexTypesOf, layoutOf } from '../schema/table-layout.ts';
 import { compile, type Evaluate } from './compile.ts';
 
 /** Yields the key of the one row a 'get' or 'unique' path leads to, or undefined if there can be none. */
-export type FindKey = (view: ReadView, parameters: readonly Value[], context: ExecutionContext) => StoreKey | undefined;
+export type FindKey = (
+  view: ReadView,
+  parameters: readonly Value[],
+  context: ExecutionContext,
+) => StoreKey | undefined;
 
-export type OpenCursor = (view: ReadView, parameters: readonly Value[], context: ExecutionContext) => Cursor;
+export type OpenCursor = (
+  view: ReadView,
+  parameters: readonly Value[],
+  context: ExecutionContext,
+) => Cursor;
 
 const noRow: readonly Value[] = [];
 const emptyCursor: Cursor = { next: () => undefined };
 
 /** The key finder of a path to at most one row, or undefined for other paths. */
-export function compileFindKey(catalog: Catalog, table: TableSchema, path: AccessPath): FindKey | undefined {
+export function compileFindKey(
+  catalog: Catalog,
+  table: TableSchema,
+  path: AccessPath,
+): FindKey | undefined {
   if (path.kind === 'get') {
     const { keyTypes } = layoutOf(table);
     const evaluate = compileValues(path.values.map((value) => compile(value)));
@@ -49,7 +74,12 @@ function searchKey(types: readonly ColumnType[], values: readonly Value[]): Stor
 }
 
 /** The cursor opener of a path; `reverse` walks from the last key to the first. */
-export function compileOpen(catalog: Catalog, table: TableSchema, path: AccessPath, reverse: boolean): OpenCursor {
+export function compileOpen(
+  catalog: Catalog,
+  table: TableSchema,
+  path: AccessPath,
+  reverse: boolean,
+): OpenCursor {
   const tree = treeOf(catalog.tenant, table.id);
   const findKey = compileFindKey(catalog, table, path);
   if (findKey !== undefined) {
@@ -66,7 +96,12 @@ export function compileOpen(catalog: Catalog, table: TableSchema, path: AccessPa
 }
 
 /** One get a value, in key order, each key once. */
-function compileKeys(table: TableSchema, values: readonly Expression[], tree: TreeId, reverse: boolean): OpenCursor {
+function compileKeys(
+  table: TableSchema,
+  values: readonly Expression[],
+  tree: TreeId,
+  reverse: boolean,
+): OpenCursor {
   const { keyTypes } = layoutOf(table);
   const evaluates = values.map((value) => compile(value));
   return (view, parameters, context) => {
@@ -84,7 +119,8 @@ function compileKeys(table: TableSchema, values: readonly Expression[], tree: Tr
         while (index < ordered.length) {
           const key = ordered[index++] as StoreKey;
           const stored = view.get(tree, key);
-          if (stored !== undefined) return { key, row: stored.row, from: stored.from, leaf: stored.leaf };
+          if (stored !== undefined)
+            return { key, row: stored.row, from: stored.from, leaf: stored.leaf };
         }
         return undefined;
       },
@@ -126,13 +162,18 @@ function compileValues(
 }
 
 function compileRange(
-  table: TableSchema, path: Extract<AccessPath, { kind: 'range' }>, tree: TreeId, reverse: boolean,
+  table: TableSchema,
+  path: Extract<AccessPath, { kind: 'range' }>,
+  tree: TreeId,
+  reverse: boolean,
 ): OpenCursor {
   const { keyTypes } = layoutOf(table);
   const prefixTypes = keyTypes.slice(0, path.prefix.length);
   const boundTypes = keyTypes.slice(0, path.prefix.length + 1);
   const prefix = compileValues(path.prefix.map((value) => compile(value)));
-  const [low, high] = [path.low, path.high].map((bound) => bound && { ...bound, evaluate: compile(bound.value) });
+  const [low, high] = [path.low, path.high].map(
+    (bound) => bound && { ...bound, evaluate: compile(bound.value) },
+  );
   return (view, parameters, context) => {
     const values = prefix(parameters, context);
     if (values === undefined) return emptyCursor;
@@ -142,7 +183,10 @@ function compileRange(
       if (key === undefined) return emptyCursor;
       Object.assign(range, keyPrefixRange(key));
     }
-    for (const [bound, side] of [[low, 'from'], [high, 'to']] as const) {
+    for (const [bound, side] of [
+      [low, 'from'],
+      [high, 'to'],
+    ] as const) {
       if (bound === undefined) continue;
       const value = bound.evaluate(noRow, parameters, context);
       if (value === null) return emptyCursor;

@@ -18,20 +18,33 @@ type Row = readonly Value[];
 export interface Rows {
   next(): Row | undefined;
 }
-export type OpenRows = (view: ReadView, parameters: readonly Value[], context: ExecutionContext) => Rows;
+export type OpenRows = (
+  view: ReadView,
+  parameters: readonly Value[],
+  context: ExecutionContext,
+) => Rows;
 type Run = PreparedQuery['run'];
 
 export function compileSelect(select: BoundSelect, catalog: Catalog): Run {
   const { relation } = select;
-  if (relation !== undefined && select.aggregates.length === 0 && select.limit === undefined && select.offset === undefined) {
+  if (
+    relation !== undefined &&
+    select.aggregates.length === 0 &&
+    select.limit === undefined &&
+    select.offset === undefined
+  ) {
     const point = compilePoint(select, catalog);
     if (point !== undefined) return point;
   }
   const source = compileSource(select, catalog);
-  const sorted = select.distinct || source.sorted ? source.open : compileSort(select.sort, source.open);
+  const sorted =
+    select.distinct || source.sorted ? source.open : compileSort(select.sort, source.open);
   const results = compileResults(select, sorted);
   const distinct = select.distinct ? compileDistinct(select, results) : results;
-  const limited = compileLimit(select, select.distinct ? compileSort(select.sort, distinct) : distinct);
+  const limited = compileLimit(
+    select,
+    select.distinct ? compileSort(select.sort, distinct) : distinct,
+  );
   return (view, parameters, context) => iterate(limited(view, parameters, context));
 }
 
@@ -82,7 +95,10 @@ function iterate(rows: Rows): Iterator<Row, undefined> {
 }
 
 /** The filtered rows of FROM, folded when there are aggregates; `sorted` if they come in the order asked for. */
-function compileSource(select: BoundSelect, catalog: Catalog): { readonly open: OpenRows; readonly sorted: boolean } {
+function compileSource(
+  select: BoundSelect,
+  catalog: Catalog,
+): { readonly open: OpenRows; readonly sorted: boolean } {
   const { relation, where } = select;
   if (relation === undefined) {
     const condition = where === undefined ? undefined : compileCondition(where);
@@ -119,7 +135,10 @@ const fold = (select: BoundSelect, open: OpenRows): OpenRows =>
 /** Whether what becomes of a row depends on its values; count(*) and constants do not. */
 function readsColumns(select: BoundSelect): boolean {
   const folded = select.aggregates.flatMap((call) => call.argument ?? []);
-  const read = select.aggregates.length > 0 ? folded : [...select.outputs, ...select.sort.map((key) => key.expression)];
+  const read =
+    select.aggregates.length > 0
+      ? folded
+      : [...select.outputs, ...select.sort.map((key) => key.expression)];
   return !read.every(isConstant);
 }
 
@@ -137,25 +156,36 @@ function oneRow(row: Row | undefined): Rows {
 export function compileRest(rest: readonly Expression[]): Condition | undefined {
   const [first] = rest;
   if (first === undefined) return undefined;
-  return compileCondition(rest.length === 1 ? first : { kind: 'and', type: { name: 'boolean' }, args: rest });
+  return compileCondition(
+    rest.length === 1 ? first : { kind: 'and', type: { name: 'boolean' }, args: rest },
+  );
 }
 
 export type Project = (row: Row, parameters: readonly Value[], context: ExecutionContext) => Row;
 
 /** Makes result rows; undefined when a result is the source row of `width` columns as it is. */
-export function compileProjection(outputs: readonly Expression[], width: number): Project | undefined {
-  const identity = outputs.length === width && outputs.every((output, index) => output.kind === 'column' && output.ordinal === index);
+export function compileProjection(
+  outputs: readonly Expression[],
+  width: number,
+): Project | undefined {
+  const identity =
+    outputs.length === width &&
+    outputs.every((output, index) => output.kind === 'column' && output.ordinal === index);
   if (identity) return undefined;
   const evaluates: readonly Evaluate[] = outputs.map((output) => compile(output));
   return (row, parameters, context) => {
     const result = new Array<Value>(evaluates.length);
-    for (let index = 0; index < evaluates.length; index++) result[index] = (evaluates[index] as Evaluate)(row, parameters, context);
+    for (let index = 0; index < evaluates.length; index++)
+      result[index] = (evaluates[index] as Evaluate)(row, parameters, context);
     return result;
   };
 }
 
 function compileResults(select: BoundSelect, open: OpenRows): OpenRows {
-  const width = select.aggregates.length > 0 ? select.aggregates.length : (select.relation?.table.columns.length ?? 0);
+  const width =
+    select.aggregates.length > 0
+      ? select.aggregates.length
+      : (select.relation?.table.columns.length ?? 0);
   const project = compileProjection(select.outputs, width);
   if (project === undefined) return open;
   return (view, parameters, context) => {
@@ -209,6 +239,7 @@ function compileLimit(select: BoundSelect, open: OpenRows): OpenRows {
 
 function count(value: Value | undefined, clause: string, whenNull: number): number {
   if (value === null || value === undefined) return whenNull;
-  if ((value as bigint) < 0n) throw new VerityError('INVALID_LIMIT', `${clause} must not be negative.`);
+  if ((value as bigint) < 0n)
+    throw new VerityError('INVALID_LIMIT', `${clause} must not be negative.`);
   return Number(value);
 }

@@ -21,7 +21,9 @@ export function compileSort(sort: readonly SortKey[], open: OpenRows): OpenRows 
   if (sort.length === 0) return open;
   const evaluates: readonly Evaluate[] = sort.map((key) => compile(key.expression));
   const orders: readonly Order[] = sort.map((key) => ({
-    compare: comparator(typeOf(key.expression)), sign: key.descending ? -1 : 1, nullSign: key.nullsFirst ? -1 : 1,
+    compare: comparator(typeOf(key.expression)),
+    sign: key.descending ? -1 : 1,
+    nullSign: key.nullsFirst ? -1 : 1,
   }));
   return (view, parameters, context) => {
     const rows = open(view, parameters, context);
@@ -33,7 +35,10 @@ export function compileSort(sort: readonly SortKey[], open: OpenRows): OpenRows 
           sorted = [];
           for (let row = rows.next(); row !== undefined; row = rows.next()) {
             const from = row;
-            sorted.push({ row, keys: evaluates.map((evaluate) => evaluate(from, parameters, context)) });
+            sorted.push({
+              row,
+              keys: evaluates.map((evaluate) => evaluate(from, parameters, context)),
+            });
           }
           sorted.sort((left, right) => compareKeyed(orders, left, right));
         }

@@ -69,7 +69,8 @@ const forms: Readonly<Record<string, (call: Call, compile: Compile) => Evaluate>
       const value = arg(row, parameters, context);
       for (let index = 0; value !== null && index + 1 < rest.length; index += 2) {
         const other = (rest[index] as Evaluate)(row, parameters, context);
-        if (other !== null && equal(value, other)) return (rest[index + 1] as Evaluate)(row, parameters, context);
+        if (other !== null && equal(value, other))
+          return (rest[index + 1] as Evaluate)(row, parameters, context);
       }
       return otherwise(row, parameters, context);
     };
@@ -91,7 +92,9 @@ const forms: Readonly<Record<string, (call: Call, compile: Compile) => Evaluate>
     return (row, parameters, context) => {
       let text = '';
       for (let index = 0; index < args.length; index++) {
-        text = checkTextSize(text + outputText(types[index], (args[index] as Evaluate)(row, parameters, context)));
+        text = checkTextSize(
+          text + outputText(types[index], (args[index] as Evaluate)(row, parameters, context)),
+        );
       }
       return text;
     };

@@ -17,7 +17,10 @@ export interface NewRow {
  * `removed` are the store keys of rows that the statement deletes, moves or rewrites.
  */
 export function checkUnique(
-  catalog: Catalog, table: TableSchema, view: ReadView, change: { readonly removed: ReadonlySet<StoreKey>; readonly added: readonly NewRow[] },
+  catalog: Catalog,
+  table: TableSchema,
+  view: ReadView,
+  change: { readonly removed: ReadonlySet<StoreKey>; readonly added: readonly NewRow[] },
 ): void {
   const { removed, added } = change;
   checkPrimaryKeys(catalog, table, view, change);
@@ -31,13 +34,17 @@ export function checkUnique(
       taken?.add(entryKey);
       const entry = view.get(tree, entryKey);
       // An entry of a row that this statement rewrites or deletes no longer counts.
-      if (entry !== undefined && (removed.size === 0 || !removed.has(keyOfBytes(entry.row)))) throw indexTaken(table, index);
+      if (entry !== undefined && (removed.size === 0 || !removed.has(keyOfBytes(entry.row))))
+        throw indexTaken(table, index);
     }
   }
 }
 
 function checkPrimaryKeys(
-  catalog: Catalog, table: TableSchema, view: ReadView, change: { readonly removed: ReadonlySet<StoreKey>; readonly added: readonly NewRow[] },
+  catalog: Catalog,
+  table: TableSchema,
+  view: ReadView,
+  change: { readonly removed: ReadonlySet<StoreKey>; readonly added: readonly NewRow[] },
 ): void {
   if (table.primaryKey.length === 0) return;
   const { removed, added } = change;
@@ -58,16 +65,24 @@ const listed = (names: readonly string[]): string => names.map((name) => `"${nam
 function primaryTaken(table: TableSchema): VerityError {
   const columns = columnsOf(table, table.primaryKey);
   const constraint = primaryKeyName(table.name);
-  return new VerityError('UNIQUE_VIOLATION', `Table "${table.name}" already has a row with this primary key (${listed(columns)}); constraint "${constraint}".`, {
-    details: { table: table.name, constraint, columns },
-  });
+  return new VerityError(
+    'UNIQUE_VIOLATION',
+    `Table "${table.name}" already has a row with this primary key (${listed(columns)}); constraint "${constraint}".`,
+    {
+      details: { table: table.name, constraint, columns },
+    },
+  );
 }
 
 function indexTaken(table: TableSchema, index: Index): VerityError {
   const columns = columnsOf(table, index.columns);
-  return new VerityError('UNIQUE_VIOLATION', `Table "${table.name}" already has a row with these values of ${listed(columns)}; constraint "${index.name}".`, {
-    details: { table: table.name, constraint: index.name, columns },
-  });
+  return new VerityError(
+    'UNIQUE_VIOLATION',
+    `Table "${table.name}" already has a row with these values of ${listed(columns)}; constraint "${index.name}".`,
+    {
+      details: { table: table.name, constraint: index.name, columns },
+    },
+  );
 }
 
 /** The name of a table's primary key constraint. */
@@ -76,8 +91,12 @@ const primaryKeyName = (table: string): string => `${table}_pkey`;
 /** Throws COMMAND_TOO_LARGE when a statement changes more rows than one command may hold. */
 export function checkChangeCount(count: number, table: TableSchema): void {
   if (count > limits.commandEventsMax) {
-    throw new VerityError('COMMAND_TOO_LARGE', `The statement changes more than ${limits.commandEventsMax} rows of table "${table.name}"; change them in parts.`, {
-      details: { table: table.name },
-    });
+    throw new VerityError(
+      'COMMAND_TOO_LARGE',
+      `The statement changes more than ${limits.commandEventsMax} rows of table "${table.name}"; change them in parts.`,
+      {
+        details: { table: table.name },
+      },
+    );
   }
 }

@@ -4,21 +4,34 @@ import { castValue, comparator, numericAdd, numericDivide } from '../types/index
 export const aggregateNames: ReadonlySet<string> = new Set(['count', 'sum', 'avg', 'min', 'max']);
 
 const sumTypes: Partial<Record<TypeName, TypeName>> = {
-  smallint: 'bigint', integer: 'bigint', bigint: 'numeric', numeric: 'numeric',
-  real: 'real', 'double precision': 'double precision',
+  smallint: 'bigint',
+  integer: 'bigint',
+  bigint: 'numeric',
+  numeric: 'numeric',
+  real: 'real',
+  'double precision': 'double precision',
 };
 const averageTypes: Partial<Record<TypeName, TypeName>> = {
-  smallint: 'numeric', integer: 'numeric', bigint: 'numeric', numeric: 'numeric',
-  real: 'double precision', 'double precision': 'double precision',
+  smallint: 'numeric',
+  integer: 'numeric',
+  bigint: 'numeric',
+  numeric: 'numeric',
+  real: 'double precision',
+  'double precision': 'double precision',
 };
 const unordered: ReadonlySet<TypeName> = new Set(['boolean', 'jsonb', 'uuid'] as const);
 
 /** The result type of an aggregate over `argument` (undefined for *), or undefined if there is none. */
-export function aggregateType(name: string, argument: ColumnType | undefined): ColumnType | undefined {
+export function aggregateType(
+  name: string,
+  argument: ColumnType | undefined,
+): ColumnType | undefined {
   if (name === 'count') return { name: 'bigint' };
   if (argument === undefined) return undefined;
   if (name === 'min' || name === 'max') {
-    return unordered.has(argument.name) ? undefined : { name: argument.name === 'varchar' ? 'text' : argument.name };
+    return unordered.has(argument.name)
+      ? undefined
+      : { name: argument.name === 'varchar' ? 'text' : argument.name };
   }
   const result = (name === 'sum' ? sumTypes : averageTypes)[argument.name];
   return result === undefined ? undefined : { name: result };
@@ -35,13 +48,19 @@ export function accumulator(name: string, argument: ColumnType | undefined): Acc
   if (name === 'count' || argument === undefined) return counting();
   if (name === 'min') return extreme(argument, -1);
   if (name === 'max') return extreme(argument, 1);
-  if (argument.name === 'real' || argument.name === 'double precision') return floatTotal(argument, name === 'avg');
+  if (argument.name === 'real' || argument.name === 'double precision')
+    return floatTotal(argument, name === 'avg');
   return exactTotal(argument, name === 'avg');
 }
 
 function counting(): Accumulator {
   let count = 0;
-  return { add: () => { count++; }, result: () => BigInt(count) };
+  return {
+    add: () => {
+      count++;
+    },
+    result: () => BigInt(count),
+  };
 }
 
 function extreme(type: ColumnType, sign: -1 | 1): Accumulator {
@@ -62,7 +81,10 @@ function floatTotal(type: ColumnType, average: boolean): Accumulator {
     add: (value) => {
       const next = total + (value as number);
       if (!Number.isFinite(next) && Number.isFinite(total) && Number.isFinite(value)) {
-        throw new VerityError('NUMERIC_OUT_OF_RANGE', `The sum is out of the range of ${type.name}; cast the argument to numeric.`);
+        throw new VerityError(
+          'NUMERIC_OUT_OF_RANGE',
+          `The sum is out of the range of ${type.name}; cast the argument to numeric.`,
+        );
       }
       total = !average && type.name === 'real' ? Math.fround(next) : next;
       count++;
@@ -79,7 +101,8 @@ function exactTotal(type: ColumnType, average: boolean): Accumulator {
   let count = 0;
   return {
     add: (value) => {
-      if (isNumeric) decimal = count === 0 ? (value as string) : numericAdd(decimal, value as string);
+      if (isNumeric)
+        decimal = count === 0 ? (value as string) : numericAdd(decimal, value as string);
       else whole += BigInt(value as number | bigint);
       count++;
     },

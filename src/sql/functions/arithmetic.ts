@@ -1,16 +1,29 @@
 /** + - * / % abs and round with PostgreSQL's ranges: overflow is NUMERIC_OUT_OF_RANGE, never a wrong number. */
 import { type TypeName, VerityError } from '../../base/index.ts';
 import {
-  numericAbs, numericAdd, numericCompare, numericDivide, numericModulo, numericMultiply, numericNegate,
-  numericRound, numericSubtract,
+  numericAbs,
+  numericAdd,
+  numericCompare,
+  numericDivide,
+  numericModulo,
+  numericMultiply,
+  numericNegate,
+  numericRound,
+  numericSubtract,
 } from '../types/index.ts';
 import { scalar, type ScalarFunction } from './scalar.ts';
 
 const outOfRange = (type: TypeName): VerityError =>
-  new VerityError('NUMERIC_OUT_OF_RANGE', `A result is out of the range of ${type}; cast an operand to a wider type.`);
+  new VerityError(
+    'NUMERIC_OUT_OF_RANGE',
+    `A result is out of the range of ${type}; cast an operand to a wider type.`,
+  );
 
 const divisionByZero = (): VerityError =>
-  new VerityError('DIVISION_BY_ZERO', 'Division by zero; guard the divisor, for example with NULLIF(divisor, 0).');
+  new VerityError(
+    'DIVISION_BY_ZERO',
+    'Division by zero; guard the divisor, for example with NULLIF(divisor, 0).',
+  );
 
 function wholeNumbers(type: 'smallint' | 'integer', min: number, max: number): ScalarFunction[] {
   // Products of two 32-bit numbers beyond 2^53 are inexact, but far out of range all the same.
@@ -59,10 +72,14 @@ function bigints(): ScalarFunction[] {
   ];
 }
 
-function floats(type: 'real' | 'double precision', round: (value: number) => number): ScalarFunction[] {
+function floats(
+  type: 'real' | 'double precision',
+  round: (value: number) => number,
+): ScalarFunction[] {
   const overflow = (value: number, left: number, right: number): number => {
     const result = round(value);
-    if (!Number.isFinite(result) && Number.isFinite(left) && Number.isFinite(right)) throw outOfRange(type);
+    if (!Number.isFinite(result) && Number.isFinite(left) && Number.isFinite(right))
+      throw outOfRange(type);
     return result;
   };
   const binary = (name: string, call: (left: number, right: number) => number): ScalarFunction =>
@@ -91,10 +108,12 @@ function numerics(): ScalarFunction[] {
   const isZero = (value: string): boolean => value !== 'NaN' && numericCompare(value, '0') === 0;
   const binary = (name: string, call: (left: string, right: string) => string): ScalarFunction =>
     scalar(name, ['numeric', 'numeric'], 'numeric', call);
-  const dividing = (call: (left: string, right: string) => string) => (left: string, right: string): string => {
-    if (isZero(right) && left !== 'NaN') throw divisionByZero();
-    return call(left, right);
-  };
+  const dividing =
+    (call: (left: string, right: string) => string) =>
+    (left: string, right: string): string => {
+      if (isZero(right) && left !== 'NaN') throw divisionByZero();
+      return call(left, right);
+    };
   return [
     binary('+', numericAdd),
     binary('-', numericSubtract),
@@ -125,7 +144,10 @@ const maxDate = 2 ** 31 - 1;
 function dates(): ScalarFunction[] {
   const check = (value: number): number => {
     if (Number.isFinite(value) && Math.abs(value) > maxDate) {
-      throw new VerityError('DATETIME_OUT_OF_RANGE', 'A date is out of range; add or subtract fewer days.');
+      throw new VerityError(
+        'DATETIME_OUT_OF_RANGE',
+        'A date is out of range; add or subtract fewer days.',
+      );
     }
     return value;
   };
@@ -136,7 +158,10 @@ function dates(): ScalarFunction[] {
     scalar('-', ['date', 'date'], 'integer', (left: number, right: number) => {
       const days = left - right;
       if (!Number.isFinite(days)) {
-        throw new VerityError('DATETIME_OUT_OF_RANGE', 'Infinite dates cannot be subtracted; compare them instead.');
+        throw new VerityError(
+          'DATETIME_OUT_OF_RANGE',
+          'Infinite dates cannot be subtracted; compare them instead.',
+        );
       }
       return days;
     }),

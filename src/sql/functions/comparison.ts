@@ -4,11 +4,27 @@ import { scalar, type ScalarFunction } from './scalar.ts';
 
 /** Types whose equal values are always held as the same JavaScript value. */
 const identical: ReadonlySet<TypeName> = new Set([
-  'smallint', 'integer', 'bigint', 'text', 'varchar', 'boolean', 'date', 'timestamp', 'timestamptz', 'uuid',
+  'smallint',
+  'integer',
+  'bigint',
+  'text',
+  'varchar',
+  'boolean',
+  'date',
+  'timestamp',
+  'timestamptz',
+  'uuid',
 ] as const);
 /** Types whose order is that of JavaScript's `<` on their values. */
 const ordered: ReadonlySet<TypeName> = new Set([
-  'smallint', 'integer', 'bigint', 'boolean', 'date', 'timestamp', 'timestamptz', 'uuid',
+  'smallint',
+  'integer',
+  'bigint',
+  'boolean',
+  'date',
+  'timestamp',
+  'timestamptz',
+  'uuid',
 ] as const);
 
 type Held = number | bigint | string;
@@ -42,7 +58,12 @@ function comparisons(name: TypeName): ScalarFunction[] {
     const isEquality = operator === '=' || operator === '<>';
     const plain = isEquality ? identical.has(name) : ordered.has(name);
     const call = plain ? direct[operator] : byOrder[operator];
-    return scalar(operator, [name, name], 'boolean', call as (left: Value, right: Value) => boolean);
+    return scalar(
+      operator,
+      [name, name],
+      'boolean',
+      call as (left: Value, right: Value) => boolean,
+    );
   });
 }
 

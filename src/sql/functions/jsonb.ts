@@ -29,7 +29,8 @@ function valueEnd(text: string, start: number): number {
     else at++;
     if (code === 0x7b || code === 0x5b) depth++;
     else if (code === 0x7d || code === 0x5d) depth--;
-    if (depth === 0 && (code === quote || code === 0x7d || code === 0x5d || isWordEnd(text, at))) return at;
+    if (depth === 0 && (code === quote || code === 0x7d || code === 0x5d || isWordEnd(text, at)))
+      return at;
   }
   return at;
 }
@@ -88,7 +89,8 @@ function parse(text: string, start: number, end: number): Json {
   const first = text.charAt(start);
   if (first === '{') {
     const members = new Map<string, Json>();
-    for (const [key, from, to] of elements(text, start, end)) members.set(key, parse(text, from, to));
+    for (const [key, from, to] of elements(text, start, end))
+      members.set(key, parse(text, from, to));
     return { kind: 'object', members, text: own };
   }
   if (first === '[') {
@@ -111,10 +113,14 @@ function contains(whole: Json, part: Json): boolean {
   }
   if (whole.kind === 'array' && part.kind === 'array') {
     const scalars = new Set(whole.items.map(scalarKey));
-    const containers = whole.items.filter((other) => other.kind === 'object' || other.kind === 'array');
+    const containers = whole.items.filter(
+      (other) => other.kind === 'object' || other.kind === 'array',
+    );
     return part.items.every((each) => {
       const key = scalarKey(each);
-      return key === undefined ? containers.some((other) => contains(other, each)) : scalars.has(key);
+      return key === undefined
+        ? containers.some((other) => contains(other, each))
+        : scalars.has(key);
     });
   }
   return equalScalars(whole, part);
@@ -144,8 +150,14 @@ function containsTop(wholeText: string, partText: string): boolean {
 export const jsonbFunctions: readonly ScalarFunction[] = [
   scalar('->', ['jsonb', 'text'], 'jsonb', member),
   scalar('->', ['jsonb', 'integer'], 'jsonb', item),
-  scalar('->>', ['jsonb', 'text'], 'text', (json: string, key: string) => asText(member(json, key))),
-  scalar('->>', ['jsonb', 'integer'], 'text', (json: string, index: number) => asText(item(json, index))),
+  scalar('->>', ['jsonb', 'text'], 'text', (json: string, key: string) =>
+    asText(member(json, key)),
+  ),
+  scalar('->>', ['jsonb', 'integer'], 'text', (json: string, index: number) =>
+    asText(item(json, index)),
+  ),
   scalar('@>', ['jsonb', 'jsonb'], 'boolean', containsTop),
-  scalar('<@', ['jsonb', 'jsonb'], 'boolean', (part: string, whole: string) => containsTop(whole, part)),
+  scalar('<@', ['jsonb', 'jsonb'], 'boolean', (part: string, whole: string) =>
+    containsTop(whole, part),
+  ),
 ];

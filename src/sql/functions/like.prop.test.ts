@@ -6,14 +6,22 @@ import { like } from './like.ts';
 function matches(text: readonly string[], pattern: readonly string[], escape: string): boolean {
   const [first, ...rest] = pattern;
   if (first === undefined) return text.length === 0;
-  if (first === escape) return text[0] === rest[0] && text.length > 0 && matches(text.slice(1), rest.slice(1), escape);
-  if (first === '%') return matches(text, rest, escape) || (text.length > 0 && matches(text.slice(1), pattern, escape));
-  return text.length > 0 && (first === '_' || first === text[0]) && matches(text.slice(1), rest, escape);
+  if (first === escape)
+    return text[0] === rest[0] && text.length > 0 && matches(text.slice(1), rest.slice(1), escape);
+  if (first === '%')
+    return (
+      matches(text, rest, escape) || (text.length > 0 && matches(text.slice(1), pattern, escape))
+    );
+  return (
+    text.length > 0 && (first === '_' || first === text[0]) && matches(text.slice(1), rest, escape)
+  );
 }
 
 test('LIKE is what its definition says', () => {
   const text = fc.array(fc.constantFrom('a', 'b', 'é', '😀', '%'), { maxLength: 9 });
-  const pattern = fc.array(fc.constantFrom('a', 'b', 'é', '😀', '%', '_', '%', '_', '!'), { maxLength: 7 });
+  const pattern = fc.array(fc.constantFrom('a', 'b', 'é', '😀', '%', '_', '%', '_', '!'), {
+    maxLength: 7,
+  });
   fc.assert(
     fc.property(text, pattern, (characters, signs) => {
       fc.pre(signs.join('').replaceAll('!!', '').at(-1) !== '!');

@@ -25,7 +25,8 @@ let latest: Pattern | undefined;
 
 /** Whether `text` matches `pattern`: % any characters, _ one, `escape` ('' for none) takes the next as it is. */
 export function like(text: string, pattern: string, escape: string): boolean {
-  if (latest === undefined || latest.text !== pattern || latest.escape !== escape) latest = compile(pattern, escape);
+  if (latest === undefined || latest.text !== pattern || latest.escape !== escape)
+    latest = compile(pattern, escape);
   const { segments, hasAny } = latest;
   const codes = hasAny && surrogates.test(text) ? codePoints(text) : text;
   const first = segments[0] as Segment;
@@ -58,8 +59,11 @@ function compile(pattern: string, escape: string): Pattern {
   }
   // With _ the pattern is in code points, so that _ takes a whole character; without, units are the same and cheaper.
   const hasAny = pattern.includes('_');
-  const codes = hasAny ? codePoints(pattern) : Array.from({ length: pattern.length }, (_, index) => pattern.charCodeAt(index));
-  const escapeCode = escape === '' ? undefined : hasAny ? escape.codePointAt(0) : escape.charCodeAt(0);
+  const codes = hasAny
+    ? codePoints(pattern)
+    : Array.from({ length: pattern.length }, (_, index) => pattern.charCodeAt(index));
+  const escapeCode =
+    escape === '' ? undefined : hasAny ? escape.codePointAt(0) : escape.charCodeAt(0);
   const segments: number[][] = [[]];
   for (let index = 0; index < codes.length; index++) {
     const code = codes[index] as number;
@@ -67,7 +71,10 @@ function compile(pattern: string, escape: string): Pattern {
     if (code === escapeCode) {
       const next = codes[++index];
       if (next === undefined) {
-        throw new VerityError('INVALID_ESCAPE', 'A LIKE pattern ends with its escape character; double it to mean the character itself.');
+        throw new VerityError(
+          'INVALID_ESCAPE',
+          'A LIKE pattern ends with its escape character; double it to mean the character itself.',
+        );
       }
       segment.push(next);
     } else if (code === 0x25) {
@@ -76,9 +83,14 @@ function compile(pattern: string, escape: string): Pattern {
       segment.push(code === 0x5f ? anyCharacter : code);
     }
   }
-  const mixed = segments.find((segment) => segment.length > mixedSegmentMax && segment.includes(anyCharacter));
+  const mixed = segments.find(
+    (segment) => segment.length > mixedSegmentMax && segment.includes(anyCharacter),
+  );
   if (mixed !== undefined) {
-    throw new VerityError('VALUE_TOO_LARGE', `A part of a LIKE pattern with _ exceeds ${mixedSegmentMax} characters; shorten it.`);
+    throw new VerityError(
+      'VALUE_TOO_LARGE',
+      `A part of a LIKE pattern with _ exceeds ${mixedSegmentMax} characters; shorten it.`,
+    );
   }
   return { text: pattern, escape, segments, hasAny };
 }
@@ -96,7 +108,9 @@ function matchesAt(codes: Codes, segment: Segment, at: number): boolean {
 function find(codes: Codes, segment: Segment, from: number, end: number): number {
   if (from + segment.length > end) return -1;
   if (segment.length === 0) return from;
-  return segment.includes(anyCharacter) ? findMixed(codes, segment, from, end) : findPlain(codes, segment, from, end);
+  return segment.includes(anyCharacter)
+    ? findMixed(codes, segment, from, end)
+    : findPlain(codes, segment, from, end);
 }
 
 function findPlain(codes: Codes, segment: Segment, from: number, end: number): number {
@@ -116,7 +130,8 @@ function bordersOf(segment: Segment): Int32Array {
   const borders = new Int32Array(segment.length);
   let matched = 0;
   for (let index = 1; index < segment.length; index++) {
-    while (matched > 0 && segment[matched] !== segment[index]) matched = borders[matched - 1] as number;
+    while (matched > 0 && segment[matched] !== segment[index])
+      matched = borders[matched - 1] as number;
     if (segment[matched] === segment[index]) matched++;
     borders[index] = matched;
   }
@@ -142,7 +157,10 @@ function findMixed(codes: Codes, segment: Segment, from: number, end: number): n
   return -1;
 }
 
-function masksOf(segment: Segment, words: number): { masks: Map<number, Int32Array>; others: Int32Array } {
+function masksOf(
+  segment: Segment,
+  words: number,
+): { masks: Map<number, Int32Array>; others: Int32Array } {
   const others = new Int32Array(words);
   segment.forEach((code, index) => {
     if (code === anyCharacter) setBit(others, index);

@@ -6,7 +6,10 @@ import type { ScalarFunction } from './scalar.ts';
 import { textFunctions } from './text.ts';
 
 const all: readonly ScalarFunction[] = [
-  ...arithmeticFunctions, ...comparisonFunctions, ...textFunctions, ...jsonbFunctions,
+  ...arithmeticFunctions,
+  ...comparisonFunctions,
+  ...textFunctions,
+  ...jsonbFunctions,
 ];
 
 const byName = new Map<string, ScalarFunction[]>();

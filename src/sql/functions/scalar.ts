@@ -11,7 +11,10 @@ export interface ScalarFunction {
 
 /** Describes one overload; `call` takes the values in the form base/types.ts gives for `args`. */
 export function scalar<Args extends readonly Value[]>(
-  name: string, args: readonly TypeName[], result: TypeName, call: (...values: Args) => Value,
+  name: string,
+  args: readonly TypeName[],
+  result: TypeName,
+  call: (...values: Args) => Value,
 ): ScalarFunction {
   return { name, args, result, call: call as unknown as ScalarFunction['call'] };
 }

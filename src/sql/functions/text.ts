@@ -7,7 +7,10 @@ const surrogates = /[\ud800-\udfff]/;
 /** Throws VALUE_TOO_LARGE for a text that could never be stored, before it is built on. */
 export function checkTextSize(text: string): string {
   if (text.length > limits.valueBytesMax) {
-    throw new VerityError('VALUE_TOO_LARGE', `A text result exceeds ${limits.valueBytesMax} bytes; build it from less.`);
+    throw new VerityError(
+      'VALUE_TOO_LARGE',
+      `A text result exceeds ${limits.valueBytesMax} bytes; build it from less.`,
+    );
   }
   return text;
 }
@@ -32,7 +35,10 @@ function characters(text: string, start: number, end: number): string {
 
 function substring(text: string, start: number, length: number): string {
   if (length < 0) {
-    throw new VerityError('SUBSTRING_ERROR', 'The length of a substring is negative; give 0 or more.');
+    throw new VerityError(
+      'SUBSTRING_ERROR',
+      'The length of a substring is negative; give 0 or more.',
+    );
   }
   return characters(text, start, start + length);
 }
@@ -56,14 +62,19 @@ function trims(name: string, sides: 'both' | 'left' | 'right'): ScalarFunction[]
 
 function substrings(name: string): ScalarFunction[] {
   return [
-    scalar(name, ['text', 'integer'], 'text', (text: string, start: number) => characters(text, start, Infinity)),
+    scalar(name, ['text', 'integer'], 'text', (text: string, start: number) =>
+      characters(text, start, Infinity),
+    ),
     scalar(name, ['text', 'integer', 'integer'], 'text', substring),
   ];
 }
 
 function concatBytes(left: Uint8Array, right: Uint8Array): Uint8Array {
   if (left.length + right.length > limits.valueBytesMax) {
-    throw new VerityError('VALUE_TOO_LARGE', `A bytea result exceeds ${limits.valueBytesMax} bytes; build it from less.`);
+    throw new VerityError(
+      'VALUE_TOO_LARGE',
+      `A bytea result exceeds ${limits.valueBytesMax} bytes; build it from less.`,
+    );
   }
   const whole = new Uint8Array(left.length + right.length);
   whole.set(left);
@@ -81,12 +92,22 @@ export const textFunctions: readonly ScalarFunction[] = [
   ...trims('btrim', 'both'),
   ...trims('ltrim', 'left'),
   ...trims('rtrim', 'right'),
-  scalar('||', ['text', 'text'], 'text', (left: string, right: string) => checkTextSize(left + right)),
+  scalar('||', ['text', 'text'], 'text', (left: string, right: string) =>
+    checkTextSize(left + right),
+  ),
   scalar('||', ['bytea', 'bytea'], 'bytea', concatBytes),
-  scalar('like', ['text', 'text'], 'boolean', (text: string, pattern: string) => like(text, pattern, '\\')),
+  scalar('like', ['text', 'text'], 'boolean', (text: string, pattern: string) =>
+    like(text, pattern, '\\'),
+  ),
   scalar('like', ['text', 'text', 'text'], 'boolean', like),
   scalar('ilike', ['text', 'text'], 'boolean', (text: string, pattern: string) =>
-    like(text.toLowerCase(), pattern.toLowerCase(), '\\')),
-  scalar('ilike', ['text', 'text', 'text'], 'boolean', (text: string, pattern: string, escape: string) =>
-    like(text.toLowerCase(), pattern.toLowerCase(), escape.toLowerCase())),
+    like(text.toLowerCase(), pattern.toLowerCase(), '\\'),
+  ),
+  scalar(
+    'ilike',
+    ['text', 'text', 'text'],
+    'boolean',
+    (text: string, pattern: string, escape: string) =>
+      like(text.toLowerCase(), pattern.toLowerCase(), escape.toLowerCase()),
+  ),
 ];

@@ -27,15 +27,24 @@ export function findAsOf(text: string, tokens: readonly Token[]): AsOfClause | u
     const operand = tokens[index + clauseLength - 1] as Token;
     const asOf = asOfValue(text, kind, operand);
     if (index + clauseLength !== tokens.length) {
-      throw sqlError('SYNTAX_ERROR', 'AS OF must be the last clause of the statement, once.', start);
+      throw sqlError(
+        'SYNTAX_ERROR',
+        'AS OF must be the last clause of the statement, once.',
+        start,
+      );
     }
     return { asOf, start, end: operand.end };
   }
   return undefined;
 }
 
-function clauseKind(text: string, tokens: readonly Token[], index: number): 'position' | 'timestamp' | undefined {
-  if (wordAt(text, tokens, index) !== 'as' || wordAt(text, tokens, index + 1) !== 'of') return undefined;
+function clauseKind(
+  text: string,
+  tokens: readonly Token[],
+  index: number,
+): 'position' | 'timestamp' | undefined {
+  if (wordAt(text, tokens, index) !== 'as' || wordAt(text, tokens, index + 1) !== 'of')
+    return undefined;
   const kind = wordAt(text, tokens, index + 2);
   if (kind !== 'position' && kind !== 'timestamp') return undefined;
   // "AS of" can be an alias; it is one if a bracket or a comma follows POSITION or TIMESTAMP.
@@ -52,12 +61,20 @@ function asOfValue(text: string, kind: 'position' | 'timestamp', operand: Token)
   }
   if (kind === 'position') {
     if (operand.kind !== 'number' || !/^[0-9][0-9_]*$/.test(operandText)) {
-      throw sqlError('SYNTAX_ERROR', 'AS OF POSITION takes a whole number from 0 or a parameter.', operand.start);
+      throw sqlError(
+        'SYNTAX_ERROR',
+        'AS OF POSITION takes a whole number from 0 or a parameter.',
+        operand.start,
+      );
     }
     return { kind: 'position', value: BigInt(operandText.replaceAll('_', '')) };
   }
   if (operand.kind !== 'string') {
-    throw sqlError('SYNTAX_ERROR', "AS OF TIMESTAMP takes a time such as '2026-01-31T12:00:00Z' or a parameter.", operand.start);
+    throw sqlError(
+      'SYNTAX_ERROR',
+      "AS OF TIMESTAMP takes a time such as '2026-01-31T12:00:00Z' or a parameter.",
+      operand.start,
+    );
   }
   return { kind: 'timestamp', value: timestampValue(operandText, operand.start) };
 }
@@ -76,7 +93,10 @@ function timestampValue(literal: string, offset: number): bigint {
 /** The text a string token stands for, by the parser's own rules. */
 function stringValue(literal: string): string {
   const statement = parseSync(`SELECT ${literal}`).stmts?.[0]?.stmt;
-  const target = statement !== undefined && 'SelectStmt' in statement ? statement.SelectStmt.targetList?.[0] : undefined;
+  const target =
+    statement !== undefined && 'SelectStmt' in statement
+      ? statement.SelectStmt.targetList?.[0]
+      : undefined;
   const value = target !== undefined && 'ResTarget' in target ? target.ResTarget.val : undefined;
   if (value === undefined || !('A_Const' in value)) return '';
   const constant = value.A_Const as { readonly sval?: { readonly sval?: string } };
@@ -87,7 +107,11 @@ function stringValue(literal: string): string {
 export function parameterNumber(text: string, token: Token): number {
   const number = Number(text.slice(token.start + 1, token.end));
   if (number >= 1 && number <= limits.parametersMax) return number;
-  throw sqlError('UNDEFINED_PARAMETER', `Parameters are numbered from $1 to $${limits.parametersMax}.`, token.start);
+  throw sqlError(
+    'UNDEFINED_PARAMETER',
+    `Parameters are numbered from $1 to $${limits.parametersMax}.`,
+    token.start,
+  );
 }
 
 function wordAt(text: string, tokens: readonly Token[], index: number): string {

@@ -6,8 +6,22 @@ import type { Token } from './lexer.ts';
  * `growsForGood` go on growing over commas (chains of joins and set operations).
  */
 const grows = new Set([
-  'not', 'is', 'isnull', 'notnull', 'collate', 'at', 'like', 'ilike', 'similar', 'between', 'in',
-  'operator', 'any', 'some', 'all', 'overlaps',
+  'not',
+  'is',
+  'isnull',
+  'notnull',
+  'collate',
+  'at',
+  'like',
+  'ilike',
+  'similar',
+  'between',
+  'in',
+  'operator',
+  'any',
+  'some',
+  'all',
+  'overlaps',
 ]);
 const growsForGood = new Set(['union', 'intersect', 'except', 'join']);
 /** What stands after one of these begins anew at the same depth: lists, and AND/OR, whose chains are flat. */
@@ -106,10 +120,17 @@ function operatorsEnd(text: string, start: number): number {
   return end;
 }
 
-const newLevel = (bracket: Level['bracket']): Level => ({ bracket, growth: 0, lasting: 0, betweens: 0 });
+const newLevel = (bracket: Level['bracket']): Level => ({
+  bracket,
+  growth: 0,
+  lasting: 0,
+  betweens: 0,
+});
 
 const closes = (word: string, level: Level): boolean =>
-  word === 'end' ? level.bracket === 'case' : (word === ')' || word === ']') && level.bracket === 'bracket';
+  word === 'end'
+    ? level.bracket === 'case'
+    : (word === ')' || word === ']') && level.bracket === 'bracket';
 
 const longestWord = 9;
 

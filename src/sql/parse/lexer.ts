@@ -63,15 +63,18 @@ function wordOrPrefixedString(text: string, start: number): Token {
   const next = text.charCodeAt(start + 1);
   const letter = text.charCodeAt(start) | 0x20;
   if (next === quote) {
-    if (letter === 0x65) return { kind: 'string', start, end: quotedEnd(text, start + 1, 'escaped') };
-    if (letter === 0x6e) return { kind: 'string', start, end: quotedEnd(text, start + 1, 'doubled') };
+    if (letter === 0x65)
+      return { kind: 'string', start, end: quotedEnd(text, start + 1, 'escaped') };
+    if (letter === 0x6e)
+      return { kind: 'string', start, end: quotedEnd(text, start + 1, 'doubled') };
     if (letter === 0x62 || letter === 0x78) {
       return { kind: 'string', start, end: quotedEnd(text, start + 1, 'plain') };
     }
   }
   if (letter === 0x75 && next === 0x26) {
     const third = text.charCodeAt(start + 2);
-    if (third === quote) return { kind: 'string', start, end: quotedEnd(text, start + 2, 'doubled') };
+    if (third === quote)
+      return { kind: 'string', start, end: quotedEnd(text, start + 2, 'doubled') };
     if (third === doubleQuote) {
       return { kind: 'quotedName', start, end: quotedNameEnd(text, start + 2) };
     }
@@ -135,7 +138,8 @@ function dollarToken(text: string, start: number): Token {
   }
   if (isNameStart(text.charCodeAt(at))) {
     at++;
-    while (at < text.length && text.charCodeAt(at) !== dollar && isNamePart(text.charCodeAt(at))) at++;
+    while (at < text.length && text.charCodeAt(at) !== dollar && isNamePart(text.charCodeAt(at)))
+      at++;
   }
   if (text.charCodeAt(at) !== dollar) return { kind: 'punctuation', start, end: start + 1 };
   const delimiter = text.slice(start, at + 1);

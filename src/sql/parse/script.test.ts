@@ -20,7 +20,10 @@ describe('splitting', () => {
   test('a script splits at its semicolons, and each statement keeps its place and kind', () => {
     const text = " select 'é;' ; -- none;\n begin;;insert into t values (1) ; /* ; */ end";
     expect(parseScript(text).map(({ kind, text: own, offset }) => [kind, own, offset])).toEqual([
-      ['select', "select 'é;'", 1], ['begin', 'begin', 25], ['insert', 'insert into t values (1)', 32], ['commit', 'end', 67],
+      ['select', "select 'é;'", 1],
+      ['begin', 'begin', 25],
+      ['insert', 'insert into t values (1)', 32],
+      ['commit', 'end', 67],
     ]);
   });
 
@@ -29,8 +32,16 @@ describe('splitting', () => {
   });
 
   test.each([
-    ['begin', 'begin'], ['start transaction', 'begin'], ['commit', 'commit'], ['end', 'commit'], ['rollback', 'rollback'], ['abort', 'rollback'],
-    ['update t set a = 1', 'update'], ['delete from t', 'delete'], ['create table t (a int)', 'createTable'], ['table t', 'select'],
+    ['begin', 'begin'],
+    ['start transaction', 'begin'],
+    ['commit', 'commit'],
+    ['end', 'commit'],
+    ['rollback', 'rollback'],
+    ['abort', 'rollback'],
+    ['update t set a = 1', 'update'],
+    ['delete from t', 'delete'],
+    ['create table t (a int)', 'createTable'],
+    ['table t', 'select'],
   ])('%s is a %s', (text, kind) => {
     expect(parseScript(text)[0]?.kind).toBe(kind);
   });
@@ -41,9 +52,18 @@ describe('AS OF', () => {
     ['select * from t as of position 5', { kind: 'position', value: 5n }],
     ['select * from t AS /* x */ OF -- y\n Position 1_000', { kind: 'position', value: 1000n }],
     ['select * from t as of position $12', { kind: 'positionParameter', number: 12 }],
-    ["select 1 as of timestamp '2026-01-31T12:00:00Z'", { kind: 'timestamp', value: 1_769_860_800_000_000n }],
-    ["select 1 as of timestamp '2026-01-31 12:00'", { kind: 'timestamp', value: 1_769_860_800_000_000n }],
-    ['select 1 as of timestamp $$2026-01-31$$', { kind: 'timestamp', value: 1_769_817_600_000_000n }],
+    [
+      "select 1 as of timestamp '2026-01-31T12:00:00Z'",
+      { kind: 'timestamp', value: 1_769_860_800_000_000n },
+    ],
+    [
+      "select 1 as of timestamp '2026-01-31 12:00'",
+      { kind: 'timestamp', value: 1_769_860_800_000_000n },
+    ],
+    [
+      'select 1 as of timestamp $$2026-01-31$$',
+      { kind: 'timestamp', value: 1_769_817_600_000_000n },
+    ],
     ['select 1 as of timestamp $2', { kind: 'timestampParameter', number: 2 }],
     ["select position('a' in 'b') as of position 0", { kind: 'position', value: 0n }],
   ])('%s', (text, asOf) => {
@@ -53,8 +73,14 @@ describe('AS OF', () => {
   });
 
   test.each([
-    "select 'as of position 5'", 'select 1 /* as of position 5 */', 'select 1 -- as of position 5', 'select $$as of position 5$$',
-    'select "as of position 5" from t', 'select a as of, position from t', 'select 1 as of', "select E'\\' as of position 5'",
+    "select 'as of position 5'",
+    'select 1 /* as of position 5 */',
+    'select 1 -- as of position 5',
+    'select $$as of position 5$$',
+    'select "as of position 5" from t',
+    'select a as of, position from t',
+    'select 1 as of',
+    "select E'\\' as of position 5'",
   ])('%s has none', (text) => {
     expect(parseScript(text)[0]?.asOf).toBeUndefined();
   });
@@ -71,29 +97,53 @@ describe('AS OF', () => {
     expect(failure(text)).toEqual(['SYNTAX_ERROR', rest]);
   });
 
-  test.each(["'secret'", "'infinity'", "'-infinity'", "E'2026-13-01'"])('AS OF TIMESTAMP %s names no time', (literal) => {
-    const [code, rest] = failure(`select 1 as of timestamp ${literal}`);
-    expect(['INVALID_DATETIME', 'DATETIME_OUT_OF_RANGE']).toContain(code);
-    expect(rest).toBe(literal.slice(0, 8));
-  });
+  test.each(["'secret'", "'infinity'", "'-infinity'", "E'2026-13-01'"])(
+    'AS OF TIMESTAMP %s names no time',
+    (literal) => {
+      const [code, rest] = failure(`select 1 as of timestamp ${literal}`);
+      expect(['INVALID_DATETIME', 'DATETIME_OUT_OF_RANGE']).toContain(code);
+      expect(rest).toBe(literal.slice(0, 8));
+    },
+  );
 
   test('only SELECT takes it', () => {
-    expect(failure("insert into t values ('é') as of position 5")).toEqual(['UNSUPPORTED_SQL', 'as of po']);
+    expect(failure("insert into t values ('é') as of position 5")).toEqual([
+      'UNSUPPORTED_SQL',
+      'as of po',
+    ]);
   });
 
   test('what follows a clause with characters of many bytes keeps its offsets', () => {
-    expect(failure("select 1 as of timestamp $é$2026-01-01$é$; select 'é' , from")).toEqual(['SYNTAX_ERROR', 'from']);
+    expect(failure("select 1 as of timestamp $é$2026-01-01$é$; select 'é' , from")).toEqual([
+      'SYNTAX_ERROR',
+      'from',
+    ]);
   });
 });
 
 describe('normalised text', () => {
   test.each([
-    ["select 'a''b', -1, +5, - 3, a - 1, a -1, (-1), 1 - -1 from t -- c", 'select $1, $2, $3, $4, a - $5, a -$6, ($7), $8 - $9 from t'],
-    ["insert into t values (1,null,true,E'\\'x',$$s$$,x'ff',b'1',n'x',date '2020-01-01',-1.5e3,$1)", 'insert into t values ($2,$3,$4,$5,$6,$7,$8,$9,date $10,$11,$1)'],
-    ['select "My Col", U&"x" from "T" where "a""b" = \'x\' /* c */  and\n\t b=1', 'select "My Col", U&"x" from "T" where "a""b" = $1 and b=$2'],
+    [
+      "select 'a''b', -1, +5, - 3, a - 1, a -1, (-1), 1 - -1 from t -- c",
+      'select $1, $2, $3, $4, a - $5, a -$6, ($7), $8 - $9 from t',
+    ],
+    [
+      "insert into t values (1,null,true,E'\\'x',$$s$$,x'ff',b'1',n'x',date '2020-01-01',-1.5e3,$1)",
+      'insert into t values ($2,$3,$4,$5,$6,$7,$8,$9,date $10,$11,$1)',
+    ],
+    [
+      'select "My Col", U&"x" from "T" where "a""b" = \'x\' /* c */  and\n\t b=1',
+      'select "My Col", U&"x" from "T" where "a""b" = $1 and b=$2',
+    ],
     ["select 'a'\n  'secret', u&'d!0061' uescape '!'", 'select $1, $2 uescape $3'],
-    ['select a is not null, b is true, c is not false, not true, a = null', 'select a is not null, b is true, c is not false, not $1, a = $2'],
-    ['create table t (a int not null default 5, b varchar(3))', 'create table t (a int not null default $1, b varchar($2))'],
+    [
+      'select a is not null, b is true, c is not false, not true, a = null',
+      'select a is not null, b is true, c is not false, not $1, a = $2',
+    ],
+    [
+      'create table t (a int not null default 5, b varchar(3))',
+      'create table t (a int not null default $1, b varchar($2))',
+    ],
     ['select a/**/from--\nt', 'select a from t'],
     ['select 1 limit 10 as of position 5', 'select $1 limit $2'],
     ['select 0x1F, 1_000, .5, 1e10', 'select $1, $2, $3, $4'],
@@ -105,11 +155,27 @@ describe('normalised text', () => {
     const secrets = ['Tr0ub4dor', '4111111111', '7e57'];
     const [name, number, hex] = secrets as [string, string, string];
     const literals = [
-      `'${name}'`, `E'${name}\\n'`, `$$${name}$$`, `$t$${name}$t$`, `U&'${name}'`, `N'${name}'`, `x'${hex}'`, `'x'\n'${name}'`,
-      number, `-${number}`, `${number}.5`, `1.${number}`, `0x${hex}`, `'it''s ${name}'`,
+      `'${name}'`,
+      `E'${name}\\n'`,
+      `$$${name}$$`,
+      `$t$${name}$t$`,
+      `U&'${name}'`,
+      `N'${name}'`,
+      `x'${hex}'`,
+      `'x'\n'${name}'`,
+      number,
+      `-${number}`,
+      `${number}.5`,
+      `1.${number}`,
+      `0x${hex}`,
+      `'it''s ${name}'`,
     ];
     for (const literal of literals) {
-      for (const text of [`select ${literal}`, `select a from t where b=${literal} /* ${name} */`, `insert into t values (${literal},${literal}) -- ${name}`]) {
+      for (const text of [
+        `select ${literal}`,
+        `select a from t where b=${literal} /* ${name} */`,
+        `insert into t values (${literal},${literal}) -- ${name}`,
+      ]) {
         const { normalized } = parseScript(text)[0] as { normalized: string };
         for (const secret of secrets) expect(normalized).not.toContain(secret);
       }
@@ -123,9 +189,12 @@ describe('parameters', () => {
     expect(statement).toMatchObject({ parameterCount: 3, normalized: 'select $3, $4, $1' });
   });
 
-  test.each(['select $0', 'select $65536', 'select $99999999999999999999'])('%s is out of bounds', (text) => {
-    expect(failure(text)[0]).toBe('UNDEFINED_PARAMETER');
-  });
+  test.each(['select $0', 'select $65536', 'select $99999999999999999999'])(
+    '%s is out of bounds',
+    (text) => {
+      expect(failure(text)[0]).toBe('UNDEFINED_PARAMETER');
+    },
+  );
 });
 
 describe('errors', () => {
@@ -145,7 +214,15 @@ describe('errors', () => {
   });
 
   test('no message repeats a literal of the text', () => {
-    for (const text of ["select 'Tr0ub4dor' 'x' y", "select x y 'Tr0ub4dor'", "select 'Tr0ub4dor", 'select $$Tr0ub4dor', 'select 1 "Tr0ub4dor', "select 1 as of timestamp 'Tr0ub4dor'", 'select 99Tr0ub4dor']) {
+    for (const text of [
+      "select 'Tr0ub4dor' 'x' y",
+      "select x y 'Tr0ub4dor'",
+      "select 'Tr0ub4dor",
+      'select $$Tr0ub4dor',
+      'select 1 "Tr0ub4dor',
+      "select 1 as of timestamp 'Tr0ub4dor'",
+      'select 99Tr0ub4dor',
+    ]) {
       expect(() => parseScript(text)).toThrow(/^(?!.*Tr0ub4dor)/);
     }
   });
@@ -193,16 +270,21 @@ describe('limits', () => {
     const ascii = `select '${repeat('x', limits.statementBytesMax - 9)}'`;
     expect(parseScript(ascii)).toHaveLength(1);
     expect(failure(`${ascii} `)[0]).toBe('STATEMENT_TOO_LARGE');
-    expect(failure(`select '${repeat('é', limits.statementBytesMax / 2)}'`)[0]).toBe('STATEMENT_TOO_LARGE');
+    expect(failure(`select '${repeat('é', limits.statementBytesMax / 2)}'`)[0]).toBe(
+      'STATEMENT_TOO_LARGE',
+    );
   });
 });
 
 describe('comments that the parser would read again and again', () => {
-  test.each(['/*'.repeat(500_000), `${'/**/'.repeat(250_000)}select 1`])('are refused before it sees them', (text) => {
-    const started = performance.now();
-    expect(failure(text)[0]).toBe('STATEMENT_TOO_COMPLEX');
-    expect(performance.now() - started).toBeLessThan(2_000);
-  });
+  test.each(['/*'.repeat(500_000), `${'/**/'.repeat(250_000)}select 1`])(
+    'are refused before it sees them',
+    (text) => {
+      const started = performance.now();
+      expect(failure(text)[0]).toBe('STATEMENT_TOO_COMPLEX');
+      expect(performance.now() - started).toBeLessThan(2_000);
+    },
+  );
 
   test.each([
     `${'/*'.repeat(1_000)}${'*/'.repeat(1_000)} select 1`,

@@ -44,7 +44,11 @@ export function parseScript(text: string): ParsedStatement[] {
     const clause = clauses[index];
     const kind = kinds[index] as ParsedStatement['kind'];
     if (clause !== undefined && kind !== 'select') {
-      throw sqlError('UNSUPPORTED_SQL', 'AS OF is for SELECT only; other statements act on the newest state.', clause.start);
+      throw sqlError(
+        'UNSUPPORTED_SQL',
+        'AS OF is for SELECT only; other statements act on the newest state.',
+        clause.start,
+      );
     }
     const own = clause === undefined ? group : group.filter((token) => token.start < clause.start);
     const parameterCount = parameterCounts[index] as number;
@@ -64,14 +68,22 @@ export function parseScript(text: string): ParsedStatement[] {
 function checkText(text: string): void {
   // The cheap bound first: a text of more UTF-16 units than the limit has at least as many bytes.
   if (text.length > limits.statementBytesMax || utf8Length(text) > limits.statementBytesMax) {
-    throw sqlError('STATEMENT_TOO_LARGE', `The SQL text exceeds ${limits.statementBytesMax} bytes; split it, or pass values as parameters.`);
+    throw sqlError(
+      'STATEMENT_TOO_LARGE',
+      `The SQL text exceeds ${limits.statementBytesMax} bytes; split it, or pass values as parameters.`,
+    );
   }
   const zero = text.indexOf('\0');
-  if (zero !== -1) throw sqlError('SYNTAX_ERROR', 'SQL text cannot hold the character U+0000.', zero);
+  if (zero !== -1)
+    throw sqlError('SYNTAX_ERROR', 'SQL text cannot hold the character U+0000.', zero);
   // With the u flag a pair is one character, so that this finds only halves of one.
   const half = text.search(/\p{Surrogate}/u);
   if (half !== -1) {
-    throw sqlError('SYNTAX_ERROR', 'SQL text must be well-formed Unicode: it holds half of a surrogate pair.', half);
+    throw sqlError(
+      'SYNTAX_ERROR',
+      'SQL text must be well-formed Unicode: it holds half of a surrogate pair.',
+      half,
+    );
   }
 }
 

@@ -20,7 +20,11 @@ const transactionKinds: Readonly<Record<string, ParsedStatement['kind']>> = {
 };
 
 /** The kind of a statement. Throws UNSUPPORTED_SQL at its first token if it is none of ours. */
-export function statementKind(raw: RawStmt, source: SourceText, tokens: readonly Token[]): ParsedStatement['kind'] {
+export function statementKind(
+  raw: RawStmt,
+  source: SourceText,
+  tokens: readonly Token[],
+): ParsedStatement['kind'] {
   const name = Object.keys(raw.stmt ?? {})[0] ?? '';
   const kind = kinds[name];
   if (kind !== undefined) return kind;
@@ -33,9 +37,16 @@ export function statementKind(raw: RawStmt, source: SourceText, tokens: readonly
   const first = tokens.find((token) => token.start >= start && token.kind === 'word');
   const offset = first?.start ?? start;
   if (name === 'TransactionStmt') {
-    throw sqlError('UNSUPPORTED_SQL', 'Of transaction control only plain BEGIN, COMMIT and ROLLBACK are supported; transactions are serialisable.', offset);
+    throw sqlError(
+      'UNSUPPORTED_SQL',
+      'Of transaction control only plain BEGIN, COMMIT and ROLLBACK are supported; transactions are serialisable.',
+      offset,
+    );
   }
-  const word = first === undefined ? 'This statement' : source.text.slice(first.start, first.end).toUpperCase();
+  const word =
+    first === undefined
+      ? 'This statement'
+      : source.text.slice(first.start, first.end).toUpperCase();
   throw sqlError(
     'UNSUPPORTED_SQL',
     `${word} is not supported here. Supported are CREATE TABLE, INSERT, UPDATE, DELETE, SELECT, BEGIN, COMMIT and ROLLBACK.`,

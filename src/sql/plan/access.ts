@@ -14,7 +14,12 @@ export type AccessPath =
   /** At most one row: every column of a unique index equals a value. */
   | { readonly kind: 'unique'; readonly index: Index; readonly values: readonly Expression[] }
   /** Rows whose first key columns equal `prefix` and whose next one lies within the bounds. */
-  | { readonly kind: 'range'; readonly prefix: readonly Expression[]; readonly low: Bound | undefined; readonly high: Bound | undefined }
+  | {
+      readonly kind: 'range';
+      readonly prefix: readonly Expression[];
+      readonly low: Bound | undefined;
+      readonly high: Bound | undefined;
+    }
   /** The rows whose one-column primary key is among the values. */
   | { readonly kind: 'keys'; readonly values: readonly Expression[] }
   | { readonly kind: 'all' };
@@ -35,7 +40,13 @@ interface Restriction {
   readonly source: Expression;
 }
 
-const mirrored: Readonly<Record<Comparison, Comparison>> = { '=': '=', '<': '>', '<=': '>=', '>': '<', '>=': '<=' };
+const mirrored: Readonly<Record<Comparison, Comparison>> = {
+  '=': '=',
+  '<': '>',
+  '<=': '>=',
+  '>': '<',
+  '>=': '<=',
+};
 
 /** The path to the rows of `table` for which `where` may hold. */
 export function planAccess(table: TableSchema, where: Expression | undefined): Access {
@@ -50,11 +61,22 @@ export function planAccess(table: TableSchema, where: Expression | undefined): A
 /** IN over a primary key of one column; otherwise all rows. */
 function planList(table: TableSchema, conditions: readonly Expression[]): Access {
   const [only, ...more] = table.primaryKey;
-  const list = more.length > 0 ? undefined : conditions.find((condition) => condition.kind === 'in'
-    && !condition.negated && condition.arg.kind === 'column' && condition.arg.ordinal === only
-    && condition.list.every(isConstant));
+  const list =
+    more.length > 0
+      ? undefined
+      : conditions.find(
+          (condition) =>
+            condition.kind === 'in' &&
+            !condition.negated &&
+            condition.arg.kind === 'column' &&
+            condition.arg.ordinal === only &&
+            condition.list.every(isConstant),
+        );
   if (list?.kind !== 'in') return { path: { kind: 'all' }, rest: conditions };
-  return { path: { kind: 'keys', values: list.list }, rest: conditions.filter((condition) => condition !== list) };
+  return {
+    path: { kind: 'keys', values: list.list },
+    rest: conditions.filter((condition) => condition !== list),
+  };
 }
 
 interface Candidate {
@@ -85,20 +107,31 @@ function planKey(table: TableSchema, restrictions: readonly Restriction[]): Cand
   }
   const next = table.primaryKey[prefix.length];
   const low = restrictions.find((each) => each.ordinal === next && each.comparison.startsWith('>'));
-  const high = restrictions.find((each) => each.ordinal === next && each.comparison.startsWith('<'));
+  const high = restrictions.find(
+    (each) => each.ordinal === next && each.comparison.startsWith('<'),
+  );
   if (prefix.length === 0 && low === undefined && high === undefined) return undefined;
-  const path: AccessPath = { kind: 'range', prefix: values, low: boundOf(low), high: boundOf(high) };
+  const path: AccessPath = {
+    kind: 'range',
+    prefix: values,
+    low: boundOf(low),
+    high: boundOf(high),
+  };
   return { path, used: [...prefix, ...[low, high].filter((each) => each !== undefined)] };
 }
 
 const boundOf = (restriction: Restriction | undefined): Bound | undefined =>
   restriction && { value: restriction.value, inclusive: restriction.comparison.endsWith('=') };
 
-function planUnique(table: TableSchema, restrictions: readonly Restriction[]): Candidate | undefined {
+function planUnique(
+  table: TableSchema,
+  restrictions: readonly Restriction[],
+): Candidate | undefined {
   for (const index of table.indexes) {
     if (!index.unique) continue;
     const used = index.columns.map((ordinal) =>
-      restrictions.find((each) => each.ordinal === ordinal && each.comparison === '='));
+      restrictions.find((each) => each.ordinal === ordinal && each.comparison === '='),
+    );
     if (used.every((each) => each !== undefined)) {
       return { path: { kind: 'unique', index, values: used.map((each) => each.value) }, used };
     }
@@ -164,7 +197,9 @@ export function isConstant(expression: Expression): boolean {
     case 'in':
       return isConstant(expression.arg) && expression.list.every(isConstant);
     case 'case':
-      return expression.whens.every(({ when, then }) => isConstant(when) && isConstant(then)) && isConstant(expression.otherwise);
+      return (
+        expression.whens.every(({ when, then }) => isConstant(when) && isConstant(then)) &&
+        isConstant(expression.otherwise)
+      );
   }
 }
-

@@ -10,6 +10,7 @@ export function bytesOfKey(key: StoreKey): Uint8Array {
 /** The key that `bytesOfKey` was given. */
 export function keyOfBytes(bytes: Uint8Array): StoreKey {
   let key = '';
-  for (let index = 0; index < bytes.length; index++) key += String.fromCharCode(bytes[index] as number);
+  for (let index = 0; index < bytes.length; index++)
+    key += String.fromCharCode(bytes[index] as number);
   return key as StoreKey;
 }

@@ -1,6 +1,19 @@
 /** What a table's definition means for its rows and keys, worked out once per definition. */
-import { assert, type ColumnType, limits, type StoreKey, type Value, VerityError } from '../../base/index.ts';
-import { encodeBoundKey, type Index, type RowCodec, rowCodec, type TableSchema } from '../../codec/index.ts';
+import {
+  assert,
+  type ColumnType,
+  limits,
+  type StoreKey,
+  type Value,
+  VerityError,
+} from '../../base/index.ts';
+import {
+  encodeBoundKey,
+  type Index,
+  type RowCodec,
+  rowCodec,
+  type TableSchema,
+} from '../../codec/index.ts';
 
 export interface TableLayout {
   readonly codec: RowCodec;
@@ -31,9 +44,10 @@ export function tableRowCodec(table: TableSchema): RowCodec {
 export function primaryKeyOf(table: TableSchema, values: readonly Value[]): StoreKey {
   const ordinals = table.primaryKey;
   assert(ordinals.length > 0, 'the table has a primary key');
-  const parts = ordinals.length === 1
-    ? [values[ordinals[0] as number] as Value]
-    : ordinals.map((ordinal) => values[ordinal] as Value);
+  const parts =
+    ordinals.length === 1
+      ? [values[ordinals[0] as number] as Value]
+      : ordinals.map((ordinal) => values[ordinal] as Value);
   const key = encodeBoundKey(layoutOf(table).keyTypes, parts);
   if (key.length > limits.keyBytesMax) throw keyTooLarge(table, 'The primary key');
   return key;
@@ -44,7 +58,12 @@ export function primaryKeyOf(table: TableSchema, values: readonly Value[]): Stor
  * share them: always in a plain index, and in a unique one when a column is NULL, since NULLs differ.
  * Throws VALUE_TOO_LARGE.
  */
-export function indexKey(table: TableSchema, index: Index, values: readonly Value[], primaryKey: StoreKey): StoreKey {
+export function indexKey(
+  table: TableSchema,
+  index: Index,
+  values: readonly Value[],
+  primaryKey: StoreKey,
+): StoreKey {
   let hasNull = false;
   const parts = index.columns.map((ordinal) => {
     const value = values[ordinal] as Value;
@@ -72,6 +91,10 @@ function typeOf(table: TableSchema, ordinal: number): ColumnType {
 }
 
 const keyTooLarge = (table: TableSchema, what: string): VerityError =>
-  new VerityError('VALUE_TOO_LARGE', `${what} of table "${table.name}" exceeds ${limits.keyBytesMax} bytes; use shorter key values.`, {
-    details: { table: table.name },
-  });
+  new VerityError(
+    'VALUE_TOO_LARGE',
+    `${what} of table "${table.name}" exceeds ${limits.keyBytesMax} bytes; use shorter key values.`,
+    {
+      details: { table: table.name },
+    },
+  );

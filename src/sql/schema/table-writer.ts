@@ -38,10 +38,16 @@ export function tableWriterOf(table: TableSchema): TableWriter {
 function compileWriter(table: TableSchema): TableWriter {
   const { columns } = table;
   const { codec } = layoutOf(table);
-  const modified = columns.flatMap((column, ordinal) => (hasModifier(column.type) ? [{ column, ordinal }] : []));
+  const modified = columns.flatMap((column, ordinal) =>
+    hasModifier(column.type) ? [{ column, ordinal }] : [],
+  );
   const required = columns.flatMap((column, ordinal) =>
-    column.notNull || table.primaryKey.includes(ordinal) ? [{ column, ordinal }] : []);
-  const checks = table.checks.map((check) => ({ name: check.name, evaluate: compile(check.expression) }));
+    column.notNull || table.primaryKey.includes(ordinal) ? [{ column, ordinal }] : [],
+  );
+  const checks = table.checks.map((check) => ({
+    name: check.name,
+    evaluate: compile(check.expression),
+  }));
   return {
     defaults: columns.map((column) => column.default && compile(column.default)),
     check: (values, context) => {
@@ -63,7 +69,8 @@ function compileWriter(table: TableSchema): TableWriter {
         codec.encode(slab, values);
       } catch (error) {
         slab.truncate(start);
-        if (error instanceof VerityError && error.code === 'VALUE_TOO_LARGE') checkSizes(table, values);
+        if (error instanceof VerityError && error.code === 'VALUE_TOO_LARGE')
+          checkSizes(table, values);
         throw error;
       }
       const length = slab.length - start;
@@ -82,9 +89,13 @@ function intoColumn(table: TableSchema, column: Column, value: NonNullable<Value
     return coerceToColumn(column.type, value);
   } catch (error) {
     if (!(error instanceof VerityError)) throw error;
-    throw new VerityError(error.code, `Column "${column.name}" of table "${table.name}": ${error.message}`, {
-      details: { ...error.details, table: table.name, column: column.name },
-    });
+    throw new VerityError(
+      error.code,
+      `Column "${column.name}" of table "${table.name}": ${error.message}`,
+      {
+        details: { ...error.details, table: table.name, column: column.name },
+      },
+    );
   }
 }
 
@@ -92,21 +103,38 @@ function intoColumn(table: TableSchema, column: Column, value: NonNullable<Value
 function checkSizes(table: TableSchema, values: readonly Value[]): void {
   table.columns.forEach((column, ordinal) => {
     const value = values[ordinal];
-    const bytes = typeof value === 'string' ? utf8Length(value) : value instanceof Uint8Array ? value.length : 0;
+    const bytes =
+      typeof value === 'string'
+        ? utf8Length(value)
+        : value instanceof Uint8Array
+          ? value.length
+          : 0;
     if (bytes > limits.valueBytesMax) {
-      throw new VerityError('VALUE_TOO_LARGE', `A value of column "${column.name}" of table "${table.name}" exceeds ${limits.valueBytesMax} bytes; split it, or store a reference to it.`, {
-        details: { table: table.name, column: column.name },
-      });
+      throw new VerityError(
+        'VALUE_TOO_LARGE',
+        `A value of column "${column.name}" of table "${table.name}" exceeds ${limits.valueBytesMax} bytes; split it, or store a reference to it.`,
+        {
+          details: { table: table.name, column: column.name },
+        },
+      );
     }
   });
 }
 
 const notNull = (table: TableSchema, column: Column): VerityError =>
-  new VerityError('NOT_NULL_VIOLATION', `Column "${column.name}" of table "${table.name}" must not be NULL; give it a value.`, {
-    details: { table: table.name, column: column.name },
-  });
+  new VerityError(
+    'NOT_NULL_VIOLATION',
+    `Column "${column.name}" of table "${table.name}" must not be NULL; give it a value.`,
+    {
+      details: { table: table.name, column: column.name },
+    },
+  );
 
 const checkFailed = (table: TableSchema, constraint: string): VerityError =>
-  new VerityError('CHECK_VIOLATION', `A row does not meet CHECK constraint "${constraint}" of table "${table.name}".`, {
-    details: { table: table.name, constraint },
-  });
+  new VerityError(
+    'CHECK_VIOLATION',
+    `A row does not meet CHECK constraint "${constraint}" of table "${table.name}".`,
+    {
+      details: { table: table.name, constraint },
+    },
+  );

@@ -17,7 +17,13 @@ export function failureOf(text: string, action: () => unknown): Failure {
     if (!(error instanceof VerityError)) throw error;
     const { code, sqlState, message, details } = error;
     const offset = details['offset'] as number | undefined;
-    return { code, sqlState, message, details, at: offset === undefined ? undefined : text.slice(offset, offset + 8) };
+    return {
+      code,
+      sqlState,
+      message,
+      details,
+      at: offset === undefined ? undefined : text.slice(offset, offset + 8),
+    };
   }
   throw new Error(`no error: ${text}`);
 }

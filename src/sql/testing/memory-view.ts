@@ -1,6 +1,14 @@
 /** A ReadView over sorted arrays and a one-tenant catalog, for tests: statements run and are applied at once. */
 import {
-  type LeafIndex, type ObjectId, type Position, type StoreKey, type TenantId, type TimestampMicros, type TreeId, treeOf, type Value,
+  type LeafIndex,
+  type ObjectId,
+  type Position,
+  type StoreKey,
+  type TenantId,
+  type TimestampMicros,
+  type TreeId,
+  treeOf,
+  type Value,
 } from '../../base/index.ts';
 import type { TableSchema } from '../../codec/index.ts';
 import type { Cursor, KeyRange, ReadView, StoredRow, StoreEntry } from '../../store/index.ts';
@@ -42,7 +50,12 @@ class MemoryView implements ReadView {
     const entries = this.#trees.get(tree) ?? [];
     this.#trees.set(tree, entries);
     const index = lowerBound(entries, key);
-    entries.splice(index, entries[index]?.key === key ? 1 : 0, { key, row, from: 1 as Position, leaf: 0 as LeafIndex });
+    entries.splice(index, entries[index]?.key === key ? 1 : 0, {
+      key,
+      row,
+      from: 1 as Position,
+      leaf: 0 as LeafIndex,
+    });
   }
 
   remove(tree: TreeId, key: StoreKey): void {
@@ -96,7 +109,8 @@ export class MemoryDatabase {
       if (prepared.kind === 'query') {
         const rows = [];
         const iterator = prepared.run(this.view, values, this.context);
-        for (let next = iterator.next(); next.done !== true; next = iterator.next()) rows.push(next.value);
+        for (let next = iterator.next(); next.done !== true; next = iterator.next())
+          rows.push(next.value);
         outcome = { columns: prepared.columns, rows, rowCount: rows.length, changes: [] };
       } else {
         const { changes, rowCount, rows } = prepared.run(this.view, values, this.context);
@@ -120,9 +134,11 @@ export class MemoryDatabase {
         const oldKey = indexKey(table, index, before, key);
         const entry = this.view.get(indexTree, oldKey);
         // Another row of the same command may have taken the entry over.
-        if (entry !== undefined && keyOfBytes(entry.row) === key) this.view.remove(indexTree, oldKey);
+        if (entry !== undefined && keyOfBytes(entry.row) === key)
+          this.view.remove(indexTree, oldKey);
       }
-      if (after !== undefined) this.view.put(indexTree, indexKey(table, index, after, key), bytesOfKey(key));
+      if (after !== undefined)
+        this.view.put(indexTree, indexKey(table, index, after, key), bytesOfKey(key));
     }
     if (row === undefined) this.view.remove(tree, key);
     else this.view.put(tree, key, row);

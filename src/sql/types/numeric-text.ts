@@ -92,7 +92,11 @@ function isShortAndCanonical(text: string): boolean {
   const wholeEnd = skipDigits(text, 0);
   if (wholeEnd === 0 || (wholeEnd > 1 && text.charCodeAt(0) === zero)) return false;
   if (wholeEnd === length) return true;
-  return text.charCodeAt(wholeEnd) === 0x2e && wholeEnd + 1 < length && skipDigits(text, wholeEnd + 1) === length;
+  return (
+    text.charCodeAt(wholeEnd) === 0x2e &&
+    wholeEnd + 1 < length &&
+    skipDigits(text, wholeEnd + 1) === length
+  );
 }
 
 function parseSpecial(text: string): string {

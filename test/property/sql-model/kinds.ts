@@ -85,7 +85,7 @@ const bigint: Kind = {
   output: same,
 };
 
-export function compareFloats(left: number, right: number): number {
+function compareFloats(left: number, right: number): number {
   if (Number.isNaN(left) || Number.isNaN(right)) {
     return Number(Number.isNaN(left)) - Number(Number.isNaN(right));
   }
@@ -109,7 +109,7 @@ function midpoint(value: number, step: 1 | -1): number {
  * The fewest digits that lie within half a step of a float32, not on its bounds: PostgreSQL's rule. Of
  * two the nearer, of two as near that with an even last digit.
  */
-export function shortestReal(value: number): number {
+function shortestReal(value: number): number {
   if (value === 0) return value;
   const size = Math.abs(value);
   const [low, high] = [midpoint(size, -1), midpoint(size, 1)];
@@ -163,7 +163,7 @@ const double: Kind = {
 
 const special = { '-Infinity': -1, Infinity: 1, NaN: 2 } as const;
 
-export function compareNumerics(left: Numeric, right: Numeric): number {
+function compareNumerics(left: Numeric, right: Numeric): number {
   if (typeof left === 'string' || typeof right === 'string') {
     const rank = (value: Numeric): number => (typeof value === 'string' ? special[value] : 0);
     return sign(rank(left), rank(right));
@@ -175,7 +175,7 @@ export function compareNumerics(left: Numeric, right: Numeric): number {
 const rescaled = ({ units, scale }: Decimal, to: number): bigint =>
   units * 10n ** BigInt(to - scale);
 
-export function decimalText({ units, scale }: Decimal): string {
+function decimalText({ units, scale }: Decimal): string {
   const digits = (units < 0n ? -units : units).toString().padStart(scale + 1, '0');
   const point = digits.length - scale;
   const text = scale === 0 ? digits : `${digits.slice(0, point)}.${digits.slice(point)}`;
@@ -185,7 +185,7 @@ export function decimalText({ units, scale }: Decimal): string {
 export const numericText = (value: Numeric): string =>
   typeof value === 'string' ? value : decimalText(value);
 
-export function decimalOf(text: string): Decimal {
+function decimalOf(text: string): Decimal {
   const point = text.indexOf('.');
   const scale = point === -1 ? 0 : text.length - point - 1;
   return { units: BigInt(text.replace('.', '')), scale };
@@ -226,7 +226,7 @@ const numeric: Kind = {
 };
 
 /** Texts by code point. */
-export function compareTexts(left: string, right: string): number {
+function compareTexts(left: string, right: string): number {
   const [a, b] = [Array.from(left), Array.from(right)];
   for (let at = 0; at < Math.min(a.length, b.length); at++) {
     const difference = (a[at]?.codePointAt(0) ?? 0) - (b[at]?.codePointAt(0) ?? 0);
@@ -324,7 +324,7 @@ const members = (value: object): [string, unknown][] =>
   );
 
 /** jsonb's order: null < string < number < boolean < array < object; at the top an empty array is below scalars. */
-export function compareJson(left: unknown, right: unknown, isTop = true): number {
+function compareJson(left: unknown, right: unknown, isTop = true): number {
   const [a, b] = [kindRank(left), kindRank(right)];
   if (a !== b) {
     const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;

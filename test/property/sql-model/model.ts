@@ -103,7 +103,7 @@ function writeErrors(table: Table, write: Write): string[] {
   ];
 }
 
-export const targetsOf = (table: Table, insert: Insert): readonly number[] =>
+const targetsOf = (table: Table, insert: Insert): readonly number[] =>
   insert.targets ?? table.columns.map((_, ordinal) => ordinal);
 
 /** An operand known to convert, in the column's type without its length or precision. */
