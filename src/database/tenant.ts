@@ -57,6 +57,11 @@ export interface TenantScope extends TransactionScope {
 }
 
 /** A query that is about to yield rows. */
+interface AppendResult {
+  position: bigint;
+  version: bigint;
+}
+
 interface Opened {
   readonly prepared: PreparedQuery;
   readonly rows: ReturnType<PreparedQuery['run']>;
@@ -187,11 +192,24 @@ export class Tenant implements TenantHandle {
     return withDeadline(attempts.run(body), options, (why) => attempts.stop(why));
   }
 
-  async append(
+  append(
     stream: string,
     events: readonly unknown[],
     options: CommandOptions & { readonly expectedVersion?: bigint | number } = {},
-  ): Promise<{ position: bigint; version: bigint }> {
+  ): Promise<AppendResult> {
+    // As execute(), so that the answers of both go out in the order of their positions.
+    try {
+      return this.#append(stream, events, options);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #append(
+    stream: string,
+    events: readonly unknown[],
+    options: CommandOptions & { readonly expectedVersion?: bigint | number },
+  ): Promise<AppendResult> {
     checkDeadline(options);
     if (typeof stream !== 'string' || !Array.isArray(events)) {
       throw new VerityError(
@@ -200,20 +218,16 @@ export class Tenant implements TenantHandle {
       );
     }
     const { expectedVersion } = options;
-    const result: CommandResult = await withDeadline(
-      this.#engine.submit({
-        // Not map(), which skips the holes of a sparse array.
-        kind: 'append',
-        tenant: this.#id,
-        stream,
-        events: Array.from(events, encodeData),
-        origin: this.#origin(options),
-        expectedVersion: expectedVersion === undefined ? undefined : parsePosition(expectedVersion),
-      }),
-      options,
-      commandLate,
-    );
-    return { position: BigInt(result.position), version: BigInt(result.outcome.version ?? 0) };
+    const command = {
+      kind: 'append',
+      tenant: this.#id,
+      stream,
+      // Not map(), which skips the holes of a sparse array.
+      events: Array.from(events, encodeData),
+      origin: this.#origin(options),
+      expectedVersion: expectedVersion === undefined ? undefined : parsePosition(expectedVersion),
+    } as const;
+    return withDeadline(this.#engine.submitFor(command, toAppendResult), options, commandLate);
   }
 
   async *read(
@@ -475,4 +489,8 @@ function countRows(view: ReadView, tree: ReturnType<typeof treeOf>): number {
 async function* failing(error: unknown): AsyncGenerator<never, undefined> {
   yield* await Promise.reject<never[]>(error as Error);
   return undefined;
+}
+
+function toAppendResult({ position, outcome }: CommandResult): AppendResult {
+  return { position: BigInt(position), version: BigInt(outcome.version ?? 0) };
 }

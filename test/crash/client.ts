@@ -193,26 +193,26 @@ async function perform(handle: TenantHandle, { id, spec }: Attempt): Promise<Don
     handle.execute(sql, values, options);
   switch (spec.kind) {
     case 'table':
-      return run(
+      return await run(
         `CREATE TABLE ${spec.ifNotExists ? 'IF NOT EXISTS ' : ''}${definitions[spec.name]}`,
       );
     case 'insert':
-      return run(insertText(spec.rows), insertValues(spec.rows));
+      return await run(insertText(spec.rows), insertValues(spec.rows));
     case 'add':
-      return run('UPDATE accounts SET balance = balance + $1 WHERE id BETWEEN $2 AND $3', [
+      return await run('UPDATE accounts SET balance = balance + $1 WHERE id BETWEEN $2 AND $3', [
         spec.delta,
         spec.from,
         spec.to,
       ]);
     case 'email':
-      return run('UPDATE accounts SET email = $1 WHERE id = $2', [spec.email, spec.id]);
+      return await run('UPDATE accounts SET email = $1 WHERE id = $2', [spec.email, spec.id]);
     case 'delete':
-      return run('DELETE FROM accounts WHERE id BETWEEN $1 AND $2', [spec.from, spec.to]);
+      return await run('DELETE FROM accounts WHERE id BETWEEN $1 AND $2', [spec.from, spec.to]);
     case 'null':
-      return run(`${insertInto}($1, $2, NULL, $2)`, [spec.id, `null${spec.id}`]);
+      return await run(`${insertInto}($1, $2, NULL, $2)`, [spec.id, `null${spec.id}`]);
     case 'notes': {
       const groups = spec.texts.map((_text, index) => `($${index + 1})`).join(', ');
-      return run(`INSERT INTO notes VALUES ${groups}`, spec.texts);
+      return await run(`INSERT INTO notes VALUES ${groups}`, spec.texts);
     }
     case 'append': {
       const { expectedVersion } = spec;
