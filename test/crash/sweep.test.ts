@@ -104,7 +104,9 @@ async function runPart(
       continue;
     }
     if (entry === 'recovery code') {
-      const code = await client.session.db.addRecoveryCode().catch(failed);
+      const code = await client.session.db.addRecoveryCode().catch((error: unknown) => {
+        if (!failed(error)) throw error;
+      });
       if (typeof code === 'string' && !disk.isGone) client.recoveryCodes.push(code);
       continue;
     }
@@ -129,21 +131,16 @@ async function checkAftermath(disk: SimDisk, client: Client, newTenant: boolean)
   client.connect(session);
   await session.scheduler.settle(moreWork(client, newTenant));
   session.disk.kill();
-  const afterDisk = disk.crash();
-  const after = await openSession(afterDisk, { seed: 78 });
+  // A recovery code that was handed out opens the database as well as its key does.
+  const code = client.recoveryCodes.at(-1);
+  const after = await openSession(disk.crash(), {
+    seed: 78,
+    ...(code !== undefined && { masterKey: keys.fromRecoveryCode(code) }),
+  });
   client.connect(after);
   await after.scheduler.settle(checkRecovered(after.db, client));
   const report = await after.scheduler.settle(after.db.verify());
   if (!report.ok) throw new Violation(`verify: ${report.findings[0]?.message ?? 'not ok'}`);
-  after.disk.kill();
-  for (const code of client.recoveryCodes) {
-    const process = startProcess(afterDisk, {
-      masterKey: keys.fromRecoveryCode(code),
-      readOnly: true,
-    });
-    const opened = await process.scheduler.settle(process.open().catch(codeOf));
-    if (typeof opened === 'string') throw new Violation(`a recovery code: ${opened}`);
-  }
 }
 
 async function moreWork(client: Client, newTenant: boolean): Promise<void> {

@@ -50,15 +50,25 @@ export async function runPrompt(options: PromptOptions): Promise<void> {
     removeHistoryDuplicates: true,
   });
   const splitter = new StatementSplitter();
+  let closed = false;
+  lines.once('close', () => {
+    closed = true;
+  });
+  const askNext = (): void => {
+    lines.setPrompt(`${printable(tenant)}${splitter.unfinished ? '->' : '=>'} `);
+    // Lines that came before the input ended are still run after it, when readline prompts no more.
+    if (closed) terminal.stdout.write(lines.getPrompt());
+    else lines.prompt();
+  };
   lines.on('SIGINT', () => {
     splitter.reset();
     terminal.stdout.write('^C\n');
     // Deletes what stands before and after the cursor.
     lines.write(null, { ctrl: true, name: 'u' });
     lines.write(null, { ctrl: true, name: 'k' });
-    ask(lines, splitter, tenant);
+    askNext();
   });
-  ask(lines, splitter, tenant);
+  askNext();
   for await (const line of lines) {
     if (line.trim() !== '') remember(historyFile, line);
     if (!splitter.unfinished && line.trimStart().startsWith('\\')) {
@@ -67,14 +77,9 @@ export async function runPrompt(options: PromptOptions): Promise<void> {
     } else {
       await guarded(options, async () => runLine(options, splitter, line));
     }
-    ask(lines, splitter, tenant);
+    askNext();
   }
   lines.close();
-}
-
-function ask(lines: Interface, splitter: StatementSplitter, tenant: string): void {
-  lines.setPrompt(`${printable(tenant)}${splitter.unfinished ? '->' : '=>'} `);
-  lines.prompt();
 }
 
 async function runLine(
