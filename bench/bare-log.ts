@@ -28,13 +28,9 @@ const domain = Buffer.from('bare/commitment/v1', 'latin1');
 const saltInputBytes = 56;
 const statement = Buffer.from(insertRow, 'latin1');
 const eventStart = domain.length + saltBytes;
-/** Where the row lies in its event: behind length, position, time and statement; its key follows it once more. */
-const rowStart = 2 + 8 + 8 + statement.length;
-const rowMemoryBytes = 64 << 10;
 
 interface Waiting {
-  readonly key: string;
-  readonly bytes: Uint8Array | undefined;
+  readonly row: VisitRow;
   readonly resolve: (position: number) => void;
 }
 
@@ -59,9 +55,7 @@ export class BareLog {
   #chain = '';
   #waiting: Waiting[] = [];
   /** Rows by key, if they are kept. */
-  readonly #rows: Map<string, Uint8Array> | undefined;
-  #rowMemory = Buffer.alloc(rowMemoryBytes);
-  #rowMemoryUsed = 0;
+  readonly #rows: Map<string, VisitRow> | undefined;
 
   constructor(path: string, options: { readonly keepRows: boolean }) {
     this.#path = path;
@@ -72,13 +66,12 @@ export class BareLog {
 
   /** Resolves to the row's position when it is durable. */
   insert(row: VisitRow): Promise<number> {
-    const key = row[0];
-    if (this.#rows?.has(key) === true)
+    if (this.#rows?.has(row[0]) === true)
       return Promise.reject(new Error('There is a row with this key.'));
-    const bytes = this.#gather(row);
+    this.#gather(row);
     if (this.#waiting.length === 0) queueMicrotask(() => this.#flush());
     return new Promise((resolve) => {
-      this.#waiting.push({ key, bytes, resolve });
+      this.#waiting.push({ row, resolve });
     });
   }
 
@@ -86,8 +79,7 @@ export class BareLog {
     closeSync(this.#descriptor);
   }
 
-  /** Puts the row's event into the frame; the row's bytes if they are kept. */
-  #gather(row: VisitRow): Uint8Array | undefined {
+  #gather(row: VisitRow): void {
     const record = this.#record;
     const end = this.#writeEvent(row);
     this.#saltInput.writeUInt32LE(this.#count, saltInputBytes - 8);
@@ -97,20 +89,6 @@ export class BareLog {
     const digest = hash('sha256', record.subarray(0, end), 'binary');
     writeBinary(this.#leaves, this.#count * leafBytes + 2, digest, digestBytes);
     this.#count += 1;
-    return this.#rows === undefined
-      ? undefined
-      : this.#keep(record, eventStart + rowStart, end - 16);
-  }
-
-  /** A copy of bytes, in memory that it shares with other rows. */
-  #keep(source: Buffer, start: number, end: number): Uint8Array {
-    if (this.#rowMemoryUsed + end - start > rowMemoryBytes) {
-      this.#rowMemory = Buffer.alloc(rowMemoryBytes);
-      this.#rowMemoryUsed = 0;
-    }
-    const from = this.#rowMemoryUsed;
-    this.#rowMemoryUsed += source.copy(this.#rowMemory, from, start, end);
-    return new Uint8Array(this.#rowMemory.buffer, this.#rowMemory.byteOffset + from, end - start);
   }
 
   /** Writes the event into the record; its end. */
@@ -140,8 +118,8 @@ export class BareLog {
     if (this.#tail >= segmentBytes) this.#startSegment();
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { key, bytes } of waiting) {
-      if (bytes !== undefined) this.#rows?.set(key, bytes);
+    if (this.#rows !== undefined) {
+      for (const { row } of waiting) this.#rows.set(row[0], row);
     }
     const first = this.#position - waiting.length + 1;
     setImmediate(() => {

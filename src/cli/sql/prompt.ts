@@ -1,5 +1,5 @@
 import { appendFileSync, closeSync, fchmodSync, openSync, readFileSync } from 'node:fs';
-import { createInterface, type Interface } from 'node:readline';
+import { createInterface } from 'node:readline';
 import type { TableInfo } from '../../database/index.ts';
 import { failureOf, renderFailure } from '../failure.ts';
 import { renderTable, tableStyle } from '../output/table.ts';
