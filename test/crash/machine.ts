@@ -37,6 +37,14 @@ export interface ProcessOptions {
   readonly flushesLie?: boolean;
 }
 
+/** A call that the disk refused. */
+export interface Failure {
+  readonly method: string;
+  readonly code: string;
+  /** Which call of the process it was, from 1. */
+  readonly call: number;
+}
+
 /** What one process sees of a disk: passes every call on, until the process is killed. */
 class ProcessDisk implements Disk {
   readonly root = ':process:';
@@ -46,7 +54,7 @@ class ProcessDisk implements Disk {
   #flushCount = 0;
   #isKilled = false;
   /** What went wrong, by the method called and the code: faults that hit. */
-  readonly failures: { readonly method: string; readonly code: string }[] = [];
+  readonly failures: Failure[] = [];
 
   constructor(disk: SimDisk, options: ProcessOptions = {}) {
     this.#disk = disk;
@@ -109,7 +117,9 @@ class ProcessDisk implements Disk {
     try {
       return body();
     } catch (error) {
-      if (error instanceof VerityError) this.failures.push({ method, code: error.code });
+      if (error instanceof VerityError) {
+        this.failures.push({ method, code: error.code, call: this.#callCount });
+      }
       throw error;
     }
   }
