@@ -1,6 +1,7 @@
 import {
   CorruptionError,
   type Disk,
+  type Entropy,
   type ErrorCode,
   firstNonZero,
   type Op,
@@ -26,7 +27,7 @@ import {
 import type { MasterKeyProvider, SecretKey } from '../crypto/index.ts';
 import { KernelState } from '../kernel/index.ts';
 import { emptyLogHead, type LogHead } from '../log/index.ts';
-import { firstStoreDifference, MemoryStore } from '../store/index.ts';
+import { firstStoreDifference, hashSeedOf, MemoryStore } from '../store/index.ts';
 
 export interface VerificationFinding {
   readonly code: ErrorCode;
@@ -62,6 +63,8 @@ export interface LiveState {
 
 export interface VerificationSettings {
   readonly disk: Disk;
+  /** So that keys that were chosen to collide cannot slow the rebuild down; absent where nobody else chose them. */
+  readonly entropy?: Entropy;
   /** The root key of an open handle, or a provider to unwrap it. */
   readonly root: SecretKey | MasterKeyProvider;
   /** Asked when the log has been walked, so that commits meanwhile do not look like damage. */
@@ -77,7 +80,9 @@ export interface VerificationSettings {
 export async function verifyDatabase(settings: VerificationSettings): Promise<Verification> {
   const { disk, live } = settings;
   const findings: VerificationFinding[] = [];
-  const state = new KernelState(new MemoryStore());
+  const state = new KernelState(
+    new MemoryStore(settings.entropy && hashSeedOf(settings.entropy.bytes(8))),
+  );
   let tail: LogTail | undefined;
   let hierarchy: KeyHierarchy | undefined;
   try {

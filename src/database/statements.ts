@@ -2,12 +2,15 @@ import { sqlError, VerityError } from '../base/index.ts';
 import { loadParser, type ParsedStatement, parseScript } from '../sql/index.ts';
 
 const cachedTextsMax = 2_000;
-/** Longer texts are rarely sent twice, and 2,000 of them would fill the memory of all tenants. */
-const cachedTextLengthMax = 16_384;
+/** Of all cached texts together, in UTF-16 units: a parsed statement takes about fifty times its text. */
+const cachedLengthMax = 1 << 20;
+/** An INSERT of a thousand rows fits; longer texts are rarely sent twice. */
+const cachedTextLengthMax = 1 << 17;
 
-/** Parses each text once. Bounded; the oldest text goes first. */
+/** Parses each text once. Bounded in number and memory; the oldest text goes first. */
 export class StatementCache {
   readonly #single = new Map<string, ParsedStatement>();
+  #length = 0;
 
   /** The one statement of `text`. Throws SYNTAX_ERROR for an empty text, INVALID_ARGUMENT for several statements. */
   parse(text: string): ParsedStatement {
@@ -27,11 +30,18 @@ export class StatementCache {
         },
       );
     }
-    if (text.length > cachedTextLengthMax) return statement;
-    if (this.#single.size >= cachedTextsMax)
-      this.#single.delete(this.#single.keys().next().value as string);
-    this.#single.set(text, statement);
+    if (text.length <= cachedTextLengthMax) this.#keep(text, statement);
     return statement;
+  }
+
+  #keep(text: string, statement: ParsedStatement): void {
+    this.#single.set(text, statement);
+    this.#length += text.length;
+    for (const oldest of this.#single.keys()) {
+      if (this.#single.size <= cachedTextsMax && this.#length <= cachedLengthMax) return;
+      this.#single.delete(oldest);
+      this.#length -= oldest.length;
+    }
   }
 }
 

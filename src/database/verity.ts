@@ -119,12 +119,13 @@ export class Verity {
     path: string,
     options: Pick<OpenOptions, 'masterKey' | 'onProgress'>,
   ): Promise<VerifyReport> {
-    const { disk } = hostFor(path, true);
+    const { disk, entropy } = hostFor(path, true);
     if (inspectDirectory(disk) !== 'database') {
       throw new VerityError('NO_DATABASE', `There is no database at ${path}. Check the path.`);
     }
     const report = await verifyDatabase({
       disk,
+      entropy,
       root: providerOf(options, false),
       ...progressOption(options.onProgress),
     });
@@ -179,6 +180,7 @@ export class Verity {
     this.#engine.catchUp();
     const report = await verifyDatabase({
       disk: this.#parts.host.disk,
+      entropy: this.#parts.host.entropy,
       root: this.#engine.hierarchy.root,
       live: () => ({
         head: this.#engine.head,

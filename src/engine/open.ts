@@ -4,7 +4,7 @@ import { Reader } from '../codec/index.ts';
 import { KernelState, keyringTree, singleKey } from '../kernel/index.ts';
 import { emptyLogHead } from '../log/index.ts';
 import { loadParser } from '../sql/index.ts';
-import { MemoryStore } from '../store/index.ts';
+import { hashSeedOf, MemoryStore } from '../store/index.ts';
 import { createDatabase, inspectDirectory } from './create.ts';
 import { Engine, type Recovery } from './engine.ts';
 import {
@@ -55,7 +55,7 @@ export async function openEngine(host: EngineHost, settings: OpenSettings): Prom
 
 function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettings): Engine {
   const { disk } = host;
-  const state = new KernelState(new MemoryStore());
+  const state = new KernelState(new MemoryStore(hashSeedOf(host.entropy.bytes(8))));
   const index = new LogIndex();
   const replay: Replay = {
     disk,

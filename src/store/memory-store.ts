@@ -5,6 +5,7 @@ import {
   type StoreKey,
   type TreeId,
 } from '../base/index.ts';
+import { type HashSeed, KeyHasher, KeyTable } from './key-table.ts';
 import { OrderedMap } from './ordered-map.ts';
 import type { Store, StoreChange, StoreVersion } from './store.ts';
 import type { Cursor, KeyRange, ReadView, StoredRow, StoreEntry } from './view.ts';
@@ -25,7 +26,13 @@ const none: readonly StoreVersion[] = [];
  */
 export class MemoryStore implements Store {
   readonly #trees = new Map<TreeId, OrderedMap<VersionChain>>();
+  readonly #hasher: KeyHasher;
   #appliedPosition = 0 as Position;
+
+  /** `seed`: random where others choose the keys, so that they cannot choose colliding ones. */
+  constructor(seed: HashSeed = { low: 0, high: 0 }) {
+    this.#hasher = new KeyHasher(seed);
+  }
 
   get appliedPosition(): Position {
     return this.#appliedPosition;
@@ -110,7 +117,7 @@ export class MemoryStore implements Store {
   #put(position: Position, change: StoreChange): void {
     let map = this.#trees.get(change.tree);
     if (map === undefined) {
-      map = new OrderedMap();
+      map = new OrderedMap(new KeyTable<VersionChain>(this.#hasher));
       this.#trees.set(change.tree, map);
     }
     const chain = map.get(change.key);

@@ -2,6 +2,16 @@ import { assert, type StoreKey } from '../base/index.ts';
 
 const chunkMax = 512;
 
+/** What of a Map an OrderedMap needs for its entries. */
+export interface KeyIndex<V> {
+  readonly size: number;
+  get(key: StoreKey): V | undefined;
+  set(key: StoreKey, value: V): unknown;
+  delete(key: StoreKey): boolean;
+  clear(): void;
+  keys(): Iterable<StoreKey>;
+}
+
 /**
  * A map from keys to values that can also be walked in the order of its keys. Points are read and
  * written through a hash map; the order is worked out when it is first asked for, and kept from then on
@@ -11,10 +21,14 @@ const chunkMax = 512;
  * may also hold keys deleted since; keys in `#chunks` ascend strictly and no chunk is empty.
  */
 export class OrderedMap<V extends object> {
-  readonly #entries = new Map<StoreKey, V>();
+  readonly #entries: KeyIndex<V>;
   #chunks: StoreKey[][] = [];
   #added: StoreKey[] = [];
   #deletedCount = 0;
+
+  constructor(entries: KeyIndex<V> = new Map<StoreKey, V>()) {
+    this.#entries = entries;
+  }
 
   get size(): number {
     return this.#entries.size;
