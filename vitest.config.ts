@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config';
 
 // The tests of layers run the TypeScript sources. What starts a process (CLI, pack, crash tests)
 // runs dist/, which `npm test` brings up to date first.
-const alias = { veritydb: fileURLToPath(new URL('src/database/index.ts', import.meta.url)) };
+const alias = {
+  'veritydb/envelope': fileURLToPath(new URL('src/envelope/index.ts', import.meta.url)),
+  veritydb: fileURLToPath(new URL('src/database/index.ts', import.meta.url)),
+};
 
 export default defineConfig({
   test: {

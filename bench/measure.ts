@@ -37,7 +37,7 @@ export interface Line {
 
 setFlagsFromString('--expose-gc');
 /** Twice: what was made for a slice is then old and out of its way. */
-const collectYoung = runInNewContext('gc') as (options: { readonly type: 'minor' }) => void;
+export const collectYoung = runInNewContext('gc') as (options: { readonly type: 'minor' }) => void;
 
 /** Runs `work` on the clock. `work` returns how much it did. */
 export async function timed(work: () => Promise<number> | number): Promise<Slice> {
@@ -116,7 +116,7 @@ function speed(slice: Slice): number {
   return slice.count / slice.seconds;
 }
 
-function quantile(values: readonly number[], share: number): number {
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((left, right) => left - right);
   const at = share * (sorted.length - 1);
   const low = sorted[Math.floor(at)] as number;
@@ -124,7 +124,7 @@ function quantile(values: readonly number[], share: number): number {
   return low + (high - low) * (at - Math.floor(at));
 }
 
-function round(value: number): number {
+export function round(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
 

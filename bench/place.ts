@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { keys, type TenantHandle, Verity } from 'veritydb';
+import { keys, type OpenOptions, type TenantHandle, Verity } from 'veritydb';
 import { createTable } from './rows.ts';
 
 /** On the disk that holds the project: a system's folder for temporary files may be memory, where a flush is free. */
@@ -20,11 +20,12 @@ export class Place {
     this.folder = mkdtempSync(join(parent, 'run-'));
   }
 
-  /** A new encrypted database. */
-  async open(name: string): Promise<Verity> {
+  /** A new database, encrypted unless the options say otherwise. */
+  async open(name: string, options: OpenOptions = {}): Promise<Verity> {
+    if (options.encryption === 'none') return Verity.open(join(this.folder, name), options);
     const keyFile = join(this.folder, `${name}.key`);
     await keys.generateFile(keyFile);
-    return Verity.open(join(this.folder, name), { masterKey: keys.fromFile(keyFile) });
+    return Verity.open(join(this.folder, name), { masterKey: keys.fromFile(keyFile), ...options });
   }
 
   remove(): void {

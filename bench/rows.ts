@@ -62,7 +62,7 @@ export function makeRows(numbers: Numbers, count: number): VisitRow[] {
 }
 
 /** Texts come from join(), which makes them flat: those put together by `+` are flattened at their first use, on the clock. */
-function makeRow(numbers: Numbers): VisitRow {
+export function makeRow(numbers: Numbers): VisitRow {
   const first = firstNames[numbers.below(firstNames.length)] as string;
   const last = lastNames[numbers.below(lastNames.length)] as string;
   return [

@@ -7,8 +7,11 @@
 import { spawnSync } from 'node:child_process';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { compression } from './compression.ts';
+import { encryptionOverhead } from './encryption-overhead.ts';
 import { bulkImport } from './imports.ts';
 import { insertAndBare, insertTenants } from './inserts.ts';
+import { loneWriter } from './lone.ts';
 import { type Line, machineAt } from './measure.ts';
 import { Place } from './place.ts';
 import { get, getAsOf, type Skipped } from './reads.ts';
@@ -19,10 +22,18 @@ interface Group {
 }
 
 const groups: readonly Group[] = [
+  { benches: ['lone', 'write-and-flush'], run: loneWriter },
   { benches: ['insert-1', 'bare-1', 'bare-log-1'], run: () => insertAndBare(1, 2_000) },
   { benches: ['insert-64', 'bare-64', 'bare-log-64'], run: () => insertAndBare(64, 30_000) },
   { benches: ['insert-256', 'bare-256', 'bare-log-256'], run: () => insertAndBare(256, 40_000) },
   { benches: ['insert-64-tenants-64'], run: () => insertTenants(64, 20_000) },
+  { benches: ['encryption-overhead'], run: () => encryptionOverhead() },
+  {
+    benches: ['encryption-overhead-chacha20-poly1305'],
+    run: () => encryptionOverhead('chacha20-poly1305'),
+  },
+  { benches: ['encryption-overhead-brotli'], run: () => encryptionOverhead('brotli') },
+  { benches: ['compression-64', 'compression-bulk'], run: compression },
   { benches: ['bulk-import'], run: bulkImport },
   { benches: ['get', 'better-sqlite3-get'], run: get },
   { benches: ['get-as-of'], run: getAsOf },

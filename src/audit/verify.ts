@@ -3,31 +3,44 @@ import {
   type Disk,
   type Entropy,
   type ErrorCode,
-  firstNonZero,
-  type Op,
   type Position,
+  type Scheduler,
   toHex,
   VerityError,
 } from '../base/index.ts';
 import {
+  anchorPath,
+  type AnchorReading,
   checkAuthentic,
   checkGeneration,
-  checkLog,
+  checkSubjectKeys,
+  fileBytes,
+  fitsRecord,
   identityPath,
   KeyHierarchy,
   keyringPath,
   loadKeys,
-  LogIndex,
+  type LoggedCut,
+  loggedCuts,
   type LogTail,
+  readAnchor,
+  readAnchorWith,
   readKeyFiles,
-  readWhole,
-  replayLog,
+  readNewerKeyring,
+  RootKeyRenewed,
+  type SecurityMonitor,
   segmentPaths,
+  subjectPaths,
 } from '../engine/index.ts';
-import type { MasterKeyProvider, SecretKey } from '../crypto/index.ts';
+import { type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
 import { KernelState } from '../kernel/index.ts';
-import { emptyLogHead, type LogHead } from '../log/index.ts';
-import { firstStoreDifference, hashSeedOf, MemoryStore } from '../store/index.ts';
+import { type LogHead, segmentPath } from '../log/index.ts';
+import { hashSeedOf, MemoryStore } from '../store/index.ts';
+import { compareLive, type LiveState } from './live.ts';
+import { pausing } from './pause.ts';
+import { readLog, type ReadLog } from './read-log.ts';
+
+export type { LoggedCut } from '../engine/index.ts';
 
 export interface VerificationFinding {
   readonly code: ErrorCode;
@@ -51,128 +64,175 @@ export interface Verification {
   readonly tornTail:
     | { readonly file: string; readonly offset: number; readonly length: number }
     | undefined;
-}
-
-/** What an open handle knows; the files must agree with it. */
-export interface LiveState {
-  readonly head: LogHead;
-  readonly store: MemoryStore;
-  /** False for a handle that follows another process's log: the files may be ahead of it. */
-  readonly owner: boolean;
+  /** False without a key: seals, commitments and the anchor's MAC were not checked, and no state was rebuilt. */
+  readonly opened: boolean;
+  /** Finished segments whose file is as the log records it. */
+  readonly segmentsCompared: number;
+  /** What `repair --cut-tail` cut from this log, oldest first. */
+  readonly cuts: readonly LoggedCut[];
 }
 
 export interface VerificationSettings {
   readonly disk: Disk;
   /** So that keys that were chosen to collide cannot slow the rebuild down; absent where nobody else chose them. */
   readonly entropy?: Entropy;
-  /** The root key of an open handle, or a provider to unwrap it. */
-  readonly root: SecretKey | MasterKeyProvider;
-  /** Asked when the log has been walked, so that commits meanwhile do not look like damage. */
+  /** Gives other work its turn between frames; absent where there is none. */
+  readonly scheduler?: Scheduler;
+  /** The keys of an open handle, or a provider to unwrap them; 'none' checks what needs no key. */
+  readonly root: KeyHierarchy | MasterKeyProvider | 'none';
+  /** What an open handle knows, asked whenever a segment is read, so that commits meanwhile do not look like damage. */
   readonly live?: () => LiveState;
+  /** Counts the findings that may mean an attack. */
+  readonly security?: SecurityMonitor;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
- * Reads every byte of a database: verity.json, keyring, every segment; checks checksums, digests,
+ * Reads every byte of a database: verity.json, keyring, anchor, every segment; checks checksums, digests,
  * chain, seals and commitments; rebuilds the state from the log and, for an open handle, compares it
  * with what the handle serves. Damage is a finding with file and offset, not an exception.
  */
 export async function verifyDatabase(settings: VerificationSettings): Promise<Verification> {
-  const { disk, live } = settings;
+  const { disk, root } = settings;
   const findings: VerificationFinding[] = [];
   const state = new KernelState(
     new MemoryStore(settings.entropy && hashSeedOf(settings.entropy.bytes(8))),
   );
-  let tail: LogTail | undefined;
+  let log: ReadLog | undefined;
   let hierarchy: KeyHierarchy | undefined;
+  let segmentsCompared = 0;
   try {
-    // Without any key and at the speed of the hash: damage is found before anything is opened or rebuilt.
-    checkLog(disk, emptyLogHead(readKeyFiles(disk).keyring.logId));
-    hierarchy = await keysOf(settings);
-    const replay = {
-      disk,
-      hierarchy,
-      state,
-      index: new LogIndex(),
-      ...(settings.onProgress !== undefined && { onSegment: settings.onProgress }),
-    };
-    tail = replayLog(replay, emptyLogHead(hierarchy.keyring.logId));
-    checkGeneration(disk, hierarchy, state);
-    if (live !== undefined) findings.push(...compareLive(disk, tail, state, live()));
+    hierarchy = await keysOf(disk, root);
+    log = await readAll(settings, { hierarchy, state }, findings);
+    if (hierarchy !== undefined) {
+      checkGeneration(disk, hierarchy, state);
+      // Pages are read as they are now, with the secrets of now.
+      const current = typeof root === 'object' && !('unwrap' in root) ? root : hierarchy;
+      for (const error of checkSubjectKeys({ disk, hierarchy: current, state })) {
+        settings.security?.observe(error);
+        findings.push(findingOf(error));
+      }
+      segmentsCompared = compareSegments(log, state, findings);
+    }
+    if (log.live !== undefined) {
+      findings.push(...(await compareLive(log, state, log.live, pausing(settings.scheduler))));
+    }
   } catch (error) {
     if (!(error instanceof VerityError) || error.exitCode !== 3) throw error;
-    findings.push(findingOf(error));
+    settings.security?.observe(error);
+    findings.unshift(findingOf(error));
   } finally {
-    if ('unwrap' in settings.root) hierarchy?.wipe();
-    else hierarchy?.wipeSectionKeys();
+    hierarchy?.wipe();
   }
-  const files = [identityPath, keyringPath, ...pathsOf(disk)];
-  const head = tail?.head;
+  const files = [identityPath, keyringPath, anchorPath, ...pathsOf(disk), ...subjectPaths(disk)];
   return {
     ok: findings.length === 0,
     filesRead: files.length,
-    bytesRead: files.reduce((sum, path) => sum + (readWhole(disk, path)?.length ?? 0), 0),
-    frames: head?.op ?? 0,
-    events: state.leafCount,
-    position: state.store.appliedPosition,
-    chainHash: head === undefined ? '' : toHex(head.chainHash),
+    bytesRead: files.reduce((sum, path) => sum + fileBytes(disk, path), 0),
+    ...figuresOf(log?.tail.head, state),
     findings,
-    tornTail: tail?.torn === undefined ? undefined : { file: tail.path, ...tail.torn },
+    tornTail: tornOf(log?.tail),
+    opened: hierarchy !== undefined,
+    segmentsCompared,
+    cuts: loggedCuts(state.store),
   };
 }
 
-async function keysOf(settings: VerificationSettings): Promise<KeyHierarchy> {
-  const { disk, root } = settings;
-  if ('unwrap' in root) return loadKeys(disk, root);
-  const files = readKeyFiles(disk);
-  checkAuthentic(root, files);
-  return new KeyHierarchy(root, files.keyring);
+function figuresOf(
+  head: LogHead | undefined,
+  state: KernelState,
+): Pick<Verification, 'frames' | 'events' | 'position' | 'chainHash'> {
+  return {
+    frames: head?.op ?? 0,
+    events: head?.leafCount ?? state.leafCount,
+    position: head?.position ?? state.store.appliedPosition,
+    chainHash: head === undefined ? '' : toHex(head.chainHash),
+  };
 }
 
-function compareLive(
-  disk: Disk,
-  tail: LogTail,
-  state: KernelState,
-  live: LiveState,
-): VerificationFinding[] {
-  const findings: VerificationFinding[] = [];
-  const at = (code: ErrorCode, message: string, offset = tail.offset): VerificationFinding => ({
-    code,
-    file: tail.path,
-    offset,
-    message,
+function tornOf(tail: LogTail | undefined): Verification['tornTail'] {
+  return tail?.torn === undefined ? undefined : { file: tail.path, ...tail.torn };
+}
+
+async function readAll(
+  settings: VerificationSettings,
+  into: { readonly hierarchy: KeyHierarchy | undefined; readonly state: KernelState },
+  findings: VerificationFinding[],
+): Promise<ReadLog> {
+  const { disk, scheduler, live, onProgress } = settings;
+  const { hierarchy } = into;
+  const { logId } = hierarchy?.keyring ?? readKeyFiles(disk).keyring;
+  // Before the log: what is durable now is there when the log is read.
+  const anchor =
+    hierarchy === undefined ? readAnchor(disk, logId, undefined) : readAnchorWith(disk, hierarchy);
+  findings.push(...slotFindings(anchor));
+  return readLog({
+    disk,
+    logId,
+    ...into,
+    durable: anchor.newest,
+    pause: pausing(scheduler),
+    live,
+    onSegment: onProgress,
   });
-  const behind = tail.head.op < (live.head.op as Op);
-  if (behind) {
-    findings.push(
-      at(
-        'MISSING_DATA',
-        `The log ends before frame ${live.head.op}, which was acknowledged, in ${tail.path} at byte ${tail.offset}.`,
-      ),
-    );
+}
+
+/** Undefined if what needs no key is all that is to be checked. */
+async function keysOf(
+  disk: Disk,
+  root: VerificationSettings['root'],
+): Promise<KeyHierarchy | undefined> {
+  if (root === 'none') return undefined;
+  if ('unwrap' in root) {
+    const loaded = await loadKeys(disk, root);
+    // Beside a running owner, who may give a tenant new keys meanwhile.
+    loaded.whenMissing((...which) => {
+      if (!readNewerKeyring(disk, loaded)) throw new RootKeyRenewed();
+      return loaded.deriveSectionKey(...which);
+    });
+    return loaded;
   }
-  if (!live.owner || behind) return findings;
-  if (tail.torn !== undefined) {
-    const stray = firstNonZero(readWhole(disk, tail.path) ?? new Uint8Array(), tail.offset);
-    const offset = stray === -1 ? tail.offset : stray;
-    findings.push(
-      at(
-        'CHECKSUM_MISMATCH',
-        `Bytes that no frame wrote follow the end of the log in ${tail.path} at byte ${offset}.`,
-        offset,
-      ),
-    );
-  } else if (toHex(tail.head.chainHash) !== toHex(live.head.chainHash)) {
-    findings.push(at('CHAIN_BROKEN', `The log in ${tail.path} is not the one this handle wrote.`));
-  } else if (firstStoreDifference(state.store as MemoryStore, live.store) !== undefined) {
-    findings.push(
-      at(
-        'STATE_MISMATCH',
-        'What the handle serves differs from what the log yields. Reopen the database to rebuild it.',
-      ),
-    );
+  const files = readKeyFiles(disk);
+  checkAuthentic(root.root, files);
+  // With a root key of its own, and the secrets of now: either may go from the handle while the log is read.
+  const copy = new SecretKey(root.root.expose().slice());
+  const own = new KeyHierarchy(copy, files.keyring, { suite: files.identity.suite });
+  own.whenMissing((...which) => root.deriveSectionKey(...which));
+  return own;
+}
+
+function slotFindings({ damaged }: AnchorReading): VerificationFinding[] {
+  return damaged.map((offset) => ({
+    code: 'CHECKSUM_MISMATCH',
+    file: anchorPath,
+    offset,
+    message:
+      `One of the anchor's two slots, in ${anchorPath} at byte ${offset}, is not as it was written; the other one ` +
+      'holds. Open the database for writing, which writes it again.',
+  }));
+}
+
+function compareSegments(
+  log: ReadLog,
+  state: KernelState,
+  findings: VerificationFinding[],
+): number {
+  let compared = 0;
+  for (const [segment, record] of log.records) {
+    const fits = fitsRecord(state, segment, record);
+    if (fits === true) compared += 1;
+    if (fits !== false) continue;
+    const file = segmentPath(segment);
+    findings.push({
+      code: 'CHECKSUM_MISMATCH',
+      file,
+      offset: 0,
+      message:
+        `The segment ${file} is not the file that the log records, though every frame in it is good: an older ` +
+        'copy, or one sealed under other keys. Restore it from a newer copy: verity repair --from COPY.',
+    });
   }
-  return findings;
+  return compared;
 }
 
 function findingOf(error: VerityError): VerificationFinding {

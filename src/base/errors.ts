@@ -34,6 +34,9 @@ export const errorTable = {
   MISSING_DATA: integrity('A part of the log or of the keyring is missing.'),
   FOREIGN_FILE: integrity('A file belongs to another database.'),
   KEYRING_ROLLED_BACK: integrity('The keyring is older than the log says it must be.'),
+  SUBJECT_KEYS_ROLLED_BACK: integrity(
+    'A page of subject keys is not of the generation that the log names.',
+  ),
   STATE_MISMATCH: integrity('Derived state differs from what the log yields.'),
   // Keys
   KEY_MISSING: kind(
@@ -43,11 +46,70 @@ export const errorTable = {
     'No master key was given, or its file is not there.',
   ),
   KEY_INVALID: kind('28000', 'FAILED_PRECONDITION', 400, 'The master key is malformed.'),
+  KEY_FILE_EXPOSED: kind(
+    '28000',
+    'FAILED_PRECONDITION',
+    400,
+    'Others than its owner can read or change the key file.',
+  ),
   WRONG_KEY: kind(
     '28P01',
     'PERMISSION_DENIED',
     403,
     'The master key is not the one of this database.',
+  ),
+  NOT_ENCRYPTED: kind(
+    '28000',
+    'FAILED_PRECONDITION',
+    400,
+    'The database is in plain mode, which the caller did not ask for.',
+  ),
+  KEY_PROVIDER_MISSING: kind(
+    '58P01',
+    'FAILED_PRECONDITION',
+    400,
+    'The package or module of a key provider is not installed.',
+  ),
+  KEY_PROVIDER_UNAVAILABLE: kind(
+    '08006',
+    'UNAVAILABLE',
+    503,
+    'The key provider does not answer; the time for trying again is over.',
+    { retryable: true },
+  ),
+  KEY_PROVIDER_DENIED: kind(
+    '28000',
+    'PERMISSION_DENIED',
+    403,
+    'The key provider refuses the use of the key.',
+  ),
+  KEY_ROTATION_UNSUPPORTED: kind(
+    '0A000',
+    'UNIMPLEMENTED',
+    400,
+    'The key provider cannot renew its own key.',
+  ),
+  REKEY_RUNNING: kind(
+    '55006',
+    'FAILED_PRECONDITION',
+    409,
+    'The database is being rekeyed already.',
+    { retryable: true },
+  ),
+  MEMORY_LOCK_UNAVAILABLE: kind(
+    '58P01',
+    'FAILED_PRECONDITION',
+    400,
+    'Memory for keys cannot be locked: the library is missing, or the limit too low.',
+  ),
+  UNKNOWN_SUBJECT: kind('3D000', 'NOT_FOUND', 404, 'There is no subject key of this number.'),
+  SUBJECT_ERASED: kind('3D000', 'NOT_FOUND', 410, "The data subject's key was destroyed."),
+  ENVELOPE_INVALID: caller('22023', 'The bytes are not an encrypted blob.'),
+  ENVELOPE_KEY_UNKNOWN: kind(
+    '28000',
+    'FAILED_PRECONDITION',
+    400,
+    'The key that an encrypted blob names is not among those given.',
   ),
   // Files and the handle
   NOT_A_DATABASE: kind(
@@ -99,6 +161,13 @@ export const errorTable = {
   ),
   ABORTED: kind('57014', 'CANCELLED', 499, 'The caller cancelled before the command was decided.'),
   TIMEOUT: kind('57014', 'DEADLINE_EXCEEDED', 504, 'The time limit ran out.', { retryable: true }),
+  OVERLOADED: kind(
+    '53000',
+    'RESOURCE_EXHAUSTED',
+    503,
+    'Too many commands wait for the log; this one was not begun.',
+    { retryable: true },
+  ),
   // Callers
   INVALID_ARGUMENT: kind(
     '22023',
@@ -210,7 +279,7 @@ export class CorruptionError extends VerityError {
     const advice =
       code === 'FORMAT_UNSUPPORTED'
         ? 'use the version of VerityDB that wrote it'
-        : 'restore this file from a copy';
+        : 'restore this file from a copy: verity repair --from (docs/recovery.md)';
     super(code, `${what} in ${file} at byte ${offset}. Nothing was changed; ${advice}.`, {
       details: { file, offset },
     });

@@ -22,6 +22,8 @@ export const limits = {
   actorBytesMax: 1_024,
   reasonBytesMax: 4_096,
   requestIdBytesMax: 4_096,
-  /** Commands in one frame; at this many, or at 4 MiB of events, it is flushed at once. */
+  /** Commands in one frame; at this many, or at 512 KiB of events, it is written at once. */
   frameCommandsMax: 32_768,
+  /** Commands that wait, undecided, while the frame being gathered is full and two others are on their way. */
+  commandsWaitingMax: 131_072,
 } as const;

@@ -2,12 +2,14 @@ import { existsSync, readdirSync } from 'node:fs';
 import { VerityError } from '../base/index.ts';
 import {
   type CommandOptions,
+  type OpenOptions,
   type Progress,
   type TenantHandle,
   Verity,
 } from '../database/index.ts';
 import { usageError } from './failure.ts';
-import { type KeyOptions, keySourceOf, masterKeyOf } from './master-key.ts';
+import { isAbsentDefault, type KeyOptions, keySourceOf, masterKeyOf } from './master-key.ts';
+import { jsonDocument } from './output/json.ts';
 import { type ProgressLine, startProgress } from './progress.ts';
 import type { Output, Terminal } from './terminal.ts';
 
@@ -32,19 +34,49 @@ export async function openDatabase(
   invocation: Invocation,
   mode: 'write' | 'readOnly',
 ): Promise<Verity> {
-  const { directory, options, terminal } = invocation;
+  const { directory } = invocation;
   // Looked at first: with a wrong path, a missing key file would be the lesser part of the truth.
   assertDatabaseDirectory(directory);
-  const masterKey = await masterKeyOf(keySourceOf(directory, options, terminal), terminal);
+  const access = await accessTo(invocation);
   const { onProgress, end } = segmentProgress(invocation, 'opening');
   const readOnly = mode === 'readOnly';
   return Verity.open(directory, {
-    masterKey,
+    ...access,
     create: false,
     readOnly,
     timestamps: 'microseconds',
     onProgress,
   }).finally(end);
+}
+
+/**
+ * What opens the database: a master key, or nothing for one in plain mode, with a warning. A key that is given
+ * is meant: with one, a plain database is refused, lest it was put in the place of an encrypted one.
+ */
+export async function accessTo(
+  invocation: Invocation,
+): Promise<Pick<OpenOptions, 'masterKey' | 'encryption' | 'onWarning'>> {
+  const { directory, options, terminal } = invocation;
+  const source = keySourceOf(directory, options, terminal);
+  if (isAbsentDefault(source) && Verity.encryptionOf(directory) === 'none')
+    return { encryption: 'none', onWarning: (warning) => warn(invocation, warning) };
+  return {
+    masterKey: await masterKeyOf(source, terminal),
+    onWarning: (warning) => warn(invocation, warning),
+  };
+}
+
+const warned = new WeakMap<Invocation, Set<string>>();
+
+/** Warns on standard error, of one thing once a run; with --json as a document of one line. */
+function warn(invocation: Invocation, warning: string): void {
+  const before = warned.get(invocation) ?? new Set();
+  if (before.has(warning)) return;
+  warned.set(invocation, before.add(warning));
+  const { options, terminal } = invocation;
+  terminal.stderr.write(
+    options.json === true ? jsonDocument({ warning }) : `WARNING: ${warning}\n`,
+  );
 }
 
 /** The tenant of this name. Throws UNKNOWN_TENANT with what to do about it at a terminal. */

@@ -1,11 +1,18 @@
 #!/usr/bin/env node
-import { runCli } from './index.ts';
+import { fileURLToPath } from 'node:url';
+import { missingSecureHeap, runCli, runWithSecureHeap } from './index.ts';
 
-// Left to end by itself, so that everything written reaches its reader.
-process.exitCode = await runCli(process.argv.slice(2), {
+const terminal = {
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
   now: () => performance.now(),
-});
+};
+const args = process.argv.slice(2);
+const heapBytes = missingSecureHeap(args);
+// Left to end by itself, so that everything written reaches its reader.
+process.exitCode =
+  heapBytes === undefined
+    ? await runCli(args, terminal)
+    : await runWithSecureHeap(fileURLToPath(import.meta.url), args, heapBytes);

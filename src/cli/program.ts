@@ -1,13 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import { lockMemory } from '../database/index.ts';
 import { runHistory } from './commands/history.ts';
 import { runImport } from './commands/import.ts';
-import { runInit } from './commands/init.ts';
+import { type InitRequest, runInit } from './commands/init.ts';
+import { runLogCopy } from './commands/log.ts';
+import { type RepairRequest, runRepair } from './commands/repair.ts';
 import { runSql } from './commands/sql.ts';
 import { runStatus } from './commands/status.ts';
 import { runVerify } from './commands/verify.ts';
 import type { ExitCode } from './failure.ts';
+import { keyUriHelp } from './master-key-uri.ts';
 import type { CommonOptions, Invocation } from './invocation.ts';
+import { addKeys } from './keys-program.ts';
+import { addSim } from './sim/options.ts';
 import { type SqlFormat, sqlFormats } from './sql/result-output.ts';
 import type { Output, Terminal } from './terminal.ts';
 
@@ -19,8 +25,11 @@ export interface ProgramContext {
 }
 
 const keyHelp = `
-The master key is the first of these that is given: --key-file, --recovery-code-file,
-VERITY_MASTER_KEY (64 hex digits; also from .env), VERITY_PASSPHRASE, VERITY_RECOVERY_CODE, the file DIR.key.
+The master key is the first of these that is given: --master-key, --key-file, --recovery-code-file,
+VERITY_MASTER_KEY_URI, VERITY_MASTER_KEY (64 hex digits; also from .env), VERITY_PASSPHRASE,
+VERITY_RECOVERY_CODE, the file DIR.key.
+
+--secure-heap[=BYTES] anywhere starts Node with OpenSSL's secure heap (65536).
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 integrity failure.`;
 
@@ -35,6 +44,9 @@ export function buildProgram(context: ProgramContext): Command {
     .helpCommand('help [verb]', 'show the help of a verb')
     .showHelpAfterError('Try `verity --help`.')
     .exitOverride()
+    .hook('preAction', (_program, verb) => {
+      if (verb.opts()['lockMemory'] === true) lockMemory();
+    })
     .configureOutput({
       writeOut: (text) => context.terminal.stdout.write(text),
       getOutHelpWidth: () => context.terminal.stdout.columns ?? 80,
@@ -46,9 +58,18 @@ export function buildProgram(context: ProgramContext): Command {
   addHistory(program, context);
   addVerify(program, context);
   addStatus(program, context);
+  addRepair(program, context);
+  addLog(program, context);
+  addKeys(program, {
+    addVerb,
+    addCommonOptions,
+    invocationOf: (directory, options) => invocationOf(context, directory, options),
+    exit: context.exit,
+  });
+  addSim(program, context, context.exit);
   program.addHelpText(
     'after',
-    `${keyHelp}\n\nStart here:\n  $ verity init ./data\n  $ verity import ./data --tenant clinic patients.csv`,
+    `${keyUriHelp}\n${keyHelp}\n\nStart here:\n  $ verity init ./data\n  $ verity import ./data --tenant clinic patients.csv`,
   );
   return program;
 }
@@ -76,10 +97,18 @@ function addVerb(program: Command, verb: Verb): Command {
 function addCommonOptions(command: Command): Command {
   return command
     .option('--json', 'print one JSON document; errors as JSON on standard error')
+    .option(
+      '--master-key <URI>',
+      'key provider: file:, env:, passphrase:, key-pair:, aws-secret:, aws-kms:, pkcs11:; see `verity --help`',
+    )
     .option('--key-file <FILE>', 'file with the master key (default: DIR.key)')
     .option(
       '--recovery-code-file <FILE>',
       'open with the recovery code in this file; - asks for it',
+    )
+    .option(
+      '--lock-memory',
+      'keep keys in memory that is never swapped out (needs the package sodium-native)',
     )
     .option('--actor <NAME>', 'who does this; recorded with every change')
     .option('--reason <TEXT>', 'why; recorded with every change');
@@ -100,8 +129,24 @@ function addInit(program: Command, context: ProgramContext): void {
     example:
       '  $ verity init ./data\n  $ VERITY_PASSPHRASE="correct horse battery staple" verity init ./data',
   });
-  addCommonOptions(command).action(async (directory: string, options: CommonOptions) => {
-    context.exit(await runInit(invocationOf(context, directory, options)));
+  command
+    .addOption(
+      new Option('--algorithm <NAME>', 'cipher (default: aes-256-gcm)')
+        .choices(['aes-256-gcm', 'chacha20-poly1305'])
+        .conflicts('plain'),
+    )
+    .addOption(
+      new Option(
+        '--compression <NAME>',
+        'compress before sealing (default: none); sizes then tell about contents',
+      ).choices(['none', 'brotli']),
+    )
+    .option('--plain', 'no encryption and no key: for migration and measuring only');
+  interface Options extends CommonOptions, InitRequest {}
+  addCommonOptions(command).action(async (directory: string, options: Options) => {
+    const { algorithm, compression, plain } = options;
+    const request = { algorithm, compression, plain };
+    context.exit(await runInit(invocationOf(context, directory, options), request));
   });
 }
 
@@ -212,9 +257,13 @@ function addVerify(program: Command, context: ProgramContext): void {
     summary:
       'Read every byte of the database and check it; exit code 3 if anything is not as it was written.',
     example: '  $ verity verify ./data && echo intact',
-  });
-  addCommonOptions(command).action(async (directory: string, options: CommonOptions) => {
-    context.exit(await runVerify(invocationOf(context, directory, options)));
+  }).option('--without-key', 'check only what needs no key: checksums, digests, layout and chain');
+  interface Options extends CommonOptions {
+    withoutKey?: boolean;
+  }
+  addCommonOptions(command).action(async (directory: string, options: Options) => {
+    const invocation = invocationOf(context, directory, options);
+    context.exit(await runVerify(invocation, options.withoutKey === true));
   });
 }
 
@@ -227,4 +276,41 @@ function addStatus(program: Command, context: ProgramContext): void {
   addCommonOptions(command).action(async (directory: string, options: CommonOptions) => {
     context.exit(await runStatus(invocationOf(context, directory, options)));
   });
+}
+
+function addRepair(program: Command, context: ProgramContext): void {
+  const command = addVerb(program, {
+    name: 'repair',
+    summary:
+      'Take what is damaged or missing from another copy of the database, or cut the log at its first bad frame. ' +
+      'What was there is kept in DIR/damaged.',
+    example:
+      '  $ verity repair ./data --from /backup/data\n' +
+      '  $ verity repair ./data --cut-tail --dry-run',
+  })
+    .option('--from <COPY>', 'directory of another copy of the same database; only read')
+    .option('--extend', "with --from: take frames behind this log's own end, too")
+    .option('--cut-tail', 'cut the log at its first bad frame, and record that in the log')
+    .option('--dry-run', 'only say what would be done')
+    .option('--yes', 'cut without asking');
+  addCommonOptions(command).action(
+    async (directory: string, options: CommonOptions & RepairRequest) => {
+      context.exit(await runRepair(invocationOf(context, directory, options), options));
+    },
+  );
+}
+
+function addLog(program: Command, context: ProgramContext): void {
+  const log = program.command('log').description('Work on the log as a whole.');
+  const command = addVerb(log, {
+    name: 'copy',
+    summary:
+      'Make a consistent copy of the database, also while it runs. The copy opens with the same key.',
+    example: '  $ verity log copy ./data /backup/data',
+  }).argument('<OUT>', 'new or empty directory for the copy');
+  addCommonOptions(command).action(
+    async (directory: string, out: string, options: CommonOptions) => {
+      context.exit(await runLogCopy(invocationOf(context, directory, options), out));
+    },
+  );
 }

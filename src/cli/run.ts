@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { type ExitCode, failureOf, renderFailure, usageError } from './failure.ts';
 import { buildProgram } from './program.ts';
+import { takeSecureHeap } from './secure-heap.ts';
 import { Output, OutputClosed, type Terminal } from './terminal.ts';
 
 /**
@@ -19,7 +20,7 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
     return 2;
   }
   try {
-    await program.parseAsync([...args], { from: 'user' });
+    await program.parseAsync(takeSecureHeap(args).args, { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof OutputClosed) return 0;

@@ -18,7 +18,7 @@ export async function readSecret(terminal: Terminal, question: string): Promise<
     return await new Promise<string>((resolve, reject) => {
       const ended = new VerityError(
         'KEY_MISSING',
-        'Nothing was entered. Type the recovery code or name its file.',
+        'Nothing was entered. Type the secret, or name the file that holds it.',
       );
       lines
         .once('line', resolve)

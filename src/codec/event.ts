@@ -31,6 +31,8 @@ export type LogEvent = EventPlace &
         /** JSON text, UTF-8. */ readonly data: Uint8Array;
       }
     | { readonly type: 'keyringChanged'; readonly generation: number; readonly digest: Uint8Array }
+    | SegmentDigestEvent
+    | SubjectPageEvent
   );
 
 export interface EventPlace {
@@ -49,6 +51,29 @@ export interface RowEvent extends EventPlace {
   readonly row?: Uint8Array;
   /** The leaf of the event that wrote or deleted this key before; absent the first time. */
   readonly previousLeaf?: LeafIndex;
+}
+
+/** A finished segment's file as it is on the disk; a later record of the same segment replaces it. */
+export interface SegmentDigestEvent extends EventPlace {
+  readonly type: 'segmentDigest';
+  readonly segment: Position;
+  /** SHA-256 of the whole file. */
+  readonly digest: Uint8Array;
+  readonly lengthBytes: number;
+}
+
+/** A page of subject keys: what it will hold, logged before it is written, and again when it is on the disk. */
+export interface SubjectPageEvent extends EventPlace {
+  readonly type: 'subjectPage';
+  /** The tenant whose subjects these are; the event itself is the system tenant's. */
+  readonly owner: TenantId;
+  readonly page: number;
+  readonly generation: number;
+  /** Slots taken so far. */
+  readonly count: number;
+  /** A bit a slot. */
+  readonly erased: Uint8Array;
+  readonly written: boolean;
 }
 
 /** Who, when, why and by what statement. Never a literal or a parameter. */
@@ -72,6 +97,8 @@ const typeCodes = {
   rowDeleted: 5,
   streamAppended: 6,
   keyringChanged: 7,
+  segmentDigest: 8,
+  subjectPage: 9,
 } as const;
 const typesByCode = new Map(
   Object.entries(typeCodes).map(([type, code]) => [code, type as LogEvent['type']]),
@@ -91,6 +118,13 @@ const tag = {
   generation: 11,
   digest: 12,
   created: 13,
+  segment: 14,
+  lengthBytes: 15,
+  owner: 16,
+  page: 17,
+  count: 18,
+  erased: 19,
+  written: 20,
 } as const;
 
 const present = { actor: 1, reason: 2, request: 4, statement: 8 } as const;
@@ -136,7 +170,26 @@ export function encodeEvent(writer: Writer, event: LogEvent): void {
       writer.u8(tag.digest);
       writer.bytes(event.digest);
       break;
+    case 'segmentDigest':
+      writer.u8(tag.digest);
+      writer.bytes(event.digest);
+      numberField(writer, tag.segment, event.segment);
+      numberField(writer, tag.lengthBytes, event.lengthBytes);
+      break;
+    case 'subjectPage':
+      encodeSubjectPage(writer, event);
+      break;
   }
+}
+
+function encodeSubjectPage(writer: Writer, event: SubjectPageEvent): void {
+  numberField(writer, tag.generation, event.generation);
+  numberField(writer, tag.owner, event.owner);
+  numberField(writer, tag.page, event.page);
+  numberField(writer, tag.count, event.count);
+  writer.u8(tag.erased);
+  writer.bytes(event.erased);
+  numberField(writer, tag.written, event.written ? 1 : 0);
 }
 
 function encodeRowFields(writer: Writer, event: RowEvent): void {
@@ -222,6 +275,13 @@ interface Fields {
   generation?: number;
   digest?: Uint8Array;
   created?: number;
+  segment?: number;
+  lengthBytes?: number;
+  owner?: number;
+  page?: number;
+  count?: number;
+  erased?: Uint8Array;
+  written?: number;
 }
 
 /** Decodes one event; byte fields are views into `bytes`. Throws DecodeError. */
@@ -293,6 +353,34 @@ function decodeField(fields: Fields, fieldTag: number, reader: Reader): void {
     case tag.created:
       fields.created = decodeNumber(reader);
       break;
+    case tag.segment:
+      fields.segment = decodeNumber(reader);
+      break;
+    case tag.lengthBytes:
+      fields.lengthBytes = decodeNumber(reader);
+      break;
+    default:
+      decodeSubjectField(fields, fieldTag, reader);
+  }
+}
+
+function decodeSubjectField(fields: Fields, fieldTag: number, reader: Reader): void {
+  switch (fieldTag) {
+    case tag.owner:
+      fields.owner = decodeNumber(reader);
+      break;
+    case tag.page:
+      fields.page = decodeNumber(reader);
+      break;
+    case tag.count:
+      fields.count = decodeNumber(reader);
+      break;
+    case tag.erased:
+      fields.erased = reader.bytes();
+      break;
+    case tag.written:
+      fields.written = decodeNumber(reader);
+      break;
     default:
       reader.bytes();
   }
@@ -349,6 +437,25 @@ function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): Log
         type,
         generation: required(fields.generation, 'generation'),
         digest: required(fields.digest, 'digest'),
+      };
+    case 'segmentDigest':
+      return {
+        ...place,
+        type,
+        segment: required(fields.segment, 'segment') as Position,
+        digest: required(fields.digest, 'digest'),
+        lengthBytes: required(fields.lengthBytes, 'length'),
+      };
+    case 'subjectPage':
+      return {
+        ...place,
+        type,
+        owner: required(fields.owner, 'owner') as TenantId,
+        page: required(fields.page, 'page'),
+        generation: required(fields.generation, 'generation'),
+        count: required(fields.count, 'count'),
+        erased: required(fields.erased, 'erased slots'),
+        written: required(fields.written, 'state') === 1,
       };
   }
 }

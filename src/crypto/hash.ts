@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { Digest32 } from '../base/index.ts';
 
 export const digestBytes = 32;
@@ -15,5 +15,19 @@ export function sha256Into(target: Uint8Array, offset: number, bytes: Uint8Array
   const digest = hash('sha256', bytes, 'binary');
   for (let index = 0; index < digestBytes; index++) {
     target[offset + index] = digest.charCodeAt(index);
+  }
+}
+
+/** SHA-256 of bytes that come piece by piece. */
+export class Sha256 {
+  readonly #hash = createHash('sha256');
+
+  update(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+  }
+
+  /** The digest of all that was given; once only. */
+  digest(): Digest32 {
+    return new Uint8Array(this.#hash.digest()) as Digest32;
   }
 }

@@ -1,6 +1,9 @@
 export * from './aead.ts';
+export * from './bound-wrap.ts';
 export * from './checksum.ts';
 export * from './commitment.ts';
+export * from './compression.ts';
+export * from './ed25519.ts';
 export * from './hash.ts';
 export * from './kdf.ts';
 export * from './key-wrap.ts';
@@ -8,3 +11,4 @@ export * from './master-key.ts';
 export * from './pae.ts';
 export * from './secret-key.ts';
 export * from './section-key.ts';
+export * from './suite.ts';

@@ -1,6 +1,6 @@
 /** Published test vectors: test/vectors/PROVENANCE.md says from where. */
 import { readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { hkdf, hmac, openBytes, sealBytes, SecretKey, unwrapKey, wrapKey } from './index.ts';
 
 type Case = Readonly<Record<string, string>> & { readonly tcId: number; readonly size?: number };
@@ -20,37 +20,55 @@ const keyOf = (hex: string | undefined): SecretKey => new SecretKey(bytes(hex));
 const valid = (all: readonly Case[]): number =>
   all.filter(({ result }) => result === 'valid').length;
 
-test('AES-256-GCM seals and opens as published', () => {
-  const all = cases('aes_gcm', ({ keySize, ivSize }) => keySize === 256 && ivSize === 96);
-  expect([all.length, valid(all)]).toEqual([66, 39]);
-  for (const { tcId, key, iv, aad, msg, ct, tag, result } of all) {
-    const sealed = Buffer.concat([bytes(ct), bytes(tag)]);
-    const opened = openBytes(keyOf(key), bytes(iv), bytes(aad), sealed);
-    if (result === 'valid') {
-      expect(Buffer.from(opened ?? []).toString('hex'), `case ${tcId}`).toBe(msg);
-      expect(Buffer.from(sealBytes(keyOf(key), bytes(iv), bytes(aad), bytes(msg)))).toEqual(sealed);
-    } else {
-      expect(opened, `case ${tcId}`).toBeUndefined();
+const aeads = [
+  {
+    algorithm: 'aes-256-gcm',
+    file: 'aes_gcm',
+    count: { all: 66, valid: 39, otherNonces: 39 },
+  },
+  {
+    algorithm: 'chacha20-poly1305',
+    file: 'chacha20_poly1305',
+    count: { all: 316, valid: 256, otherNonces: 9 },
+  },
+] as const;
+
+describe.each(aeads)('$algorithm', ({ algorithm, file, count }) => {
+  const ours = cases(file, ({ keySize, ivSize }) => keySize === 256 && ivSize === 96);
+  const open = ({ key, iv, aad }: Case, sealed: Uint8Array): Uint8Array | undefined =>
+    openBytes(keyOf(key), bytes(iv), bytes(aad), sealed, algorithm);
+  const sealedOf = ({ ct, tag }: Case): Buffer => Buffer.concat([bytes(ct), bytes(tag)]);
+
+  test('seals and opens as published', () => {
+    expect([ours.length, valid(ours)]).toEqual([count.all, count.valid]);
+    for (const one of ours) {
+      const { tcId, key, iv, aad, msg, result } = one;
+      const opened = open(one, sealedOf(one));
+      if (result === 'valid') {
+        expect(Buffer.from(opened ?? []).toString('hex'), `case ${tcId}`).toBe(msg);
+        const sealed = sealBytes(keyOf(key), bytes(iv), bytes(aad), bytes(msg), algorithm);
+        expect(Buffer.from(sealed), `case ${tcId}`).toEqual(sealedOf(one));
+      } else {
+        expect(opened, `case ${tcId}`).toBeUndefined();
+      }
     }
-  }
-});
+  });
 
-test('AES-256-GCM opens nothing under a nonce of another size than 96 bits', () => {
-  const all = cases('aes_gcm', ({ keySize, ivSize }) => keySize === 256 && ivSize !== 96);
-  expect(all.length).toBe(39);
-  for (const { tcId, key, iv, aad, ct, tag } of all) {
-    const sealed = Buffer.concat([bytes(ct), bytes(tag)]);
-    expect(openBytes(keyOf(key), bytes(iv), bytes(aad), sealed), `case ${tcId}`).toBeUndefined();
-  }
-});
+  test('opens nothing under a nonce of another size than 96 bits', () => {
+    const all = cases(file, ({ keySize, ivSize }) => keySize === 256 && ivSize !== 96);
+    expect(all.length).toBe(count.otherNonces);
+    for (const one of all) {
+      expect(open(one, sealedOf(one)), `case ${one.tcId}`).toBeUndefined();
+    }
+  });
 
-test('AES-256-GCM opens nothing with a shortened tag', () => {
-  const [first] = cases('aes_gcm', ({ keySize, ivSize }) => keySize === 256 && ivSize === 96);
-  const { key, iv, aad, ct, tag } = first as Case;
-  for (let kept = 0; kept < 16; kept++) {
-    const sealed = Buffer.concat([bytes(ct), bytes(tag).subarray(0, kept)]);
-    expect(openBytes(keyOf(key), bytes(iv), bytes(aad), sealed)).toBeUndefined();
-  }
+  test('opens nothing with a shortened tag', () => {
+    const first = ours[0] as Case;
+    for (let kept = 0; kept < 16; kept++) {
+      const sealed = sealedOf(first);
+      expect(open(first, sealed.subarray(0, sealed.length - 16 + kept))).toBeUndefined();
+    }
+  });
 });
 
 test('AES-KWP wraps and unwraps keys of 256 bits as published, and unwraps nothing else', () => {

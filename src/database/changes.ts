@@ -46,7 +46,7 @@ export class ChangeFeed {
     const { engine, tenant } = this.#scope;
     let next = options.from === undefined ? (0 as Position) : parsePosition(options.from);
     for (;;) {
-      engine.checkOpen();
+      engine.checkReadable();
       engine.catchUp();
       for (const command of engine.reader.commands(tenant, next)) {
         if (options.signal?.aborted === true) return undefined;

@@ -1,16 +1,39 @@
 /** The public door of VerityDB: `import { Verity, keys } from 'veritydb'`. */
 import {
+  fromAwsKms,
+  fromAwsSecretsManager,
   fromEnv,
   fromFile,
+  fromKeyPair,
   fromPassphrase,
+  fromPkcs11,
   fromRecoveryCode,
   generateFile,
+  generateKeyPair,
+  generatePkcs11Key,
+  publicKeyOf,
 } from '../keys/index.ts';
 
 export { CorruptionError, type ErrorCode, errorTable, limits, VerityError } from '../base/index.ts';
+export { lockMemory } from './security.ts';
 export { inspectStatement, ready, splitStatements } from './statements.ts';
+export * from './key-types.ts';
+export type { DatabaseKeys } from './keys.ts';
 export * from './types.ts';
 export { Verity } from './verity.ts';
 
 /** Ways to the master key. */
-export const keys = { fromFile, fromEnv, fromPassphrase, fromRecoveryCode, generateFile };
+export const keys = {
+  fromFile,
+  fromEnv,
+  fromPassphrase,
+  fromKeyPair,
+  fromAwsSecretsManager,
+  fromAwsKms,
+  fromPkcs11,
+  fromRecoveryCode,
+  generateFile,
+  generateKeyPair,
+  generatePkcs11Key,
+  publicKeyOf,
+};

@@ -33,12 +33,14 @@ import { checkParameters, originOf } from './arguments.ts';
 import { TransactionAttempts } from './attempts.ts';
 import { ChangeFeed } from './changes.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
+import { createEnvelopeKey, envelopeKeys } from './envelope-keys.ts';
 import { rowBuilder, type TimestampForm } from './results.ts';
 import type { StatementCache } from './statements.ts';
 import { collect, type TransactionScope } from './transaction.ts';
 import type {
   Change,
   CommandOptions,
+  EnvelopeKeys,
   ExecuteResult,
   QueryOptions,
   QueryResult,
@@ -234,7 +236,7 @@ export class Tenant implements TenantHandle {
     stream: string,
     options: { readonly fromVersion?: bigint | number; readonly toVersion?: bigint | number } = {},
   ): AsyncGenerator<StreamEvent, undefined> {
-    this.#engine.checkOpen();
+    this.#engine.checkReadable();
     this.#engine.catchUp();
     checkName('stream', stream);
     const range = keyPrefixRange(streamPrefix(stream));
@@ -262,6 +264,14 @@ export class Tenant implements TenantHandle {
     return undefined;
   }
 
+  createEnvelopeKey(): Promise<string> {
+    return createEnvelopeKey(this.#engine, this.#id);
+  }
+
+  envelopeKeys(currentId: string): EnvelopeKeys {
+    return envelopeKeys(this.#engine, this.#id, currentId);
+  }
+
   changes(
     options: {
       readonly from?: bigint;
@@ -269,12 +279,12 @@ export class Tenant implements TenantHandle {
       readonly signal?: AbortSignal;
     } = {},
   ): AsyncGenerator<Change, undefined> {
-    this.#engine.checkOpen();
+    this.#engine.checkReadable();
     return this.#feed().changes(options);
   }
 
   async history(table: string, key: readonly SqlParameter[]): Promise<Change[]> {
-    this.#engine.checkOpen();
+    this.#engine.checkReadable();
     this.#engine.catchUp();
     const schema = this.#tableNamed(table);
     const types = schema.primaryKey.map(
@@ -297,7 +307,7 @@ export class Tenant implements TenantHandle {
   }
 
   async tables(): Promise<TableInfo[]> {
-    this.#engine.checkOpen();
+    this.#engine.checkReadable();
     this.#engine.catchUp();
     const view = this.#engine.state.store;
     return tablesOf(view, this.#id).map((table) => ({
@@ -314,7 +324,7 @@ export class Tenant implements TenantHandle {
     checkDeadline(options);
     checkParameters(parameters);
     const statement = this.#statements.parse(sql);
-    this.#engine.checkOpen();
+    this.#engine.checkReadable();
     this.#engine.catchUp();
     const position = this.#asOf(statement, parameters) ?? this.#engine.committedPosition;
     return this.#run(statement, parameters, this.#engine.state.store.viewAt(position));
@@ -328,7 +338,7 @@ export class Tenant implements TenantHandle {
     for (let next = rows.next(); next.done !== true; next = rows.next()) {
       if (signal?.aborted === true)
         throw new VerityError('ABORTED', 'The caller cancelled while rows were read.');
-      this.#engine.checkOpen();
+      this.#engine.checkReadable();
       yield builder.build(next.value) as R;
     }
     return undefined;
@@ -339,7 +349,7 @@ export class Tenant implements TenantHandle {
     parameters: readonly SqlParameter[],
     at: Position | undefined,
   ): QueryResult<R> {
-    this.#engine.checkOpen();
+    this.#engine.checkReadable();
     this.#engine.catchUp();
     const { store } = this.#engine.state;
     const position = at ?? this.#asOf(statement, parameters);

@@ -1,6 +1,6 @@
 /** The public types of the SDK. Names are a contract (test/pins). */
 import type { VerityError } from '../base/index.ts';
-import type { MasterKeyProvider } from '../crypto/index.ts';
+import type { MasterKeyProvider, SecretKey } from '../crypto/index.ts';
 
 export type { MasterKeyProvider } from '../crypto/index.ts';
 
@@ -27,8 +27,43 @@ export interface ResultColumnInfo {
 }
 
 export interface OpenOptions {
-  /** keys.fromFile(…), keys.fromEnv(), keys.fromPassphrase(…). */
+  /** keys.fromFile(…), keys.fromEnv(), keys.fromPassphrase(…) or another of `keys` (docs/keys.md). */
   readonly masterKey?: MasterKeyProvider;
+  /**
+   * 'none' is plain mode: the database has no key, and nothing in it is secret or authentic. For migration and
+   * for measuring what sealing costs. Must be given at every open of such a database, so that none is taken for
+   * an encrypted one.
+   */
+  readonly encryption?: 'none';
+  /** Cipher of a new database; default 'aes-256-gcm'. An existing one must have it, if it is given. */
+  readonly algorithm?: 'aes-256-gcm' | 'chacha20-poly1305';
+  /**
+   * Compression of a new database, before sealing; default 'none'. An existing one must have it, if it is given.
+   * Lengths tell about compressed contents: docs/decisions/0010-compression-is-off-by-default.md.
+   */
+  readonly compression?: 'none' | 'brotli';
+  /**
+   * Gets failures of authentication as they are met, at most ten a minute; without it `onWarning` does. All are
+   * counted in `status().security`.
+   */
+  readonly onSecurityFailure?: (failure: SecurityFailure) => void;
+  /** Gets warnings, e.g. of plain mode; without it they are warnings of the process. */
+  readonly onWarning?: (warning: string) => void;
+  /**
+   * Asks the key provider again this often whether it still opens the database. Default: at open only, and work on
+   * cached keys is not bounded in time (docs/keys.md says why).
+   */
+  readonly masterKeyCheckEveryMs?: number;
+  /**
+   * How long work goes on after the last such check that succeeded; then commands and reads are refused with
+   * KEY_PROVIDER_UNAVAILABLE until one succeeds. Default 3,600,000; at least masterKeyCheckEveryMs.
+   */
+  readonly masterKeyGraceMs?: number;
+  /**
+   * Derived keys in memory: at most `maxKeys` (default 16,384), each for at most `maxAgeMs` (default 3,600,000); then
+   * they are wiped, and derived again when they are needed.
+   */
+  readonly keyCache?: { readonly maxKeys?: number; readonly maxAgeMs?: number };
   /** Open without the lock and without writing: follow the log of a running owner. Default false. */
   readonly readOnly?: boolean;
   /** Create the database when the directory is absent or empty. Default true. */
@@ -36,6 +71,30 @@ export interface OpenOptions {
   /** 'date' (default): timestamptz and timestamp become Date (milliseconds); 'microseconds': bigint microseconds since 1970. */
   readonly timestamps?: 'date' | 'microseconds';
   readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Something did not open, is not authentic, or is older than it must be. */
+export interface SecurityFailure {
+  readonly code: VerityError['code'];
+  /** Relative to the database directory, where a file is concerned. */
+  readonly file: string | undefined;
+  readonly offset: number | undefined;
+  readonly message: string;
+  readonly time: Date;
+  /** How many before this one were counted and not reported. */
+  readonly suppressed: number;
+}
+
+/** What the log's own record says of failures over a time: at most one record a minute. */
+export interface SecurityRecord {
+  readonly position: bigint;
+  readonly from: Date;
+  readonly to: Date;
+  readonly failures: number;
+  readonly byCode: Readonly<Partial<Record<VerityError['code'], number>>>;
+  /** Where the first of them was. */
+  readonly file: string | undefined;
+  readonly offset: number | undefined;
 }
 
 export interface Progress {
@@ -155,6 +214,17 @@ export interface TenantHandle {
   /** Every change of one row, oldest first. `key`: the primary key's values in key order. */
   history(table: string, key: readonly SqlParameter[]): Promise<Change[]>;
   tables(): Promise<TableInfo[]>;
+  /** Makes a key-encryption key for `veritydb/envelope`, kept with the tenant's subject keys; its id. */
+  createEnvelopeKey(): Promise<string>;
+  /** The tenant's envelope keys, for an EnvelopeCipher; new blobs are sealed under the one of this id. */
+  envelopeKeys(currentId: string): EnvelopeKeys;
+}
+
+/** A source of key-encryption keys, as `veritydb/envelope` takes it. */
+export interface EnvelopeKeys {
+  readonly currentId: string;
+  kek(id: string): SecretKey | undefined;
+  onFailure(error: VerityError): void;
 }
 
 export interface TableInfo {
@@ -178,6 +248,90 @@ export interface VerifyReport {
   readonly tornTail:
     | { readonly file: string; readonly offset: number; readonly length: number }
     | undefined;
+  /** False without a key: seals, commitments and the anchor's MAC were not checked. */
+  readonly opened: boolean;
+  /** Finished segments whose file is as the log records it. */
+  readonly segmentsCompared: number;
+  /** What `repair` with `cutTail` cut from this log, oldest first. */
+  readonly cuts: LogCut[];
+}
+
+/** A tail of the log that an operator had cut. */
+export interface LogCut {
+  readonly time: Date;
+  readonly actor: string | undefined;
+  readonly reason: string | undefined;
+  /** Relative to the database directory. */
+  readonly file: string;
+  readonly offset: number;
+  readonly lengthBytes: number;
+  /** The frames that were cut, as far as they were known. */
+  readonly firstOp: number;
+  readonly lastOp: number;
+}
+
+export interface CopyOptions {
+  /** Bytes. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** What `copyLog` made. */
+export interface LogCopyReport {
+  readonly path: string;
+  readonly logId: string;
+  /** Names this copy; the log's id is the same in all. */
+  readonly instanceId: string;
+  readonly position: bigint;
+  readonly frames: number;
+  readonly events: number;
+  readonly chainHash: string;
+  readonly segments: number;
+  readonly bytes: number;
+}
+
+/** Either `from` or `cutTail`. */
+export interface RepairOptions extends Pick<OpenOptions, 'masterKey' | 'encryption'> {
+  /** Directory of another copy of the same database, which is only read. */
+  readonly from?: string;
+  /** With `from`: take frames of the copy that lie behind this log's own end, too. */
+  readonly extend?: boolean;
+  /** Cut the log at its first bad frame, or accept that it ends early. */
+  readonly cutTail?: boolean;
+  /** Only say what would be done. */
+  readonly dryRun?: boolean;
+  /** Who and why: recorded with a cut. */
+  readonly actor?: string;
+  readonly reason?: string;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface RepairReport {
+  /** Whether the database verifies now, or, for a dry run, whether the plan was read back well. */
+  readonly ok: boolean;
+  readonly dryRun: boolean;
+  /** Small files that were restored: keyring, verity.json, anchor. */
+  readonly restored: string[];
+  /** Frames that were taken from the copy, by places in the repaired files. */
+  readonly replaced: {
+    readonly file: string;
+    readonly offset: number;
+    readonly lengthBytes: number;
+    readonly firstOp: number;
+    readonly lastOp: number;
+  }[];
+  /** Segments that belong to no place in the log. */
+  readonly removed: string[];
+  readonly cut: Omit<LogCut, 'time' | 'actor' | 'reason'> | undefined;
+  /** The copy has frames behind this log's end; they were not taken. */
+  readonly copyGoesOn: boolean;
+  /** The folder with what was replaced or cut, relative to the database directory. */
+  readonly kept: string | undefined;
+  /** The log as it is now. */
+  readonly position: bigint;
+  readonly frames: number;
+  readonly chainHash: string;
+  /** What reading the whole database afterwards found; absent in a dry run. */
+  readonly verification?: VerifyReport;
 }
 
 export interface Finding {
@@ -194,8 +348,17 @@ export interface Status {
   readonly logId: string;
   readonly readOnly: boolean;
   readonly poisoned: boolean;
-  readonly encryption: string;
+  readonly encryption: 'none' | 'aes-256-gcm' | 'chacha20-poly1305';
+  readonly compression: 'none' | 'brotli';
   readonly keySlots: { id: number; kind: string }[];
+  /** Where the master key is checked while the database is open: the last check's error, and what became of it. */
+  readonly keyProvider?:
+    | {
+        readonly lastFailure: VerityError['code'] | undefined;
+        /** Commands and reads are refused until the provider opens the database again. */
+        readonly refusing: boolean;
+      }
+    | undefined;
   readonly position: bigint;
   readonly frames: number;
   readonly events: number;
@@ -203,6 +366,27 @@ export interface Status {
   readonly chainHash: string;
   readonly logBytes: number;
   readonly segments: number;
+  /** Keys of data subjects. */
+  readonly subjects: { readonly live: number; readonly erased: number; readonly pages: number };
+  /** Failures of authentication that this handle met, and how many records of such failures the log holds. */
+  readonly security: {
+    readonly failures: number;
+    readonly byCode: Readonly<Partial<Record<VerityError['code'], number>>>;
+    readonly suppressed: number;
+    readonly lastFailure: Date | undefined;
+    readonly records: number;
+  };
+  /** How this process keeps keys: bytes of OpenSSL's secure heap, and whether all our keys are in locked memory. */
+  readonly memory: {
+    readonly secureHeap: number;
+    readonly locked: boolean;
+    readonly lockedBytes: number;
+  };
   /** What opening found and did, e.g. a torn tail that was cut. */
-  readonly recovery: { readonly cut: Finding[]; readonly cleanShutdown: boolean };
+  readonly recovery: {
+    readonly cut: Finding[];
+    readonly cleanShutdown: boolean;
+    /** One of the anchor's two slots was torn by a crash, or damaged, and was written again. */
+    readonly anchorRenewed?: boolean;
+  };
 }

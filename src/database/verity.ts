@@ -8,49 +8,63 @@ import {
 } from '../base/index.ts';
 import { verifyDatabase } from '../audit/index.ts';
 import { Reader, decodeKey } from '../codec/index.ts';
-import { deriveKey, type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
+import { deriveKey, type SecretKey } from '../crypto/index.ts';
 import {
   type Engine,
   type EngineHost,
+  fileBytes,
   inspectDirectory,
+  lastingKey,
   openEngine,
-  readWhole,
+  readSuite,
   segmentPaths,
 } from '../engine/index.ts';
-import {
-  acquireLock,
-  type DirectoryLock,
-  memoryDisk,
-  nodeDisk,
-  systemClock,
-  systemEntropy,
-  systemScheduler,
-} from '../host/index.ts';
-import { fromRecoveryCode, generateRecoveryCode, wrapSlot, unwrapSlot } from '../keys/index.ts';
+import { acquireLock, type DirectoryLock } from '../host/index.ts';
 import { checkName, nameKey, tenantsTree } from '../kernel/index.ts';
 import type { MemoryStore } from '../store/index.ts';
 import { checkOptions, originOf } from './arguments.ts';
+import { copyDirectory, copyHandle } from './copies.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
+import { KeyAccess, keyCheckTimes } from './key-access.ts';
+import { keyCacheBounds } from './key-cache.ts';
+import { DatabaseKeys } from './keys.ts';
+import { repairDirectory } from './repairs.ts';
+import {
+  failureHandler,
+  memoryOfProcess,
+  securityOf,
+  securityRecords,
+  subjectsOf,
+  warnOfOpenDirectory,
+} from './security.ts';
 import type { TimestampForm } from './results.ts';
 import { StatementCache } from './statements.ts';
+import { verifyReportOf } from './verify-report.ts';
+import { isPlain, wantedSuite, warnOfPlainMode } from './suite-options.ts';
+import { hostFor, memoryPath, providerOf } from './surroundings.ts';
 import { Tenant } from './tenant.ts';
 import type {
   CommandOptions,
+  CopyOptions,
+  LogCopyReport,
   OpenOptions,
   Progress,
+  RepairOptions,
+  RepairReport,
+  SecurityRecord,
   Status,
   TenantHandle,
   VerifyReport,
 } from './types.ts';
 
 const requestKeyPurpose = 'veritydb/request-fingerprint/v1';
-const memoryPath = ':memory:';
 
 interface Parts {
   readonly host: EngineHost;
   readonly engine: Engine;
   readonly lock: DirectoryLock | undefined;
   readonly timestamps: TimestampForm;
+  readonly keyAccess: KeyAccess;
 }
 
 /**
@@ -63,27 +77,38 @@ export class Verity {
   readonly #statements = new StatementCache();
   readonly #requestKey: SecretKey;
   #closed = false;
+  /** Lists, rotates and exports keys, and rekeys what older ones sealed. */
+  readonly keys: DatabaseKeys;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
     this.#engine = parts.engine;
-    this.#requestKey = deriveKey(parts.engine.hierarchy.root, requestKeyPurpose);
+    const { keyring, root } = parts.engine.hierarchy;
+    // Not from the root key: a request must be known again after the master key was rotated.
+    const lasting = lastingKey(keyring, root);
+    this.#requestKey = deriveKey(lasting, requestKeyPurpose);
+    lasting.wipe();
+    const { engine, host, keyAccess: access } = parts;
+    this.keys = new DatabaseKeys({ engine, host, access });
   }
 
   /**
    * Opens the database in directory `path`, creating it when absent or empty; ':memory:' gives one that
-   * lives in this process only. Throws KEY_MISSING, WRONG_KEY, DATABASE_LOCKED, NOT_A_DATABASE, NO_DATABASE,
-   * FORMAT_UNSUPPORTED, READ_ONLY, and CorruptionError for damage.
+   * lives in this process only. Throws KEY_MISSING, WRONG_KEY, KEY_PROVIDER_UNAVAILABLE, KEY_PROVIDER_DENIED,
+   * DATABASE_LOCKED, NOT_A_DATABASE, NO_DATABASE, FORMAT_UNSUPPORTED, READ_ONLY, and CorruptionError for damage.
    */
   static async open(path: string, options: OpenOptions = {}): Promise<Verity> {
     checkOptions(options);
+    wantedSuite(options);
     const memory = path === memoryPath;
     const readOnly = options.readOnly === true;
     const host = hostFor(path, readOnly);
     const provider = providerOf(options, memory);
     const lock = memory || readOnly ? undefined : lockFor(host, path, options);
     try {
-      return await Verity.openOn(host, { ...options, masterKey: provider }, lock);
+      const db = await Verity.openOn(host, { ...options, masterKey: provider }, lock);
+      if (!memory) warnOfOpenDirectory(host.disk.root, options.onWarning);
+      return db;
     } catch (error) {
       lock?.release();
       throw error;
@@ -100,36 +125,89 @@ export class Verity {
     lock?: DirectoryLock,
   ): Promise<Verity> {
     const { onProgress, timestamps = 'date' } = options;
+    let isOpen = false;
     if (timestamps !== 'date' && timestamps !== 'microseconds') {
       throw new VerityError('INVALID_ARGUMENT', "timestamps must be 'date' or 'microseconds'.");
     }
+    keyCheckTimes(options);
+    keyCacheBounds(options);
+    const provider = providerOf(options, false);
     const engine = await openEngine(host, {
-      provider: providerOf(options, false),
+      provider,
+      suite: wantedSuite(options),
       mode: options.readOnly === true ? 'follower' : 'owner',
       create: options.create ?? true,
+      keyCache: keyCacheBounds(options),
+      // What ends the opening is thrown and needs no warning.
+      onSecurityFailure: failureHandler(options, () => isOpen),
       ...(onProgress !== undefined && {
         onSegment: (done: number, total: number) => onProgress({ phase: 'replay', done, total }),
       }),
     });
-    return new Verity({ host, engine, lock, timestamps });
+    if (isPlain(options)) warnOfPlainMode(host.disk.root, options.onWarning);
+    isOpen = true;
+    const keyAccess = new KeyAccess(provider, engine, host.scheduler, options);
+    return new Verity({ host, engine, lock, timestamps, keyAccess });
   }
 
-  /** Verifies the database in `path` without opening it for writing; beside a running owner too. */
+  /**
+   * Verifies the database in `path` without opening it for writing; beside a running owner too. `withoutKey`: only
+   * what needs no key, which is checksums, digests, layout and chain.
+   */
   static async verify(
     path: string,
-    options: Pick<OpenOptions, 'masterKey' | 'onProgress'>,
+    options: Pick<OpenOptions, 'masterKey' | 'encryption' | 'onProgress' | 'onWarning'> & {
+      readonly withoutKey?: boolean;
+    },
   ): Promise<VerifyReport> {
-    const { disk, entropy } = hostFor(path, true);
+    const { disk, entropy, scheduler } = hostFor(path, true);
     if (inspectDirectory(disk) !== 'database') {
       throw new VerityError('NO_DATABASE', `There is no database at ${path}. Check the path.`);
     }
     const report = await verifyDatabase({
       disk,
       entropy,
-      root: providerOf(options, false),
+      scheduler,
+      root: options.withoutKey === true ? 'none' : providerOf(options, false),
       ...progressOption(options.onProgress),
     });
-    return { ...report, position: BigInt(report.position), findings: [...report.findings] };
+    if (isPlain(options)) warnOfPlainMode(path, options.onWarning);
+    return verifyReportOf(report);
+  }
+
+  /**
+   * How the database in `path` says it is encrypted, without its key and so without proof; undefined if there is
+   * none or it cannot be told. For choosing what to open it with.
+   */
+  static encryptionOf(path: string): Status['encryption'] | undefined {
+    return readSuite(hostFor(path, true).disk)?.algorithm;
+  }
+
+  /**
+   * Repairs the database in `path`, which nobody may have open: with `from`, takes what is damaged or missing from
+   * another copy of it, as far as the chain proves it; with `cutTail`, cuts the log at its first bad frame. What is
+   * replaced or cut is kept below `damaged/`. Throws CorruptionError, with nothing changed, where that does not help.
+   */
+  static async repair(path: string, options: RepairOptions): Promise<RepairReport> {
+    return repairDirectory(path, options);
+  }
+
+  /**
+   * Copies the database in `path` to the new or empty directory `out`, also while another process writes it. The
+   * copy opens with the same key and has an instance id of its own.
+   */
+  static async copyLog(
+    path: string,
+    out: string,
+    options: CopyOptions & Pick<OpenOptions, 'masterKey' | 'encryption'>,
+  ): Promise<LogCopyReport> {
+    return copyDirectory(path, out, options);
+  }
+
+  /** Copies this database, as it is now and while it is used, to the new or empty directory `out`. */
+  async copyLog(out: string, options: CopyOptions = {}): Promise<LogCopyReport> {
+    this.#engine.checkOpen();
+    return copyHandle({ engine: this.#engine, host: this.#parts.host }, out, options);
   }
 
   /** Creates a tenant. Throws TENANT_EXISTS. */
@@ -181,15 +259,18 @@ export class Verity {
     const report = await verifyDatabase({
       disk: this.#parts.host.disk,
       entropy: this.#parts.host.entropy,
-      root: this.#engine.hierarchy.root,
+      scheduler: this.#parts.host.scheduler,
+      root: this.#engine.hierarchy,
       live: () => ({
         head: this.#engine.head,
         store: this.#engine.state.store as MemoryStore,
         owner: !this.#engine.readOnly && !this.#engine.poisoned,
+        busy: this.#engine.busy,
       }),
+      security: this.#engine.hierarchy.security,
       ...progressOption(options.onProgress),
     });
-    return { ...report, position: BigInt(report.position), findings: [...report.findings] };
+    return verifyReportOf(report);
   }
 
   /** What this handle is and where it stands. No secrets. */
@@ -197,27 +278,30 @@ export class Verity {
     this.#engine.checkOpen();
     this.#engine.catchUp();
     const { head, hierarchy, recovery } = this.#engine;
-    const { disk } = this.#parts.host;
+    const { host, keyAccess } = this.#parts;
+    const { disk } = host;
     const segments = segmentPaths(disk);
-    const identity = JSON.parse(utf8Decode(hierarchy.keyring.identity)) as {
-      revision: number;
-      algorithm: string;
-    };
+    const identity = JSON.parse(utf8Decode(hierarchy.keyring.identity)) as { revision: number };
     return {
       path: disk.root,
       formatRevision: identity.revision,
       logId: toHex(head.logId),
       readOnly: this.#engine.readOnly,
       poisoned: this.#engine.poisoned,
-      encryption: identity.algorithm,
+      encryption: hierarchy.suite.algorithm,
+      compression: hierarchy.suite.compression,
       keySlots: hierarchy.keyring.slots.map(({ id, kind }) => ({ id, kind })),
+      ...(keyAccess.state && { keyProvider: keyAccess.state }),
       position: BigInt(head.position),
       frames: head.op,
       events: head.leafCount,
       tenants: this.tenants(),
       chainHash: toHex(head.chainHash),
-      logBytes: segments.reduce((sum, path) => sum + (readWhole(disk, path)?.length ?? 0), 0),
+      logBytes: segments.reduce((sum, path) => sum + fileBytes(disk, path), 0),
       segments: segments.length,
+      subjects: subjectsOf(this.#engine),
+      security: securityOf(this.#engine),
+      memory: memoryOfProcess(),
       recovery: {
         cleanShutdown: recovery.cleanShutdown,
         cut: recovery.cut.map(({ file, offset, length }) => ({
@@ -226,25 +310,31 @@ export class Verity {
           offset,
           message: `An unfinished write of ${length} bytes, never acknowledged, was cut from ${file} at byte ${offset}.`,
         })),
+        ...(recovery.anchorRenewed === true && { anchorRenewed: true }),
       },
     };
   }
 
+  /** The log's own records of failures of authentication, oldest first. */
+  async *securityRecords(): AsyncGenerator<SecurityRecord, undefined> {
+    this.#engine.checkOpen();
+    this.#engine.catchUp();
+    yield* securityRecords(this.#engine);
+    return undefined;
+  }
+
   /** Adds a second way in, for when the master key is lost, and returns it: print it, keep it apart, it is not stored. */
   async addRecoveryCode(): Promise<string> {
-    this.#engine.checkWritable();
-    const code = generateRecoveryCode();
-    const slot = await fromRecoveryCode(code).wrap(this.#engine.hierarchy.root);
-    this.#engine.storeKeyring((keyring) => keyring.addSlot(slot));
-    return code;
+    return this.keys.addRecoveryCode();
   }
 
   /** Makes everything durable, marks the clean end of the log, wipes the keys and gives the lock back. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#parts.keyAccess.stop();
     try {
-      this.#engine.close();
+      await this.#engine.close();
     } finally {
       this.#requestKey.wipe();
       this.#parts.lock?.release();
@@ -268,46 +358,6 @@ export class Verity {
       requestKey: this.#requestKey,
     });
   }
-}
-
-function providerOf(options: Pick<OpenOptions, 'masterKey'>, memory: boolean): MasterKeyProvider {
-  if (options.masterKey !== undefined) return checkedProvider(options.masterKey);
-  if (memory) return ephemeralProvider();
-  throw new VerityError(
-    'KEY_MISSING',
-    'No master key was given. Pass { masterKey: keys.fromFile(…) }, keys.fromEnv() or keys.fromPassphrase(…).',
-  );
-}
-
-function checkedProvider(given: MasterKeyProvider): MasterKeyProvider {
-  const provider = given as Partial<MasterKeyProvider> | null;
-  if (typeof provider?.wrap === 'function' && typeof provider.unwrap === 'function') return given;
-  throw new VerityError(
-    'KEY_INVALID',
-    'masterKey must come from keys.fromFile(…), keys.fromEnv() or keys.fromPassphrase(…).',
-  );
-}
-
-/** A key that lives as long as the ':memory:' database it is for. */
-function ephemeralProvider(): MasterKeyProvider {
-  const master = new SecretKey(systemEntropy.bytes(32));
-  return {
-    kind: 'memory',
-    wrap: async (root) => wrapSlot(master, root, 'memory', new Uint8Array()),
-    unwrap: async (slots) =>
-      slots.map((slot) => unwrapSlot(master, slot)).find((root) => root !== undefined),
-  };
-}
-
-function hostFor(path: string, readOnly: boolean): EngineHost {
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-    throw new VerityError(
-      'INVALID_ARGUMENT',
-      'The path of a database must be a non-empty string without U+0000.',
-    );
-  }
-  const disk = path === memoryPath ? memoryDisk() : nodeDisk(path, { readOnly });
-  return { disk, clock: systemClock, entropy: systemEntropy, scheduler: systemScheduler };
 }
 
 /** Takes the lock; only where there is a database, or one may be created. */

@@ -1,19 +1,14 @@
 import { expect, test } from 'vitest';
 import { Prng } from '../base/index.ts';
-import { type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
-import { unwrapSlot, wrapSlot } from '../keys/index.ts';
+import { SecretKey } from '../crypto/index.ts';
+import { HeldKeyProvider } from '../keys/index.ts';
 import { SimClock, SimDisk, SimScheduler } from '../sim/index.ts';
 import { createDatabase, inspectDirectory } from './create.ts';
 import type { EngineHost } from './host.ts';
 import { openEngine } from './open.ts';
 
 const master = (): SecretKey => new SecretKey(new Uint8Array(32).fill(7));
-const provider: MasterKeyProvider = {
-  kind: 'fixed',
-  wrap: async (root) => wrapSlot(master(), root, 'fixed', new Uint8Array()),
-  unwrap: async (slots) =>
-    slots.map((slot) => unwrapSlot(master(), slot)).find((root) => root !== undefined),
-};
+const provider = new HeldKeyProvider('fixed', 'fixed', master);
 
 function hostOn(disk: SimDisk): EngineHost {
   return { disk, clock: new SimClock(), scheduler: new SimScheduler(), entropy: new Prng(3) };
@@ -41,7 +36,7 @@ test('a creation that stops at any call leaves nothing or a database, and can be
         mode: 'owner',
         create: state !== 'database',
       });
-      engine.close();
+      await engine.close();
       expect(inspectDirectory(after)).toBe('database');
     }
   }
@@ -58,7 +53,7 @@ test('a creation that fails once at any call can be done again on the same disk'
       );
       expect([undefined, code]).toContain(first);
       const engine = await openEngine(hostOn(disk), { provider, mode: 'owner', create: true });
-      engine.close();
+      await engine.close();
       expect(inspectDirectory(disk)).toBe('database');
     }
   }
@@ -76,7 +71,7 @@ test('a log with records but without verity.json is damage, and nothing is creat
   const disk = new SimDisk();
   const engine = await openEngine(hostOn(disk), { provider, mode: 'owner', create: true });
   await Promise.resolve();
-  engine.close();
+  await engine.close();
   const image = disk.image();
   image.delete('verity.json');
   const left = SimDisk.fromImage(image);

@@ -1,7 +1,9 @@
 import { type Disk, type LogId, systemTenant, VerityError } from '../base/index.ts';
-import { type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
+import { type MasterKeyProvider, plainProviderKind, SecretKey } from '../crypto/index.ts';
 import { emptyLogHead, isSegmentName, segmentHeaderBytes } from '../log/index.ts';
+import { anchorKey, emptyAnchor, writeNewAnchor } from './anchor.ts';
 import {
+  anchorPath,
   identityPath,
   keyringPath,
   logDirectory,
@@ -12,7 +14,8 @@ import {
   temporarySuffix,
 } from './files.ts';
 import type { EngineHost } from './host.ts';
-import { encodeIdentity, type Identity } from './identity.ts';
+import { encodeIdentity, type Identity, newSuite, type WantedSuite } from './identity.ts';
+import { encodeKeyring } from './keyring-file.ts';
 import { Keyring } from './keyring.ts';
 import { publishSegment, writeSegment } from './log-writer.ts';
 
@@ -65,36 +68,49 @@ function logHasRecords(disk: Disk): boolean {
 }
 
 /**
- * Creates a database: keyring, empty first segment, then verity.json, which makes it one. A crash
+ * Creates a database: keyring, empty first segment, anchor, then verity.json, which makes it one. A crash
  * before that leaves an 'unfinished' directory, which the next creation clears.
  */
-export async function createDatabase(host: EngineHost, provider: MasterKeyProvider): Promise<void> {
+export async function createDatabase(
+  host: EngineHost,
+  provider: MasterKeyProvider,
+  wanted: WantedSuite = {},
+): Promise<void> {
   const { disk, entropy } = host;
   disk.makeDirectory('');
   clearUnfinished(disk);
   const root = new SecretKey(entropy.bytes(32));
+  const lasting = new SecretKey(entropy.bytes(32));
+  const signing = new SecretKey(entropy.bytes(32));
+  const anchoring = new SecretKey(entropy.bytes(32));
   try {
     const identity: Identity = {
       logId: entropy.bytes(16) as LogId,
       instanceId: entropy.bytes(16),
-      algorithm: 'aes-256-gcm',
+      suite: newSuite(wanted, provider.kind === plainProviderKind),
     };
-    const identityBytes = encodeIdentity(identity, root);
+    const identityBytes = encodeIdentity(identity, lasting);
     const keyring = new Keyring(identity.logId, identityBytes, 1);
-    keyring.addSlot(await provider.wrap(root));
+    keyring.addSlot(await provider.wrap(root, { logId: identity.logId }), root);
+    keyring.setEntry('lasting', 0, { key: lasting, root });
+    keyring.setEntry('signing', 1, { key: signing, root });
+    keyring.setEntry('anchor', 1, { key: anchoring, root });
     keyring.addTenant(systemTenant, root, entropy);
-    replaceFile(disk, keyringPath, keyring.encode(root));
+    replaceFile(disk, keyringPath, encodeKeyring(keyring, root));
     publishSegment(disk, writeSegment(disk, emptyLogHead(identity.logId)));
     disk.flushDirectory('');
+    const key = anchorKey({ keyring, root });
+    writeNewAnchor(disk, emptyAnchor(identity.logId), { logId: identity.logId, key });
+    key.wipe();
     replaceFile(disk, identityPath, identityBytes);
   } finally {
-    root.wipe();
+    for (const key of [root, lasting, signing, anchoring]) key.wipe();
   }
 }
 
 function clearUnfinished(disk: Disk): void {
   for (const path of segmentPaths(disk)) disk.remove(path);
-  for (const path of [keyringPath, keyringPath + temporarySuffix, identityPath + temporarySuffix]) {
-    if (disk.exists(path)) disk.remove(path);
+  for (const path of [keyringPath, anchorPath, identityPath]) {
+    for (const left of [path, path + temporarySuffix]) if (disk.exists(left)) disk.remove(left);
   }
 }

@@ -1,45 +1,25 @@
-import {
-  assert,
-  type LeafIndex,
-  type Op,
-  type Position,
-  type TenantId,
-  type TimestampMicros,
-  VerityError,
-  type View,
-} from '../base/index.ts';
-import type { LogEvent } from '../codec/index.ts';
-import { type Command, decide, type KernelState } from '../kernel/index.ts';
-import {
-  type BuiltFrame,
-  digestsBytes,
-  FrameBuilder,
-  frameBytesMax,
-  type FrameKind,
-  leafBytes,
-  logicalHeaderFixedBytes,
-  type LogHead,
-  physicalHeaderBytes,
-  sectionHeaderBytes,
-  sectionOrderBytes,
-} from '../log/index.ts';
-import { tagBytes } from '../crypto/index.ts';
-import { CommitBatch, type CommandResult } from './commit-batch.ts';
-import { keyringPath, smallFileBytesMax, writeTemporary } from './files.ts';
+import { type Position, type TenantId, type TimestampMicros, VerityError } from '../base/index.ts';
+import type { SecretKey } from '../crypto/index.ts';
+import type { Command, CommandOrigin, KernelState } from '../kernel/index.ts';
+import type { LogHead } from '../log/index.ts';
+import { type AnchorFile, anchorKey } from './anchor.ts';
+import type { CommandResult } from './commit-batch.ts';
+import { CommitLoop } from './commit-loop.ts';
 import type { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
-import { type KeyHierarchy, SealingEpoch } from './key-hierarchy.ts';
+import type { KeyHierarchy } from './key-hierarchy.ts';
 import type { Keyring } from './keyring.ts';
 import type { LogIndex } from './log-index.ts';
 import { LogReader } from './log-reader.ts';
-import { type LogWriter, publishSegment, writeSegment } from './log-writer.ts';
+import type { LogWriter } from './log-writer.ts';
+import { cutCommand, isLogged } from './logged-cut.ts';
+import { Rekey, type RekeyOptions, type RekeyResult } from './rekey.ts';
+import { RootRenewal } from './root-renewal.ts';
+import { SecurityRecorder } from './security.ts';
+import { SubjectKeys } from './subject-keys.ts';
 
-/** A frame is flushed early when it has gathered this much, so that memory stays bounded. */
-const frameBytesTarget = 4 << 20;
-/** After this long without a command a mark frame says that everything before it is durable. */
-const idleMarkMs = 50;
-const frameOverheadBytes = physicalHeaderBytes + logicalHeaderFixedBytes + digestsBytes + 16;
-const sectionOverheadBytes = sectionOrderBytes + sectionHeaderBytes + tagBytes;
+/** Keys of about this many tenants are made within one turn of the event loop. */
+const tenantsPerTurn = 32;
 
 /** What opening found and did. */
 export interface Recovery {
@@ -49,6 +29,8 @@ export interface Recovery {
     readonly offset: number;
     readonly length: number;
   }[];
+  /** A slot of the anchor was torn by a crash, or damaged, and was written again. */
+  readonly anchorRenewed?: boolean;
 }
 
 export interface EngineParts {
@@ -60,71 +42,81 @@ export interface EngineParts {
   readonly recovery: Recovery;
   /** Absent: the engine follows another process's log and writes nothing. */
   readonly writer: LogWriter | undefined;
+  /** The writer's. */
+  readonly anchor: AnchorFile | undefined;
   readonly follower: Follower | undefined;
 }
 
-/**
- * The commit loop. Commands are decided at once against the newest state; all that are decided within
- * one turn share one frame and one flush; replies go out, in order, when the frame is durable.
- *
- * Invariants
- * - No reply – result, rejection or no-op – goes out before the newest position it was decided on is durable.
- * - After a failed write or flush nothing is written or acknowledged any more; committed state is read on.
- * - Trees, index and head know durable frames only.
- */
+/** An open database: the state that readers see, and the commit loop (an owner) or the follower behind it. */
 export class Engine {
   readonly state: KernelState;
   readonly hierarchy: KeyHierarchy;
   readonly reader: LogReader;
   readonly recovery: Recovery;
+  readonly subjects: SubjectKeys;
+  /** Throws while commands and reads are refused for a reason outside the log, e.g. a key provider long gone. */
+  admission: (() => void) | undefined;
   readonly #host: EngineHost;
-  readonly #index: LogIndex;
-  readonly #writer: LogWriter | undefined;
+  readonly #loop: CommitLoop | undefined;
   readonly #follower: Follower | undefined;
-  readonly #builder = new FrameBuilder();
-  #batch = new CommitBatch();
-  #epoch: SealingEpoch | undefined;
-  #head: LogHead;
-  #scheduled = false;
-  #poison: VerityError | undefined;
+  readonly #anchor: AnchorFile | undefined;
+  readonly #start: LogHead;
+  #recorder: SecurityRecorder | undefined;
   #closed = false;
-  #cancelMark: (() => void) | undefined;
-  /** The digest of a keyring that no durable frame names yet, and whether the frame being gathered does. */
-  #unloggedKeyring: Uint8Array | undefined;
-  #keyringGathered = false;
-  readonly #commitListeners = new Set<() => void>();
 
   constructor(parts: EngineParts) {
+    const { writer, anchor } = parts;
     this.state = parts.state;
     this.hierarchy = parts.hierarchy;
     this.recovery = parts.recovery;
     this.#host = parts.host;
-    this.#index = parts.index;
-    this.#writer = parts.writer;
     this.#follower = parts.follower;
-    this.#head = parts.head;
+    this.#anchor = anchor;
+    this.#start = parts.head;
+    this.#loop =
+      writer === undefined || anchor === undefined
+        ? undefined
+        : new CommitLoop({ ...parts, writer, anchor });
+    this.subjects = new SubjectKeys({
+      disk: parts.host.disk,
+      entropy: parts.host.entropy,
+      hierarchy: parts.hierarchy,
+      state: parts.state,
+      submit: (command) => this.submit(command),
+      ensureKeys: async (tenant) => {
+        if (this.hierarchy.keyring.has(tenant)) return;
+        await this.changeKeyring((next) => {
+          if (!next.has(tenant)) next.addTenant(tenant, this.hierarchy.root, parts.host.entropy);
+        });
+      },
+    });
     this.reader = new LogReader({
       disk: parts.host.disk,
       hierarchy: parts.hierarchy,
       index: parts.index,
-      head: () => this.#head.op,
+      head: () => this.head.op,
     });
   }
 
   get committedPosition(): Position {
     return this.state.store.appliedPosition;
   }
+  /** The head after the last frame that is durable. */
   get head(): LogHead {
-    return this.#head;
+    return this.#loop?.head ?? this.#follower?.head ?? this.#start;
   }
   get closed(): boolean {
     return this.#closed;
   }
+  /** Whether frames behind the head are on their way to the disk. */
+  get busy(): boolean {
+    return this.#loop?.busy ?? false;
+  }
   get poisoned(): boolean {
-    return this.#poison !== undefined;
+    return this.#loop?.poisoned ?? false;
   }
   get readOnly(): boolean {
-    return this.#writer === undefined;
+    return this.#loop === undefined;
   }
   /** The time a command decided now would carry. */
   get now(): TimestampMicros {
@@ -133,31 +125,29 @@ export class Engine {
 
   /** Throws CLOSED, READ_ONLY or DATABASE_POISONED unless commands are accepted. */
   checkWritable(): void {
-    this.checkOpen();
-    if (this.#poison !== undefined) throw poisonedError(this.#poison);
-    if (this.#writer === undefined) {
-      throw new VerityError(
-        'READ_ONLY',
-        'This handle only reads: another process has the database open for writing.',
-      );
-    }
+    this.#writable();
   }
 
   checkOpen(): void {
     if (this.#closed) throw new VerityError('CLOSED', 'The database is closed. Open it again.');
   }
 
+  /** Throws CLOSED, or what `admission` throws, unless tenants' data may be read. */
+  checkReadable(): void {
+    this.checkOpen();
+    this.admission?.();
+  }
+
   /** For a follower: applies what the owner has made durable since. */
   catchUp(): void {
-    if (this.#follower === undefined || this.#closed) return;
-    this.#follower.catchUp();
-    this.#head = this.#follower.head;
+    const follower = this.#follower;
+    if (this.#closed || follower === undefined) return;
+    this.hierarchy.security.watch(() => follower.catchUp());
   }
 
   /** Calls `listener` after each commit until the returned function is called. */
   onCommit(listener: () => void): () => void {
-    this.#commitListeners.add(listener);
-    return () => this.#commitListeners.delete(listener);
+    return this.#loop?.onCommit(listener) ?? (() => false);
   }
 
   /**
@@ -171,378 +161,137 @@ export class Engine {
 
   /** As `submit`, with the result in the caller's own form: one promise a command instead of two. */
   submitFor<T>(command: Command, answer: (result: CommandResult) => T): Promise<T> {
-    this.checkWritable();
-    const decision = decide(this.state, command, { time: this.now });
-    // A parameter's own code may have closed the database while it was read.
-    this.checkOpen();
-    const batch = this.#batch;
-    if (decision.kind === 'accepted') {
-      this.#accept(decision.position, decision.events);
-      return batch.reply(decision.position, decision.outcome, answer);
-    }
-    const outcome = decision.kind === 'rejected' ? decision.error : decision.outcome;
-    // A reply without changes still waits for what it was decided on; what was dropped has left a gap behind it.
-    return batch.reply(
-      batch.isEmpty ? this.committedPosition : this.state.decidedPosition,
-      outcome,
-      answer,
-    );
+    const loop = this.#writable();
+    this.admission?.();
+    return loop.submitFor(command, answer);
   }
 
-  #accept(position: Position, events: readonly LogEvent[]): void {
-    this.#batch.add(position, this.#gather(events));
-    if (this.#builder.sizeBytes >= frameBytesTarget || this.#batch.isFull) this.#flush();
-    else this.#schedule();
-  }
-
-  /** Applies events to the overlay and puts them into the frame being gathered. */
-  #gather(events: readonly LogEvent[]): ReturnType<KernelState['evolve']> {
-    try {
-      const changes = this.state.evolve(events);
-      for (const event of events) this.#builder.addEvent(event);
-      return changes;
-    } catch (error) {
-      // The overlay may hold half a command: nothing that was decided may be acknowledged.
-      this.#fail(
-        new VerityError(
-          'DATABASE_POISONED',
-          'A command could not be applied. Reopen the database.',
-          { cause: error },
-        ),
-      );
-      throw error;
-    }
-  }
-
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    // At the end of this turn's microtasks: everybody who was woken by the last frame has decided by then.
-    void Promise.resolve().then(() => {
-      this.#scheduled = false;
-      this.#flush();
-    });
-  }
-
-  /** Makes everything gathered durable in one frame and answers its callers. Never throws. */
-  #flush(): void {
-    if (this.#builder.eventCount === 0 || this.#writer === undefined || this.#poison !== undefined)
-      return;
-    this.#cancelMark?.();
-    try {
-      this.#ensureKeys();
-      const bytesMax = this.#frameBytesMax();
-      // Readers refuse a longer one, so it must never be acknowledged.
-      assert(bytesMax <= frameBytesMax, 'commands are bounded so that a frame is');
-      this.#writer.reserve(bytesMax);
-    } catch (error) {
-      this.#refuse(error);
-      return;
-    }
-    try {
-      this.#writeFrame('data', this.#build('data'));
-      this.#commitBatch();
-      if (this.#writer.full) this.#roll();
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    this.#cancelMark = this.#host.scheduler.delay(idleMarkMs, () => this.#mark());
-  }
-
-  #frameBytesMax(): number {
-    let sections = 0;
-    for (const _tenant of this.#builder.tenants) sections += 1;
-    return (
-      frameOverheadBytes +
-      sections * sectionOverheadBytes +
-      this.#builder.eventCount * leafBytes +
-      this.#builder.sizeBytes
-    );
-  }
-
-  /** Tenants that write for the first time get keys, durable in the keyring before the frame that uses them. */
-  #ensureKeys(): void {
-    const { keyring, root } = this.hierarchy;
-    const without = [...this.#builder.tenants].filter((tenant) => !keyring.has(tenant));
-    if (without.length > 0) {
-      this.storeKeyring((next) => {
-        for (const tenant of without) next.addTenant(tenant, root, this.#host.entropy);
-      });
-    } else if (this.#unloggedKeyring !== undefined && !this.#keyringGathered) {
-      this.#gatherKeyring(this.#unloggedKeyring);
-    }
+  /** Replaces the keyring by a changed one of the next generation, durably. See KeyringStore. */
+  changeKeyring(change: (next: Keyring) => SecretKey | undefined | void): Promise<void> {
+    return this.#writable().keyring.change((next) => change(next) ?? undefined);
   }
 
   /**
-   * Replaces the keyring file by a changed one of the next generation, and logs generation and digest with the
-   * next frame. If that fails the keyring in use stays as it was: nothing may be sealed under keys that only
-   * memory holds.
+   * Draws a new root key, and under it new keys for every tenant: what is written from now on opens with nothing that
+   * the old root key and keyring give. `setSlots` puts the ways to the new root key into the new keyring. One rotation
+   * at a time.
    */
-  storeKeyring(change: (keyring: Keyring) => void): void {
-    this.checkWritable();
-    const { keyring, root } = this.hierarchy;
-    const next = keyring.copy();
-    change(next);
-    next.generation += 1;
-    const bytes = next.encode(root);
-    if (bytes.length > smallFileBytesMax) {
-      throw new VerityError(
-        'COMMAND_TOO_LARGE',
-        `The keyring would exceed ${smallFileBytesMax} bytes; put further tenants into another database.`,
-      );
+  async renewRoot(
+    root: SecretKey,
+    setSlots: (next: Keyring, root: SecretKey) => void,
+  ): Promise<void> {
+    this.#writable();
+    const { hierarchy } = this;
+    const { entropy, scheduler } = this.#host;
+    const renewal = new RootRenewal(hierarchy.keyring, { from: hierarchy.root, to: root, entropy });
+    while (renewal.step(hierarchy.keyring, tenantsPerTurn)) {
+      await new Promise<void>((resolve) => scheduler.defer(resolve));
+      this.#writable();
     }
-    this.#replaceKeyring(bytes);
-    this.hierarchy.replaceKeyring(next);
-    this.logKeyring(next.digest(bytes));
+    await this.changeKeyring((next) => {
+      renewal.finish(next);
+      setSlots(next, root);
+      return root;
+    });
+    await this.finishRotation();
   }
 
-  #replaceKeyring(bytes: Uint8Array): void {
-    const { disk } = this.#host;
-    const temporary = writeTemporary(disk, keyringPath, bytes);
-    let renamed = false;
-    try {
-      disk.rename(temporary, keyringPath);
-      renamed = true;
-      disk.flushDirectory('');
-    } catch (error) {
-      // Which of the two keyrings a crash would leave is not known from here on.
-      if (renamed || !isDiskFull(error)) this.#fail(error);
-      throw error;
-    }
+  /** Writes the anchor with its newest key and forgets the older ones, which a rotation leaves until then. */
+  async finishRotation(): Promise<void> {
+    const [, ...older] = this.hierarchy.keyring.entryNumbers('anchor');
+    if (older.length === 0 || !this.#writable().renewAnchor(anchorKey(this.hierarchy))) return;
+    await this.changeKeyring((next) => {
+      for (const number of older) next.removeEntry('anchor', number);
+    });
   }
 
-  /** Logs the keyring's generation and digest: with the next frame, or the one after if that is refused. */
-  logKeyring(digest: Uint8Array): void {
-    this.#unloggedKeyring = digest;
-    this.#gatherKeyring(digest);
+  /** Gives a tenant a new key-encryption key and a new secret; what it writes from now on is sealed under that. */
+  async renewTenant(tenant: TenantId): Promise<void> {
+    await this.changeKeyring((next) => {
+      const { root } = this.hierarchy;
+      const { entropy } = this.#host;
+      const keys = next.contents.tenants.get(tenant);
+      if (keys === undefined) next.addTenant(tenant, root, entropy);
+      else next.setTenant(tenant, next.renewedTenant(tenant, keys, { from: root, to: root, entropy }));
+    });
   }
 
-  #gatherKeyring(digest: Uint8Array): void {
-    const command: Command = {
-      kind: 'keyringChanged',
-      generation: this.hierarchy.keyring.generation,
-      digest,
-      origin: {},
-    };
-    const decision = decide(this.state, command, { time: this.now });
-    assert(decision.kind === 'accepted', 'a keyring record is always accepted');
-    this.#batch.add(decision.position, this.#gather(decision.events));
-    this.#keyringGathered = true;
-    this.#schedule();
-  }
-
-  /** Writes and flushes a frame that there is room for. */
-  #writeFrame(kind: FrameKind, frame: BuiltFrame): void {
-    assert(this.#writer !== undefined, 'only a writer writes frames');
-    const offset = this.#writer.tail;
-    this.#writer.append(frame.bytes);
-    this.#advance(kind, frame, offset);
-  }
-
-  /** Writes a frame without events. False if the disk is full: then nothing was written. */
-  #writeEmptyFrame(kind: 'mark' | 'close'): boolean {
-    assert(this.#writer !== undefined, 'only a writer writes frames');
-    const frame = this.#build(kind);
-    try {
-      this.#writer.reserve(frame.bytes.length);
-    } catch (error) {
-      if (isDiskFull(error)) return false;
-      throw error;
-    }
-    this.#writeFrame(kind, frame);
-    return true;
-  }
-
-  #build(kind: FrameKind): BuiltFrame {
-    const { entropy } = this.#host;
-    if (this.#epoch === undefined || this.#epoch.exhausted) {
-      this.#epoch?.wipe();
-      this.#epoch = new SealingEpoch(this.#head.sealingEpoch + 1, entropy, this.hierarchy);
-    }
-    const epoch = this.#epoch;
-    const last = kind === 'data' ? this.state.decidedPosition : this.#head.position;
-    return this.#builder.build(
+  /** Seals what uses older secrets anew under the newest and forgets those. One at a time; see Rekey. */
+  async rekey(options: RekeyOptions): Promise<RekeyResult> {
+    const loop = this.#writable();
+    const { disk, entropy, scheduler } = this.#host;
+    const rekey = new Rekey(
       {
-        kind,
-        op: (this.#head.op + 1) as Op,
-        firstPosition: (this.#head.position + 1) as Position,
-        lastPosition: last,
-        firstLeaf: this.#head.leafCount,
-        timestamp: this.state.timeAt(this.#head.timestamp),
-        parent: this.#head.chainHash,
-        durableHead: this.#head.op,
-      },
-      {
-        logId: this.#head.logId,
-        view: 0 as View,
-        sealingEpoch: epoch.number,
-        epochSalt: epoch.salt,
+        disk,
         entropy,
-        keyFor: (tenant: TenantId) => epoch.keyFor(tenant),
+        scheduler,
+        hierarchy: this.hierarchy,
+        state: this.state,
+        tip: () => loop.segment,
+        finishSegment: () => loop.finishSegment(),
+        submit: (command) => this.submit(command),
+        changeKeyring: (change) => this.changeKeyring(change),
+        renewSubjects: (tenant) => this.subjects.renew(tenant),
+        checkWritable: () => this.checkWritable(),
       },
+      options,
     );
+    return rekey.run();
   }
 
-  #advance(kind: FrameKind, frame: BuiltFrame, offset: number): void {
-    assert(
-      this.#epoch !== undefined && this.#writer !== undefined,
-      'a frame was written under an epoch',
-    );
-    const op = (this.#head.op + 1) as Op;
-    const timestamp = this.state.timeAt(this.#head.timestamp);
-    this.#index.add({
-      path: this.#writer.path,
-      offset,
-      op,
-      position: (this.#head.position + 1) as Position,
-      timestamp,
+  /** Logs the keyring's generation and digest with the next frame. */
+  logKeyring(digest: Uint8Array): void {
+    this.#writable().keyring.log(digest);
+  }
+
+  /** Records failures of authentication from now on, and those that opening met. */
+  recordFailures(): void {
+    if (this.#loop === undefined) return;
+    this.#recorder = new SecurityRecorder({
+      monitor: this.hierarchy.security,
+      scheduler: this.#host.scheduler,
+      submit: (command) => this.submit(command),
     });
-    this.#head = {
-      logId: this.#head.logId,
-      op,
-      position: kind === 'data' ? this.state.decidedPosition : this.#head.position,
-      leafCount: this.state.leafCount,
-      timestamp,
-      chainHash: frame.chainHash,
-      sealingEpoch: this.#epoch.number,
-      durableHead: (op - 1) as Op,
-      lastKind: kind,
-    };
+    this.#recorder.start();
   }
 
-  #commitBatch(): void {
-    const batch = this.#takeBatch();
-    for (const { position, changes } of batch.commands) this.state.commit(position, changes);
-    assert(
-      this.state.store.appliedPosition === this.#head.position,
-      'a durable frame is applied whole',
-    );
-    if (this.#keyringGathered) this.#unloggedKeyring = undefined;
-    this.#keyringGathered = false;
-    // A loop of microtasks alone would starve timers and sockets.
-    this.#host.scheduler.defer(() => {
-      batch.succeed();
-      for (const listener of this.#commitListeners) listener();
-    });
+  /** Logs the cut that a repair made, unless the log records it already; the anchor forgets it then. */
+  async recordCut(origin: CommandOrigin): Promise<void> {
+    const anchor = this.#anchor;
+    const cut = anchor?.pendingCut;
+    if (anchor === undefined || cut === undefined) return;
+    if (!isLogged(this.state.store, cut)) await this.submit(cutCommand(cut, origin));
+    anchor.cutRecorded();
   }
 
-  #takeBatch(): CommitBatch {
-    const batch = this.#batch;
-    this.#batch = new CommitBatch();
-    return batch;
-  }
-
-  #roll(): void {
-    assert(this.#writer !== undefined, 'only a writer rolls segments');
-    const end = this.#build('end');
-    const after: LogHead = {
-      ...this.#head,
-      op: (this.#head.op + 1) as Op,
-      chainHash: end.chainHash,
-    };
-    let path: string;
-    try {
-      this.#writer.reserve(end.bytes.length);
-      path = writeSegment(this.#host.disk, after);
-    } catch (error) {
-      // On a full disk the segment grows on; the next frame tries again.
-      if (isDiskFull(error)) return;
-      throw error;
-    }
-    // The next segment is durable before the end frame that promises it.
-    publishSegment(this.#host.disk, path);
-    this.#writeFrame('end', end);
-    this.#writer.continueIn(path);
-  }
-
-  #mark(): void {
-    if (
-      this.#closed ||
-      this.#poison !== undefined ||
-      !this.#batch.isEmpty ||
-      this.#head.lastKind !== 'data'
-    )
-      return;
-    try {
-      this.#writeEmptyFrame('mark');
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  /** Nothing of the frame was written: the batch is refused, the handle stays usable. */
-  #refuse(cause: unknown): void {
-    const error =
-      cause instanceof VerityError
-        ? cause
-        : new VerityError('IO_ERROR', 'The log could not be extended.', { cause });
-    this.#drop(() => error);
-  }
-
-  /** Bytes may or may not be durable: nothing more is written or acknowledged. */
-  #fail(cause: unknown): void {
-    const poison =
-      cause instanceof VerityError
-        ? cause
-        : new VerityError('IO_ERROR', 'The log could not be written.', { cause });
-    this.#poison ??= poison;
-    this.#drop(
-      () =>
-        new VerityError(
-          'COMMIT_UNKNOWN',
-          'Writing the log failed while this command was on its way; it may or may not be durable. Reopen the database and look.',
-          { cause: poison },
-        ),
-    );
-  }
-
-  #drop(failure: () => VerityError): void {
-    this.#builder.drop();
-    this.#keyringGathered = false;
-    this.state.drop(this.#head.leafCount as LeafIndex);
-    const batch = this.#takeBatch();
-    this.#host.scheduler.defer(() => batch.fail(failure));
-  }
-
-  /** Flushes what is gathered, marks the clean end of the log and wipes the keys. */
-  close(): void {
+  /**
+   * Makes durable what was submitted, marks the clean end of the log and wipes the keys. From the first moment
+   * commands and reads are refused.
+   */
+  async close(): Promise<void> {
     if (this.#closed) return;
-    this.#flush();
-    this.#cancelMark?.();
+    this.#recorder?.finish();
     this.#closed = true;
     try {
-      if (this.#writer !== undefined && this.#poison === undefined) this.#closeLog(this.#writer);
-      else this.#writer?.abandon();
+      await this.#loop?.close();
     } finally {
-      this.#epoch?.wipe();
+      this.subjects.wipe();
       this.hierarchy.wipe();
     }
   }
 
-  #closeLog(writer: LogWriter): void {
-    let clean = false;
-    try {
-      clean =
-        this.#head.op === 0 || this.#head.lastKind === 'close' || this.#writeEmptyFrame('close');
-    } finally {
-      // On a full disk the next open takes this for a crash; nothing acknowledged is lost.
-      if (!clean) writer.abandon();
+  #writable(): CommitLoop {
+    this.checkOpen();
+    const loop = this.#loop;
+    if (loop === undefined) {
+      throw new VerityError(
+        'READ_ONLY',
+        'This handle only reads: another process has the database open for writing.',
+      );
     }
-    if (clean) writer.close();
+    loop.checkWritable();
+    return loop;
   }
 }
 
 const asItIs = (result: CommandResult): CommandResult => result;
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof VerityError && error.code === 'DISK_FULL';
-}
-
-function poisonedError(cause: VerityError): VerityError {
-  return new VerityError(
-    'DATABASE_POISONED',
-    'An earlier write of the log failed, so this handle accepts no more commands; committed data can still be read. Reopen the database.',
-    { cause },
-  );
-}

@@ -1,10 +1,20 @@
 /** The files of a database directory, and whole-file reads and atomic replacement. */
-import { CorruptionError, type Disk, type DiskFile, VerityError } from '../base/index.ts';
+import {
+  CorruptionError,
+  type Disk,
+  type DiskFile,
+  type Position,
+  VerityError,
+} from '../base/index.ts';
 import { isSegmentName } from '../log/index.ts';
 
 export const identityPath = 'verity.json';
 export const keyringPath = 'keyring';
+export const anchorPath = 'anchor';
+/** Where a repair keeps what it replaced or cut. */
+export const damagedDirectory = 'damaged';
 export const logDirectory = 'log';
+export const subjectsDirectory = 'subjects';
 export const temporarySuffix = '.tmp';
 /** The longest verity.json or keyring. */
 export const smallFileBytesMax = 64 << 20;
@@ -14,11 +24,26 @@ const segmentFileBytesMax = 256 << 20;
 export const rootNames: ReadonlySet<string> = new Set([
   identityPath,
   keyringPath,
+  anchorPath,
   logDirectory,
+  damagedDirectory,
+  subjectsDirectory,
   'LOCK',
   identityPath + temporarySuffix,
   keyringPath + temporarySuffix,
+  anchorPath + temporarySuffix,
 ]);
+
+/** The size of a file; 0 if it is not there. */
+export function fileBytes(disk: Disk, path: string): number {
+  if (!disk.exists(path)) return 0;
+  const file = disk.open(path, 'read');
+  try {
+    return file.sizeBytes();
+  } finally {
+    file.close();
+  }
+}
 
 /** Reads a whole file; undefined if it is not there. Refuses files that are larger than any we write. */
 export function readWhole(disk: Disk, path: string): Uint8Array | undefined {
@@ -103,4 +128,9 @@ export function segmentPaths(disk: Disk): string[] {
     }
   }
   return names.filter(isSegmentName).map((name) => `${logDirectory}/${name}`);
+}
+
+/** The first position of a segment, by its name. */
+export function segmentPosition(path: string): Position {
+  return Number.parseInt(path.slice(logDirectory.length + 1), 10) as Position;
 }

@@ -10,8 +10,10 @@ import {
   walkSegment,
 } from '../log/index.ts';
 import { readWhole, segmentPaths } from './files.ts';
-import { checkAuthentic, readKeyFiles } from './key-files.ts';
-import { applyFrame, corruption, decodeFrame, holdsFrame, type Replay } from './replay.ts';
+import { type KeyringFollower, RootKeyRenewed } from './keyring-follower.ts';
+import { loggedKeyring } from './keyring-record.ts';
+import { corruption, holdsFrame } from './log-walk.ts';
+import { applyFrame, decodeFrame, type Replay } from './replay.ts';
 
 interface Found {
   readonly path: string;
@@ -40,10 +42,12 @@ export class Follower {
   #path: string | undefined;
   #offset = segmentHeaderBytes;
   #seen: Seen | undefined;
+  readonly #keyring: KeyringFollower;
 
-  constructor(replay: Replay, start: LogHead) {
+  constructor(replay: Replay, start: LogHead, keyring: KeyringFollower) {
     this.#replay = replay;
     this.#applied = start;
+    this.#keyring = keyring;
   }
 
   /** The head of what is applied. */
@@ -51,8 +55,21 @@ export class Follower {
     return this.#applied;
   }
 
-  /** Applies what has become durable since the last call. Throws CorruptionError on damage. */
+  /**
+   * Applies what has become durable since the last call; while the key provider is asked for a new root key, nothing.
+   * Throws CorruptionError on damage, and what the provider answers if it does not open the new keyring.
+   */
   catchUp(): void {
+    try {
+      if (this.#keyring.isAsking) return;
+      this.#catchUp();
+      this.#keyring.follow(loggedKeyring(this.#replay.state)?.generation ?? 0);
+    } catch (error) {
+      if (!(error instanceof RootKeyRenewed)) throw error;
+    }
+  }
+
+  #catchUp(): void {
     const { disk } = this.#replay;
     let paths = segmentPaths(disk);
     if (this.#nothingNew(paths)) return;
@@ -69,7 +86,9 @@ export class Follower {
       const walked = this.#walk({ path, offset, head, last }, waiting);
       head = walked.head;
       this.#checkSealed(waiting.at(-1));
-      this.#apply(waiting, head.durableHead);
+      // The anchor vouches for its frame as a later one would.
+      const anchored = this.#replay.durable?.op ?? 0;
+      this.#apply(waiting, Math.max(head.durableHead, anchored) as Op);
       const finished = head.lastKind === 'end' && walked.end > segmentHeaderBytes;
       if (!finished && !last) {
         throw corruption(path, {
@@ -79,9 +98,20 @@ export class Follower {
         });
       }
       this.#seen = { path, sizeBytes: walked.sizeBytes, end: walked.end };
-      path = finished ? next : undefined;
+      path = finished ? this.#after(path, walked.end) : undefined;
       offset = segmentHeaderBytes;
     }
+  }
+
+  /** The segment that the log goes on in; it was there before the end of `path` was written. */
+  #after(path: string, offset: number): string {
+    const next = segmentPaths(this.#replay.disk).find((later) => later > path);
+    if (next !== undefined) return next;
+    throw corruption(path, {
+      code: 'MISSING_DATA',
+      offset,
+      what: 'The segment after a finished one is missing; a finished segment lies',
+    });
   }
 
   #nothingNew(paths: readonly string[]): boolean {
@@ -112,7 +142,8 @@ export class Follower {
     const headerProblem =
       offset === segmentHeaderBytes ? checkSegmentHeader(bytes, head) : undefined;
     if (headerProblem !== undefined) throw corruption(path, headerProblem);
-    const walked = walkSegment({ ...from, bytes }, (frame, at) => {
+    const { durable } = this.#replay;
+    const walked = walkSegment({ ...from, bytes, durable }, (frame, at) => {
       waiting.push({ path, offset: at, frame });
       return undefined;
     });
@@ -128,7 +159,6 @@ export class Follower {
   }
 
   #applyOne({ path, offset, frame }: Found): void {
-    this.#learnKeys(frame);
     const after = advance(this.#applied, frame);
     const problem = applyFrame(this.#replay, frame, { path, offset, after });
     if (problem !== undefined)
@@ -145,7 +175,6 @@ export class Follower {
   #checkSealed(newest: Found | undefined): void {
     if (newest === undefined) return;
     const { frame, path, offset } = newest;
-    this.#learnKeys(frame);
     const events = decodeFrame(this.#replay.hierarchy, frame);
     if (frame.sections.length === 0 || isProblem(events)) {
       throw corruption(path, {
@@ -154,14 +183,5 @@ export class Follower {
         what: 'A frame that nobody sealed lies',
       });
     }
-  }
-
-  /** A tenant that wrote for the first time since has its keys in the owner's newer keyring. */
-  #learnKeys(frame: CheckedFrame): void {
-    const { disk, hierarchy } = this.#replay;
-    if (frame.sections.every((section) => hierarchy.keyring.has(section.tenant))) return;
-    const files = readKeyFiles(disk);
-    checkAuthentic(hierarchy.root, files);
-    hierarchy.replaceKeyring(files.keyring);
   }
 }

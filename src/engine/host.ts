@@ -1,5 +1,7 @@
 import type { Clock, Disk, Entropy, Scheduler } from '../base/index.ts';
+import type { PaceSettings } from './commit-pace.ts';
 import type { LogSizes } from './log-writer.ts';
+import type { RarePath } from './rare-paths.ts';
 
 /** Everything the engine needs from outside. The simulator passes its own. */
 export interface EngineHost {
@@ -9,4 +11,8 @@ export interface EngineHost {
   readonly scheduler: Scheduler;
   /** Other sizes than `defaultLogSizes`, e.g. small ones in tests. */
   readonly logSizes?: LogSizes;
+  /** Another pace of the commit loop than `defaultPace`, e.g. in tests. */
+  readonly pace?: PaceSettings;
+  /** Told when a path is taken that is rarely taken; simulations count them. */
+  readonly onRarePath?: (path: RarePath) => void;
 }

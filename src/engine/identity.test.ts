@@ -3,27 +3,44 @@ import { expect, test } from 'vitest';
 import type { LogId } from '../base/index.ts';
 import { SecretKey } from '../crypto/index.ts';
 import {
+  checkSuite,
   decodeIdentity,
   encodeIdentity,
   firstDifference,
   type Identity,
   identityIsAuthentic,
+  newSuite,
 } from './identity.ts';
 
 const root = (fill = 1): SecretKey => new SecretKey(new Uint8Array(32).fill(fill));
 const identity: Identity = {
   logId: new Uint8Array(16).fill(0xab) as LogId,
   instanceId: new Uint8Array(16).fill(0xcd),
-  algorithm: 'aes-256-gcm',
+  suite: { algorithm: 'aes-256-gcm', compression: 'none' },
 };
 const written = encodeIdentity(identity, root());
 const text = new TextDecoder().decode(written);
+/** The text with the checksum that fits it, as somebody without the root key can make it. */
+function checksummed(given: string): string {
+  const { checksum: _checksum, mac, ...body } = JSON.parse(given) as Record<string, unknown>;
+  const checksum = createHash('sha256').update(JSON.stringify(body)).digest('hex');
+  return `${JSON.stringify({ ...body, checksum, mac }, undefined, 2)}\n`;
+}
 const utf8 = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 test('what is written is read back, and is authentic under its root key alone', () => {
   expect(decodeIdentity(written)).toEqual(identity);
   expect(identityIsAuthentic(written, root())).toBe(true);
   expect(identityIsAuthentic(written, root(2))).toBe(false);
+});
+
+test('every suite is read back', () => {
+  for (const algorithm of ['none', 'aes-256-gcm', 'chacha20-poly1305'] as const) {
+    for (const compression of ['none', 'brotli'] as const) {
+      const other = { ...identity, suite: { algorithm, compression } };
+      expect(decodeIdentity(encodeIdentity(other, root()))).toEqual(other);
+    }
+  }
 });
 
 test('one changed bit anywhere is a problem of the checksum or of authenticity, never an exception', () => {
@@ -60,10 +77,52 @@ test('only the bytes that we write are accepted', () => {
 test('a later revision that is intact is named as such; one that is not is damage', () => {
   const later = text.replace('"revision": 1', '"revision": 2');
   expect(decodeIdentity(utf8(later))).toMatchObject({ code: 'CHECKSUM_MISMATCH' });
-  const { checksum: _checksum, mac, ...body } = JSON.parse(later) as Record<string, unknown>;
-  const checksum = createHash('sha256').update(JSON.stringify(body)).digest('hex');
-  const intact = `${JSON.stringify({ ...body, checksum, mac }, undefined, 2)}\n`;
-  expect(decodeIdentity(utf8(intact))).toMatchObject({ code: 'FORMAT_UNSUPPORTED' });
+  expect(decodeIdentity(utf8(checksummed(later)))).toMatchObject({ code: 'FORMAT_UNSUPPORTED' });
+});
+
+test('an unknown algorithm or compression that is intact is named as such; one that is not is damage', () => {
+  for (const [known, unknown] of [
+    ['"aes-256-gcm"', '"aes-512-gcm"'],
+    ['"compression": "none"', '"compression": "zstd"'],
+    ['"aes-256-gcm"', '"constructor"'],
+  ] as const) {
+    const other = text.replace(known, unknown);
+    expect(decodeIdentity(utf8(other))).toMatchObject({ code: 'CHECKSUM_MISMATCH' });
+    expect(decodeIdentity(utf8(checksummed(other)))).toMatchObject({ code: 'FORMAT_UNSUPPORTED' });
+  }
+});
+
+test('a database is what the caller asks for, or is refused', () => {
+  const sealed = identity;
+  const plain: Identity = { ...identity, suite: { algorithm: 'none', compression: 'brotli' } };
+  const codeOf = (...given: Parameters<typeof checkSuite>): string | undefined => {
+    try {
+      checkSuite(...given);
+      return undefined;
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+  };
+  expect(codeOf(sealed, {}, false, 'db')).toBeUndefined();
+  expect(codeOf(sealed, sealed.suite, false, 'db')).toBeUndefined();
+  expect(codeOf(sealed, { algorithm: 'chacha20-poly1305' }, false, 'db')).toBe('INVALID_ARGUMENT');
+  expect(codeOf(sealed, { compression: 'brotli' }, false, 'db')).toBe('INVALID_ARGUMENT');
+  expect(codeOf(sealed, {}, true, 'db')).toBe('KEY_MISSING');
+  expect(codeOf(plain, {}, true, 'db')).toBeUndefined();
+  expect(codeOf(plain, {}, false, 'db')).toBe('NOT_ENCRYPTED');
+  expect(codeOf(plain, { compression: 'none' }, true, 'db')).toBe('INVALID_ARGUMENT');
+});
+
+test('a new database gets what was asked for, and else the default', () => {
+  expect(newSuite({}, false)).toEqual({ algorithm: 'aes-256-gcm', compression: 'none' });
+  expect(newSuite({ compression: 'brotli' }, true)).toEqual({
+    algorithm: 'none',
+    compression: 'brotli',
+  });
+  expect(newSuite({ algorithm: 'chacha20-poly1305' }, false)).toEqual({
+    algorithm: 'chacha20-poly1305',
+    compression: 'none',
+  });
 });
 
 test('a field cannot be changed without the root key, even with the checksum put right', () => {

@@ -6,12 +6,19 @@ import {
   toHex,
   utf8Decode,
   utf8Encode,
+  VerityError,
 } from '../base/index.ts';
 import {
   constantTimeEqual,
+  defaultSuite,
   deriveKey,
   hmac,
+  type KeySlot,
   pae,
+  parseAlgorithm,
+  parseCompression,
+  plainProviderKind,
+  type SealingSuite,
   type SecretKey,
   sha256,
 } from '../crypto/index.ts';
@@ -21,7 +28,8 @@ export interface Identity {
   readonly logId: LogId;
   /** Names this copy; a restored or copied database gets another. */
   readonly instanceId: Uint8Array;
-  readonly algorithm: 'aes-256-gcm';
+  /** What is done to every section; chosen at creation. */
+  readonly suite: SealingSuite;
 }
 
 export interface IdentityProblem {
@@ -36,6 +44,7 @@ interface IdentityFile {
   readonly logId: string;
   readonly instanceId: string;
   readonly algorithm: string;
+  readonly compression: string;
   readonly checksum: string;
   readonly mac: string;
 }
@@ -44,13 +53,14 @@ interface IdentityFile {
 const identityBytesMax = 4096;
 const macPurpose = 'veritydb/identity-mac/v1';
 
-export function encodeIdentity(identity: Identity, root: SecretKey): Uint8Array {
+/** The bytes of verity.json; `lasting` is the keyring's key that outlives the root key. */
+export function encodeIdentity(identity: Identity, lasting: SecretKey): Uint8Array {
   const body = bodyOf(identity);
   const covered = utf8Encode(JSON.stringify(body));
   const file: IdentityFile = {
     ...body,
     checksum: toHex(sha256(covered)),
-    mac: toHex(macOf(covered, root)),
+    mac: toHex(macOf(covered, lasting)),
   };
   return utf8Encode(`${JSON.stringify(file, undefined, 2)}\n`);
 }
@@ -61,12 +71,13 @@ function bodyOf(identity: Identity): Omit<IdentityFile, 'checksum' | 'mac'> {
     revision: formatRevision,
     logId: toHex(identity.logId),
     instanceId: toHex(identity.instanceId),
-    algorithm: identity.algorithm,
+    algorithm: identity.suite.algorithm,
+    compression: identity.suite.compression,
   };
 }
 
-function macOf(covered: Uint8Array, root: SecretKey): Uint8Array {
-  const key = deriveKey(root, macPurpose);
+function macOf(covered: Uint8Array, lasting: SecretKey): Uint8Array {
+  const key = deriveKey(lasting, macPurpose);
   const mac = hmac(key, pae(macPurpose, covered));
   key.wipe();
   return mac;
@@ -93,8 +104,12 @@ export function decodeIdentity(bytes: Uint8Array): Identity | IdentityProblem {
   const logId = fromHex(file.logId);
   const instanceId = fromHex(file.instanceId);
   const mac = fromHex(file.mac);
-  if (logId?.length !== 16 || instanceId?.length !== 16 || file.algorithm !== 'aes-256-gcm')
-    return damaged(0);
+  const algorithm = parseAlgorithm(file.algorithm);
+  const compression = parseCompression(file.compression);
+  if (algorithm === undefined || compression === undefined) {
+    return checksumHolds(file) ? unsupportedSuite(file) : damaged(0);
+  }
+  if (logId?.length !== 16 || instanceId?.length !== 16) return damaged(0);
   // One MAC has one spelling.
   if (mac === undefined || toHex(mac) !== file.mac) return damaged(0);
   const canonical = utf8Encode(`${JSON.stringify(file, undefined, 2)}\n`);
@@ -103,10 +118,19 @@ export function decodeIdentity(bytes: Uint8Array): Identity | IdentityProblem {
   const identity: Identity = {
     logId: logId as Uint8Array as LogId,
     instanceId,
-    algorithm: 'aes-256-gcm',
+    suite: { algorithm, compression },
   };
   if (!checksumHolds(file)) return damaged(0);
   return identity;
+}
+
+function unsupportedSuite({ algorithm }: IdentityFile): IdentityProblem {
+  const unknown = parseAlgorithm(algorithm) === undefined ? 'An algorithm' : 'A compression';
+  return {
+    code: 'FORMAT_UNSUPPORTED',
+    offset: 0,
+    what: `${unknown} that this version does not know is named`,
+  };
 }
 
 function checksumHolds(file: IdentityFile): boolean {
@@ -117,7 +141,15 @@ function checksumHolds(file: IdentityFile): boolean {
 function parse(bytes: Uint8Array): IdentityFile | undefined {
   try {
     const file = JSON.parse(utf8Decode(bytes)) as Record<string, unknown>;
-    const strings = ['format', 'logId', 'instanceId', 'algorithm', 'checksum', 'mac'];
+    const strings = [
+      'format',
+      'logId',
+      'instanceId',
+      'algorithm',
+      'compression',
+      'checksum',
+      'mac',
+    ];
     if (typeof file !== 'object' || file === null || typeof file['revision'] !== 'number')
       return undefined;
     return strings.every((name) => typeof file[name] === 'string')
@@ -128,12 +160,12 @@ function parse(bytes: Uint8Array): IdentityFile | undefined {
   }
 }
 
-/** Whether the file was written by someone who holds the root key. */
-export function identityIsAuthentic(bytes: Uint8Array, root: SecretKey): boolean {
+/** Whether the file was written by someone who holds the database's lasting key. */
+export function identityIsAuthentic(bytes: Uint8Array, lasting: SecretKey): boolean {
   const file = parse(bytes);
   if (file === undefined) return false;
   const { checksum: _checksum, mac, ...body } = file;
-  const expected = macOf(utf8Encode(JSON.stringify(body)), root);
+  const expected = macOf(utf8Encode(JSON.stringify(body)), lasting);
   const given = fromHex(mac);
   return given !== undefined && constantTimeEqual(given, expected);
 }
@@ -145,4 +177,65 @@ export function firstDifference(left: Uint8Array, right: Uint8Array): number | u
     if (left[index] !== right[index]) return index;
   }
   return left.length === right.length ? undefined : length;
+}
+
+/** What a caller asks of a database's suite; what is left out may be anything, and at creation is the default. */
+export type WantedSuite = Partial<SealingSuite>;
+
+/** The suite of a new database. `plain` is plain mode. */
+export function newSuite(wanted: WantedSuite, plain: boolean): SealingSuite {
+  return {
+    algorithm: plain ? 'none' : (wanted.algorithm ?? defaultSuite.algorithm),
+    compression: wanted.compression ?? defaultSuite.compression,
+  };
+}
+
+/**
+ * Throws unless an existing database is what the caller asks for: INVALID_ARGUMENT for another algorithm or
+ * compression, NOT_ENCRYPTED for a plain database that was not asked for, KEY_MISSING for a sealed one that was
+ * asked for as a plain one. `place` is for the message.
+ */
+export function checkSuite(
+  { suite }: Identity,
+  wanted: WantedSuite,
+  plain: boolean,
+  place: string,
+): void {
+  if (suite.algorithm === 'none' && !plain) {
+    throw new VerityError(
+      'NOT_ENCRYPTED',
+      `The database in ${place} is in plain mode: it has no key, and nothing in it is secret or authentic. ` +
+        "If that is what you expect, open it with { encryption: 'none' } and without a master key.",
+    );
+  }
+  if (suite.algorithm !== 'none' && plain) {
+    throw new VerityError(
+      'KEY_MISSING',
+      `The database in ${place} is encrypted with ${suite.algorithm}. Open it with its master key, not in plain mode.`,
+    );
+  }
+  for (const what of ['algorithm', 'compression'] as const) {
+    const asked = wanted[what];
+    if (asked === undefined || asked === suite[what]) continue;
+    throw new VerityError(
+      'INVALID_ARGUMENT',
+      `The ${what} of the database in ${place} is ${suite[what]}, chosen when it was created, and not ${asked}. ` +
+        'Leave the option out.',
+    );
+  }
+}
+
+/**
+ * Throws NOT_ENCRYPTED unless every way to the root key is of the suite's kind: a key in the keyring of a plain
+ * database would protect nothing, and the public one in that of a sealed database would open it to all.
+ */
+export function checkSlotKinds({ algorithm }: SealingSuite, slots: readonly KeySlot[]): void {
+  const plain = algorithm === 'none';
+  if (slots.every(({ kind }) => (kind === plainProviderKind) === plain)) return;
+  throw new VerityError(
+    'NOT_ENCRYPTED',
+    plain
+      ? 'The database is in plain mode, where a key or recovery code would protect nothing. Copy its contents into an encrypted database.'
+      : 'An encrypted database cannot be given a way in without a key. Copy its contents into a plain database.',
+  );
 }

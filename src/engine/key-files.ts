@@ -1,15 +1,35 @@
 import { CorruptionError, type Disk, type LogId, VerityError } from '../base/index.ts';
-import type { MasterKeyProvider, SecretKey } from '../crypto/index.ts';
+import {
+  type MasterKeyProvider,
+  plainProviderKind,
+  type SealingSuite,
+  type SecretKey,
+} from '../crypto/index.ts';
 import { decodeSegmentHeader, segmentHeaderBytes } from '../log/index.ts';
 import { identityPath, keyringPath, readStart, readWhole, segmentPaths } from './files.ts';
-import { decodeIdentity, firstDifference, identityIsAuthentic } from './identity.ts';
-import { KeyHierarchy } from './key-hierarchy.ts';
-import { decodeKeyring, Keyring, keyringIsAuthentic } from './keyring.ts';
+import {
+  checkSuite,
+  decodeIdentity,
+  firstDifference,
+  type Identity,
+  identityIsAuthentic,
+  type WantedSuite,
+} from './identity.ts';
+import { KeyHierarchy, type KeyHierarchyOptions } from './key-hierarchy.ts';
+import { Keyring } from './keyring.ts';
+import { decodeKeyring, keyringIsAuthentic } from './keyring-file.ts';
 
 /** Reads verity.json and the keyring, checks them, and unwraps the root key: one call of the provider. */
-export async function loadKeys(disk: Disk, provider: MasterKeyProvider): Promise<KeyHierarchy> {
+export async function loadKeys(
+  disk: Disk,
+  provider: MasterKeyProvider,
+  wanted: WantedSuite = {},
+  options: Omit<KeyHierarchyOptions, 'suite'> = {},
+): Promise<KeyHierarchy> {
   const files = readKeyFiles(disk);
-  const root = await provider.unwrap(files.keyring.slots);
+  checkSuite(files.identity, wanted, provider.kind === plainProviderKind, disk.root);
+  const { slots, logId } = files.keyring;
+  const root = (await provider.unwrap(slots, { logId }))?.root;
   if (root === undefined) {
     throw new VerityError(
       'WRONG_KEY',
@@ -22,11 +42,12 @@ export async function loadKeys(disk: Disk, provider: MasterKeyProvider): Promise
     root.wipe();
     throw error;
   }
-  return new KeyHierarchy(root, files.keyring);
+  return new KeyHierarchy(root, files.keyring, { ...options, suite: files.identity.suite });
 }
 
 export interface KeyFiles {
   readonly identityBytes: Uint8Array;
+  readonly identity: Identity;
   readonly keyringBytes: Uint8Array;
   readonly keyring: Keyring;
 }
@@ -74,7 +95,19 @@ export function readKeyFiles(disk: Disk): KeyFiles {
       'Bytes that differ from their copy in the keyring lie',
     );
   }
-  return { identityBytes, keyringBytes, keyring };
+  return { identityBytes, identity, keyringBytes, keyring };
+}
+
+/**
+ * What verity.json, or if it is damaged its copy in the keyring, says of the database's suite, without any key
+ * and so without proof; undefined if neither can be read.
+ */
+export function readSuite(disk: Disk): SealingSuite | undefined {
+  const identity = decodeIdentity(readWhole(disk, identityPath) ?? new Uint8Array());
+  if (!('what' in identity)) return identity.suite;
+  const keyring = decodeKeyring(readWhole(disk, keyringPath) ?? new Uint8Array());
+  const copy = keyring instanceof Keyring ? decodeIdentity(keyring.identity) : identity;
+  return 'what' in copy ? undefined : copy.suite;
 }
 
 /** The log id in the header of the first segment; undefined if there is no such header. */
@@ -87,17 +120,36 @@ function logIdOnDisk(disk: Disk): LogId | undefined {
 
 /** Checks that both files were written by a holder of the root key. Throws CorruptionError. */
 export function checkAuthentic(root: SecretKey, files: KeyFiles): void {
-  const forged = !keyringIsAuthentic(files.keyringBytes, root)
-    ? keyringPath
-    : identityIsAuthentic(files.identityBytes, root)
-      ? undefined
-      : identityPath;
+  const forged = forgedFile(root, files);
   if (forged === undefined) return;
   throw new CorruptionError(
     'AUTHENTICATION_FAILED',
     forged,
     0,
     'Contents that this database did not write lie',
+  );
+}
+
+function forgedFile(root: SecretKey, files: KeyFiles): string | undefined {
+  if (!keyringIsAuthentic(files.keyringBytes, root)) return keyringPath;
+  const lasting = lastingKey(files.keyring, root);
+  const isAuthentic = identityIsAuthentic(files.identityBytes, lasting);
+  lasting.wipe();
+  return isAuthentic ? undefined : identityPath;
+}
+
+/**
+ * The key for what must outlive the root key: the MAC of verity.json and the fingerprints of requests. The caller
+ * wipes it. Throws CorruptionError.
+ */
+export function lastingKey(keyring: Keyring, root: SecretKey): SecretKey {
+  const key = keyring.entryKey('lasting', 0, root);
+  if (key !== undefined) return key;
+  throw new CorruptionError(
+    'AUTHENTICATION_FAILED',
+    keyringPath,
+    0,
+    'A keyring without the key that outlives the root key lies',
   );
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type LogId, Prng, type TenantId } from '../base/index.ts';
+import { concatBytes, type LogId, Prng, type TenantId } from '../base/index.ts';
 import { SecretKey } from '../crypto/index.ts';
 import { KeyHierarchy, SealingEpoch } from './key-hierarchy.ts';
 import { Keyring } from './keyring.ts';
@@ -21,8 +21,9 @@ function hierarchyOf(seed = 1): KeyHierarchy {
 test('what an epoch seals, the hierarchy opens from the keyring and the salt alone', () => {
   const hierarchy = hierarchyOf();
   const epoch = new SealingEpoch(4, new Prng(9), hierarchy);
-  const { nonce, sealed } = epoch.keyFor(1 as TenantId).seal(aad, text);
-  const key = hierarchyOf().sectionKey(1 as TenantId, epoch.salt);
+  const { nonce, ciphertext, tag } = epoch.keyFor(1 as TenantId).seal(aad, text);
+  const sealed = concatBytes(ciphertext, tag);
+  const key = hierarchyOf().sectionKey(1 as TenantId, 1, epoch.salt);
   expect(new Uint8Array(key?.open(aad, key.commitment, nonce, sealed) ?? [])).toEqual(text);
 });
 
@@ -43,15 +44,15 @@ test('an epoch keeps its keys, and the hierarchy those it derived', () => {
   const hierarchy = hierarchyOf();
   const epoch = new SealingEpoch(1, new Prng(9), hierarchy);
   expect(epoch.keyFor(1 as TenantId)).toBe(epoch.keyFor(1 as TenantId));
-  const derived = hierarchy.sectionKey(1 as TenantId, epoch.salt);
-  expect(hierarchy.sectionKey(1 as TenantId, epoch.salt)).toBe(derived);
-  expect(hierarchy.sectionKey(2 as TenantId, epoch.salt)).not.toBe(derived);
-  expect(hierarchy.sectionKey(1 as TenantId, new Uint8Array(32))).not.toBe(derived);
+  const derived = hierarchy.sectionKey(1 as TenantId, 1, epoch.salt);
+  expect(hierarchy.sectionKey(1 as TenantId, 1, epoch.salt)).toBe(derived);
+  expect(hierarchy.sectionKey(2 as TenantId, 1, epoch.salt)).not.toBe(derived);
+  expect(hierarchy.sectionKey(1 as TenantId, 1, new Uint8Array(32))).not.toBe(derived);
 });
 
 test('there is no key for a tenant that the keyring lacks', () => {
   const hierarchy = hierarchyOf();
-  expect(hierarchy.sectionKey(99 as TenantId, new Uint8Array(32))).toBeUndefined();
+  expect(hierarchy.sectionKey(99 as TenantId, 1, new Uint8Array(32))).toBeUndefined();
   expect(() => new SealingEpoch(1, new Prng(9), hierarchy).keyFor(99 as TenantId)).toThrow(
     'has keys',
   );
@@ -59,7 +60,7 @@ test('there is no key for a tenant that the keyring lacks', () => {
 
 test('wiping takes the derived keys and the root key, wiping section keys leaves the root key', () => {
   const hierarchy = hierarchyOf();
-  const key = hierarchy.sectionKey(1 as TenantId, new Uint8Array(32));
+  const key = hierarchy.sectionKey(1 as TenantId, 1, new Uint8Array(32));
   hierarchy.wipeSectionKeys();
   expect(() => key?.seal(aad, text)).toThrow('wiped');
   expect(hierarchy.root.expose()).toEqual(new Uint8Array(32).fill(7));

@@ -1,106 +1,187 @@
 import { assert, type Entropy, type LogId, type TenantId } from '../base/index.ts';
-import { type SecretKey, SectionKey, sealsPerKeyMax } from '../crypto/index.ts';
+import {
+  defaultSuite,
+  type SealingSuite,
+  type SecretKey,
+  SectionKey,
+  sealsPerKeyMax,
+} from '../crypto/index.ts';
+import {
+  defaultKeyCacheBounds,
+  KeyCache,
+  type KeyCacheBounds,
+  type KeyCacheTime,
+} from './key-cache.ts';
 import type { Keyring } from './keyring.ts';
+import { SecurityMonitor } from './security.ts';
 
-const cachedKeysMax = 16_384;
+/** Which section key: of a tenant, under one of its epoch secrets, in one sealing epoch. */
+export type MakeSectionKey = (
+  tenant: TenantId,
+  secretNumber: number,
+  epochSalt: Uint8Array,
+) => SectionKey | undefined;
 
-/**
- * From the root key down to section keys. Section keys are derived at a tenant's first use within a
- * sealing epoch and kept, the least recently made dropped first.
- */
+export interface KeyHierarchyOptions {
+  /** What verity.json says of every section of this database. */
+  readonly suite?: SealingSuite;
+  readonly cache?: KeyCacheBounds;
+  readonly time?: KeyCacheTime;
+  /** Counts what does not open. */
+  readonly security?: SecurityMonitor;
+}
+
+/** From the root key down to section keys, which are derived at their first use and kept within bounds. */
 export class KeyHierarchy {
-  readonly root: SecretKey;
-  #keyring: Keyring;
+  readonly suite: SealingSuite;
+  readonly security: SecurityMonitor;
+  readonly #cache: KeyCacheBounds;
+  readonly #time: KeyCacheTime | undefined;
   readonly #logId: LogId;
-  readonly #sections = new Map<string, SectionKey>();
+  readonly #sections: KeyCache<string>;
+  #root: SecretKey;
+  #keyring: Keyring;
+  #sealingVersion = 0;
+  #whenMissing: MakeSectionKey | undefined;
 
-  constructor(root: SecretKey, keyring: Keyring) {
-    this.root = root;
+  /** Takes `root` over. */
+  constructor(root: SecretKey, keyring: Keyring, options: KeyHierarchyOptions = {}) {
+    const { suite = defaultSuite, cache = defaultKeyCacheBounds, time } = options;
+    this.suite = suite;
+    this.security = options.security ?? new SecurityMonitor();
+    this.#cache = cache;
+    this.#time = time;
+    this.#root = root;
     this.#keyring = keyring;
     this.#logId = keyring.logId;
+    this.#sections = this.newCache();
   }
 
+  /** Changes when the master key is rotated: not to be kept. */
+  get root(): SecretKey {
+    return this.#root;
+  }
   get keyring(): Keyring {
     return this.#keyring;
   }
+  /** Another number whenever some tenant's next section must be sealed under another secret. */
+  get sealingVersion(): number {
+    return this.#sealingVersion;
+  }
 
-  /** Goes on with a newer keyring of the same database, which is on the disk. */
-  replaceKeyring(keyring: Keyring): void {
+  /** A cache within this hierarchy's bounds. */
+  newCache<Name>(): KeyCache<Name> {
+    return new KeyCache(this.#cache, this.#time);
+  }
+
+  /** Goes on with a newer keyring of the same database, which is on the disk; takes over its root key if it is another. */
+  replaceKeyring(keyring: Keyring, root?: SecretKey): void {
+    for (const tenant of this.#keyring.contents.tenants.keys()) {
+      if (this.#keyring.newestSecret(tenant) === keyring.newestSecret(tenant)) continue;
+      this.#sealingVersion += 1;
+      break;
+    }
     this.#keyring = keyring;
+    if (root === undefined || root === this.#root) return;
+    this.#root.wipe();
+    this.#root = root;
   }
 
-  /** The key of a tenant's sections under an epoch salt; undefined if the keyring has none for the tenant. */
-  sectionKey(tenant: TenantId, epochSalt: Uint8Array): SectionKey | undefined {
-    const name = `${tenant}:${String.fromCharCode(...epochSalt)}`;
-    const known = this.#sections.get(name);
-    if (known !== undefined) return known;
-    const key = this.deriveSectionKey(tenant, epochSalt);
-    if (key === undefined) return undefined;
-    if (this.#sections.size >= cachedKeysMax) this.#evictOldest();
-    this.#sections.set(name, key);
-    return key;
+  /** Asks `make` for keys whose secret the keyring lacks: another keyring may have it. */
+  whenMissing(make: MakeSectionKey): void {
+    this.#whenMissing = make;
   }
 
-  /** As `sectionKey`, but owned, and wiped, by the caller. */
-  deriveSectionKey(tenant: TenantId, epochSalt: Uint8Array): SectionKey | undefined {
-    const secret = this.keyring.epochSecret(tenant, this.root);
+  /**
+   * The key of a tenant's sections under one of its epoch secrets and an epoch salt, which stays this hierarchy's;
+   * undefined if there is no such secret.
+   */
+  sectionKey(
+    tenant: TenantId,
+    secretNumber: number,
+    epochSalt: Uint8Array,
+  ): SectionKey | undefined {
+    const name = `${tenant}:${secretNumber}:${String.fromCharCode(...epochSalt)}`;
+    return this.#sections.get(
+      name,
+      () =>
+        this.deriveSectionKey(tenant, secretNumber, epochSalt) ??
+        this.#whenMissing?.(tenant, secretNumber, epochSalt),
+    );
+  }
+
+  /** As `sectionKey`, but owned, and wiped, by the caller, and from this hierarchy's own keyring. */
+  deriveSectionKey(
+    tenant: TenantId,
+    secretNumber: number,
+    epochSalt: Uint8Array,
+  ): SectionKey | undefined {
+    const secret = this.#keyring.epochSecret(tenant, secretNumber, this.#root);
     if (secret === undefined) return undefined;
-    const key = new SectionKey(secret, epochSalt, this.#logId, tenant);
+    const key = new SectionKey(secret, epochSalt, {
+      logId: this.#logId,
+      tenant,
+      secretNumber,
+      algorithm: this.suite.algorithm,
+    });
     secret.wipe();
     return key;
   }
 
   wipe(): void {
     this.wipeSectionKeys();
-    this.root.wipe();
+    this.#root.wipe();
   }
 
   /** Wipes the derived keys; the root key stays with its owner. */
   wipeSectionKeys(): void {
-    for (const key of this.#sections.values()) key.wipe();
-    this.#sections.clear();
-  }
-
-  #evictOldest(): void {
-    const [name, key] = this.#sections.entries().next().value as [string, SectionKey];
-    key.wipe();
-    this.#sections.delete(name);
+    this.#sections.wipe();
   }
 }
 
-/** A writer's sealing epoch: drawn anew at each open for append, and before a key has sealed too often. */
+/**
+ * A writer's sealing epoch: drawn anew at each open for append, when secrets were rotated, and before a key has sealed
+ * too often.
+ */
 export class SealingEpoch {
   readonly number: number;
   readonly salt: Uint8Array;
   readonly #hierarchy: KeyHierarchy;
-  readonly #keys = new Map<TenantId, SectionKey>();
+  readonly #keys: KeyCache<TenantId>;
+  readonly #version: number;
+  /** Of all tenants together: no key has sealed more often, however often it was derived. */
+  #seals = 0;
 
   constructor(number: number, entropy: Entropy, hierarchy: KeyHierarchy) {
     this.number = number;
     this.salt = entropy.bytes(32);
     this.#hierarchy = hierarchy;
+    this.#version = hierarchy.sealingVersion;
+    this.#keys = hierarchy.newCache();
   }
 
+  /** The key for one section of the tenant's, which stays the epoch's. */
   keyFor(tenant: TenantId): SectionKey {
-    let key = this.#keys.get(tenant);
-    if (key === undefined) {
-      key = this.#hierarchy.deriveSectionKey(tenant, this.salt);
-      assert(key !== undefined, 'a tenant has keys before its first section is sealed');
-      this.#keys.set(tenant, key);
-    }
+    this.#seals += 1;
+    const key = this.#keys.get(tenant, () => this.#derive(tenant));
+    assert(key !== undefined, 'the newest secret of a tenant unwraps');
     return key;
   }
 
-  /** Whether some key is close to its limit, so that the writer must start another epoch. */
+  /** Whether the writer must start another epoch before its next frame, which has at most 65,536 sections. */
   get exhausted(): boolean {
-    for (const key of this.#keys.values()) {
-      if (key.seals >= sealsPerKeyMax - 1) return true;
-    }
-    return false;
+    return (
+      this.#version !== this.#hierarchy.sealingVersion || this.#seals >= sealsPerKeyMax - 0x1_0000
+    );
   }
 
   wipe(): void {
-    for (const key of this.#keys.values()) key.wipe();
-    this.#keys.clear();
+    this.#keys.wipe();
+  }
+
+  #derive(tenant: TenantId): SectionKey | undefined {
+    const secretNumber = this.#hierarchy.keyring.newestSecret(tenant);
+    assert(secretNumber !== undefined, 'a tenant has keys before its first section is sealed');
+    return this.#hierarchy.deriveSectionKey(tenant, secretNumber, this.salt);
   }
 }

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import { type Entropy, type LogId, Prng, type TenantId } from '../base/index.ts';
 import { crc32, SecretKey } from '../crypto/index.ts';
-import { decodeKeyring, Keyring, keyringIsAuthentic } from './keyring.ts';
+import { Keyring } from './keyring.ts';
+import { decodeKeyring, encodeKeyring, keyringIsAuthentic } from './keyring-file.ts';
 
 const root = (fill = 1): SecretKey => new SecretKey(new Uint8Array(32).fill(fill));
 const logId = new Uint8Array(16).fill(0xab) as LogId;
 const tenants = [0, 1, 7].map((id) => id as TenantId);
-const tenantRecordBytes = 92;
+const tenantRecordBytes = 96;
 
 function made(entropy: Entropy = new Prng(1)): Keyring {
   const keyring = new Keyring(logId, new TextEncoder().encode('{"identity":1}'), 5);
@@ -15,8 +16,8 @@ function made(entropy: Entropy = new Prng(1)): Keyring {
     commitment: new Uint8Array(32),
     wrapped: new Uint8Array(40),
   };
-  keyring.addSlot({ kind: 'file', ...slot });
-  keyring.addSlot({ kind: 'recovery', ...slot });
+  keyring.addSlot({ kind: 'file', ...slot }, root());
+  keyring.addSlot({ kind: 'recovery', ...slot }, root());
   for (const tenant of tenants) keyring.addTenant(tenant, root(), entropy);
   return keyring;
 }
@@ -29,32 +30,32 @@ function decoded(bytes: Uint8Array): Keyring {
 
 test('what is encoded is decoded: slots, tenants, generation, identity', () => {
   const keyring = made();
-  const back = decoded(keyring.encode(root()));
+  const back = decoded(encodeKeyring(keyring, root()));
   expect(back.logId).toEqual(logId);
   expect(back.generation).toBe(5);
   expect(back.identity).toEqual(keyring.identity);
   expect(back.slots).toEqual(keyring.slots);
   expect(back.slots.map(({ id }) => id)).toEqual([1, 2]);
   for (const tenant of tenants) {
-    expect(back.epochSecret(tenant, root())?.expose()).toEqual(
-      keyring.epochSecret(tenant, root())?.expose(),
+    expect(back.epochSecret(tenant, 1, root())?.expose()).toEqual(
+      keyring.epochSecret(tenant, 1, root())?.expose(),
     );
   }
-  expect(back.encode(root())).toEqual(keyring.encode(root()));
+  expect(encodeKeyring(back, root())).toEqual(encodeKeyring(keyring, root()));
 });
 
 test('generations beyond 32 bits survive', () => {
   const keyring = made();
   keyring.generation = 2 ** 40 + 7;
-  expect(decoded(keyring.encode(root())).generation).toBe(2 ** 40 + 7);
+  expect(decoded(encodeKeyring(keyring, root())).generation).toBe(2 ** 40 + 7);
 });
 
 test('each tenant has a secret of its own, and none without its root key', () => {
   const keyring = made();
-  const secrets = tenants.map((tenant) => keyring.epochSecret(tenant, root())?.expose());
+  const secrets = tenants.map((tenant) => keyring.epochSecret(tenant, 1, root())?.expose());
   expect(new Set(secrets.map((secret) => Buffer.from(secret ?? []).toString('hex'))).size).toBe(3);
-  expect(keyring.epochSecret(1 as TenantId, root(2))).toBeUndefined();
-  expect(keyring.epochSecret(2 as TenantId, root())).toBeUndefined();
+  expect(keyring.epochSecret(1 as TenantId, 1, root(2))).toBeUndefined();
+  expect(keyring.epochSecret(2 as TenantId, 1, root())).toBeUndefined();
   expect([keyring.has(2 as TenantId), keyring.has(7 as TenantId)]).toEqual([false, true]);
 });
 
@@ -68,7 +69,7 @@ test('no key that was drawn stands in the file, nor its digits', () => {
       return bytes;
     },
   });
-  const file = Buffer.from(keyring.encode(root()));
+  const file = Buffer.from(encodeKeyring(keyring, root()));
   expect(drawn).toHaveLength(tenants.length * 2);
   for (const key of [...drawn, new Uint8Array(32).fill(1)]) {
     expect(file.includes(Buffer.from(key))).toBe(false);
@@ -77,7 +78,7 @@ test('no key that was drawn stands in the file, nor its digits', () => {
 });
 
 test('one changed bit anywhere is a problem with an offset at or before it, never an exception', () => {
-  const file = made().encode(root());
+  const file = encodeKeyring(made(), root());
   for (let bit = 0; bit < file.length * 8; bit++) {
     const changed = file.slice();
     changed[bit >> 3] = (changed[bit >> 3] as number) ^ (1 << (bit & 7));
@@ -89,11 +90,11 @@ test('one changed bit anywhere is a problem with an offset at or before it, neve
 });
 
 test('a file cut or extended anywhere is a problem, never an exception', () => {
-  const file = made().encode(root());
+  const file = encodeKeyring(made(), root());
   for (let length = 0; length < file.length; length++) {
     expect(decodeKeyring(file.subarray(0, length)), `${length} bytes`).not.toBeInstanceOf(Keyring);
   }
-  for (const more of [1, 4, 92]) {
+  for (const more of [1, 4, 96]) {
     expect(decodeKeyring(new Uint8Array([...file, ...new Uint8Array(more)]))).not.toBeInstanceOf(
       Keyring,
     );
@@ -101,18 +102,18 @@ test('a file cut or extended anywhere is a problem, never an exception', () => {
 });
 
 test('it is authentic under its root key alone, and not when two tenants have swapped their keys', () => {
-  const file = made().encode(root());
+  const file = encodeKeyring(made(), root());
   expect(keyringIsAuthentic(file, root())).toBe(true);
   expect(keyringIsAuthentic(file, root(2))).toBe(false);
   const swapped = file.slice();
   const second = file.length - 36 - 2 * tenantRecordBytes;
   const third = second + tenantRecordBytes;
   // Everything but the tenant's number changes places; the checksums are put right.
-  swapped.set(file.subarray(third + 4, third + 88), second + 4);
-  swapped.set(file.subarray(second + 4, second + 88), third + 4);
+  swapped.set(file.subarray(third + 4, third + 92), second + 4);
+  swapped.set(file.subarray(second + 4, second + 92), third + 4);
   const view = new DataView(swapped.buffer);
   for (const record of [second, third]) {
-    view.setUint32(record + 88, crc32(swapped.subarray(record, record + 88)), true);
+    view.setUint32(record + 92, crc32(swapped.subarray(record, record + 92)), true);
   }
   expect(decodeKeyring(swapped)).toBeInstanceOf(Keyring);
   expect(keyringIsAuthentic(swapped, root())).toBe(false);

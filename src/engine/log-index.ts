@@ -4,7 +4,7 @@ import type { Op, Position, TimestampMicros } from '../base/index.ts';
 export interface LogPlace {
   readonly path: string;
   readonly offset: number;
-  /** Op of the frame there. */
+  /** Op of the frame there: who reads there checks it. */
   readonly op: Op;
   /** First position of the frame there (or the next position, if it has no events). */
   readonly position: Position;
@@ -12,40 +12,55 @@ export interface LogPlace {
 }
 
 const spacingBytes = 64 << 10;
+/** Positions whose places are found by one look and, from there, by at most so many steps. */
+const blockPositions = 256;
 
-/** A sparse index of the log, derived while frames are read or written: one place each 64 KiB and each segment. */
+/**
+ * A sparse index of the log, derived while frames are read or written: one place each 64 KiB and each segment.
+ * A position is found in constant time: for each block of positions the index knows the last place at or before it.
+ */
 export class LogIndex {
   readonly #places: LogPlace[] = [];
+  /** By block: the number of the last place whose position is not beyond the block's first. */
+  readonly #blocks: number[] = [];
 
   add(place: LogPlace): void {
-    const last = this.#places.at(-1);
+    const places = this.#places;
+    const last = places.at(-1);
     if (last !== undefined && last.path === place.path && place.offset - last.offset < spacingBytes)
       return;
-    this.#places.push(place);
+    // Blocks that begin before this place are those of the place before it.
+    while (this.#blocks.length * blockPositions < place.position)
+      this.#blocks.push(Math.max(0, places.length - 1));
+    places.push(place);
   }
 
   /** The last place at or before `position`; undefined while the log is empty. */
   before(position: Position): LogPlace | undefined {
-    return this.#find((place) => place.position <= position);
+    const places = this.#places;
+    const block = Math.floor(position / blockPositions);
+    // Beyond the last block that is filled lies no place but the last ones.
+    let number = this.#blocks[Math.min(block, this.#blocks.length - 1)] ?? 0;
+    for (let next = places[number + 1]; next !== undefined; next = places[number + 1]) {
+      if (next.position > position) break;
+      number += 1;
+    }
+    return places[number];
   }
 
   /** The last place whose frame is not newer than `time`. */
   beforeTime(time: number): LogPlace | undefined {
-    return this.#find((place) => place.timestamp <= time);
-  }
-
-  get first(): LogPlace | undefined {
-    return this.#places[0];
-  }
-
-  #find(reached: (place: LogPlace) => boolean): LogPlace | undefined {
     let low = 0;
     let high = this.#places.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (reached(this.#places[middle] as LogPlace)) low = middle + 1;
+      if ((this.#places[middle] as LogPlace).timestamp <= time) low = middle + 1;
       else high = middle;
     }
     return this.#places[low - 1] ?? this.#places[0];
+  }
+
+  get first(): LogPlace | undefined {
+    return this.#places[0];
   }
 }

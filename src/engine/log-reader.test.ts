@@ -13,6 +13,7 @@ import { SimDisk } from '../sim/index.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import { LogIndex } from './log-index.ts';
 import { LogReader } from './log-reader.ts';
+import { SecurityMonitor } from './security.ts';
 
 interface Written {
   readonly tenant: TenantId;
@@ -59,6 +60,7 @@ function makeLog(seed: number) {
   }
   const hierarchy = {
     sectionKey: (tenant: TenantId) => maker.keyFor(tenant),
+    security: new SecurityMonitor(),
   } as unknown as KeyHierarchy;
   const image = new Map([[path, maker.segment]]);
   let head = maker.head.op;

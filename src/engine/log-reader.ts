@@ -1,6 +1,7 @@
 import {
   type Disk,
   type DiskFile,
+  equalBytes,
   type LeafIndex,
   type Op,
   type Position,
@@ -23,7 +24,7 @@ import { physicalHeaderBytes } from '../log/index.ts';
 import { segmentPaths } from './files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import type { LogIndex, LogPlace } from './log-index.ts';
-import { corruption } from './replay.ts';
+import { corruption } from './log-walk.ts';
 
 /** A command of one tenant as the log holds it. */
 export interface LoggedCommand {
@@ -55,6 +56,15 @@ export class LogReader {
 
   /** The tenant's commands from position `from` on, oldest first, up to what is committed when each frame is reached. */
   *commands(tenant: TenantId, from: Position): Generator<LoggedCommand, void> {
+    try {
+      yield* this.#commands(tenant, from);
+    } catch (error) {
+      this.#source.hierarchy.security.observe(error);
+      throw error;
+    }
+  }
+
+  *#commands(tenant: TenantId, from: Position): Generator<LoggedCommand, void> {
     for (const located of this.#frames(this.#source.index.before(from))) {
       const { frame } = located;
       const opened = this.#open(located, tenant);
@@ -67,6 +77,10 @@ export class LogReader {
 
   /** The newest position at which the tenant's state is as it was at `time` (microseconds since 1970). */
   positionAt(tenant: TenantId, time: number): Position {
+    return this.#source.hierarchy.security.watch(() => this.#positionAt(tenant, time));
+  }
+
+  #positionAt(tenant: TenantId, time: number): Position {
     let position = 0 as Position;
     for (const located of this.#frames(this.#source.index.beforeTime(time))) {
       const { frame } = located;
@@ -88,20 +102,48 @@ export class LogReader {
    * The tenant's events in the frame. What a frame says of itself is believed only when one of its sections
    * opens – each is sealed together with the chain hash – so another tenant's stands in where there is no own.
    */
-  #open({ frame, path, offset }: LocatedFrame, tenant: TenantId): readonly OpenedEvent[] {
+  #open(located: LocatedFrame, tenant: TenantId): readonly OpenedEvent[] {
+    const opened = this.#tryOpen(located, tenant);
+    // Sealed anew since the file was opened, and the old secret is gone: the new file has the same frames in the same places.
+    const again = opened ?? this.#tryOpen(this.#readAgain(located), tenant);
+    if (again !== undefined) return again;
+    throw corruption(located.path, {
+      code: 'AUTHENTICATION_FAILED',
+      offset: located.offset,
+      what: 'A frame that nobody sealed lies',
+    });
+  }
+
+  #readAgain({ frame, path, offset }: LocatedFrame): LocatedFrame {
+    const file = this.#source.disk.open(path, 'read');
+    try {
+      const bytes = readFrame(file, offset);
+      const header = bytes === undefined ? 'short' : decodeFrameHeader(bytes, 0);
+      if (bytes === undefined || typeof header === 'string') throw missing(path, offset);
+      const found = checked(path, offset, bytes, header);
+      const isSame = equalBytes(found.chainHash, frame.chainHash);
+      return isSame ? { frame: found, path, offset } : { frame, path, offset };
+    } finally {
+      file.close();
+    }
+  }
+
+  /** Undefined if the keyring lacks the key. */
+  #tryOpen(
+    { frame, path, offset }: LocatedFrame,
+    tenant: TenantId,
+  ): readonly OpenedEvent[] | undefined {
     const own = frame.sections.find((section) => section.tenant === tenant);
     const witness = own ?? frame.sections[0];
     const key =
       witness === undefined
         ? undefined
-        : this.#source.hierarchy.sectionKey(witness.tenant, frame.header.epochSalt);
-    if (witness === undefined || key === undefined) {
-      throw corruption(path, {
-        code: 'AUTHENTICATION_FAILED',
-        offset: offset,
-        what: 'A frame that nobody sealed lies',
-      });
-    }
+        : this.#source.hierarchy.sectionKey(
+            witness.tenant,
+            witness.secretNumber,
+            frame.header.epochSalt,
+          );
+    if (witness === undefined || key === undefined) return undefined;
     const opened = openFrame(frame, (section) => (section === witness ? key : undefined));
     if (isProblem(opened)) throw corruption(path, { ...opened, offset: offset + opened.offset });
     return own === undefined ? [] : opened;

@@ -19,7 +19,8 @@ function newSegment(): { disk: SimDisk; path: string; writer: LogWriter } {
 
 function put(writer: LogWriter, length: number): void {
   writer.reserve(length);
-  writer.append(frame(length));
+  writer.write(frame(length));
+  writer.flush();
 }
 
 test('while it is open a file goes on with zeros behind its tail; closed it ends there', () => {

@@ -81,12 +81,21 @@ export class LogWriter {
     this.#filled = target;
   }
 
-  /** Writes one frame at the tail and flushes it. After a failure the writer must not be used again. */
-  append(frame: Uint8Array): void {
+  /** Writes one frame at the tail. After a failure the writer must not be used again. */
+  write(frame: Uint8Array): void {
     assert(this.#tail + frame.length < this.#filled, 'room was reserved for the frame');
     this.#file.write(frame, this.#tail);
-    this.#file.flush();
     this.#tail += frame.length;
+  }
+
+  /** Waits until the frames written are durable. After a failure the writer must not be used again. */
+  flush(): void {
+    this.#file.flush();
+  }
+
+  /** As `flush`, without blocking the event loop: of the frames written until now. One at a time. */
+  flushInBackground(): Promise<void> {
+    return this.#file.flushInBackground();
   }
 
   /** Closes this segment, whose end frame brought the log to `head`, and goes on in the segment `startSegment` made. */

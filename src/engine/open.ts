@@ -1,10 +1,11 @@
-import { CorruptionError, type Disk, VerityError } from '../base/index.ts';
-import { constantTimeEqual, type MasterKeyProvider } from '../crypto/index.ts';
-import { Reader } from '../codec/index.ts';
-import { KernelState, keyringTree, singleKey } from '../kernel/index.ts';
-import { emptyLogHead } from '../log/index.ts';
+import { assert, type Disk, type Op, VerityError } from '../base/index.ts';
+import { type MasterKeyProvider, type SecretKey } from '../crypto/index.ts';
+import { type CommandOrigin, KernelState } from '../kernel/index.ts';
+import { decodeSegmentHeader, emptyLogHead } from '../log/index.ts';
 import { loadParser } from '../sql/index.ts';
 import { hashSeedOf, MemoryStore } from '../store/index.ts';
+import { anchoredAt, AnchorFile, anchorKey, type AnchorReading } from './anchor.ts';
+import { readAnchorWith } from './anchor-reading.ts';
 import { createDatabase, inspectDirectory } from './create.ts';
 import { Engine, type Recovery } from './engine.ts';
 import {
@@ -13,26 +14,59 @@ import {
   readWhole,
   replaceFile,
   segmentPaths,
+  segmentPosition,
   temporarySuffix,
 } from './files.ts';
 import { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
-import { loadKeys, olderKeyring, required } from './key-files.ts';
+import type { WantedSuite } from './identity.ts';
+import { loadKeys, required } from './key-files.ts';
+import type { KeyCacheBounds } from './key-cache.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
+import { KeyringFollower } from './keyring-follower.ts';
+import { checkGeneration } from './keyring-record.ts';
 import { LogIndex } from './log-index.ts';
 import { defaultLogSizes, LogWriter } from './log-writer.ts';
-import { type LogTail, type Replay, replayLog } from './replay.ts';
+import type { LogTail } from './log-walk.ts';
+import { type Replay, replayLog } from './replay.ts';
+import { type SecurityFailure, SecurityMonitor } from './security.ts';
 
 export interface OpenSettings {
   readonly provider: MasterKeyProvider;
   /** 'owner' writes and repairs (the caller holds the lock); 'follower' only reads beside an owner. */
   readonly mode: 'owner' | 'follower';
   readonly create: boolean;
-  readonly onSegment?: (done: number, total: number) => void;
+  /** Algorithm and compression: of a new database, and required of an existing one. */
+  readonly suite?: WantedSuite;
+  /** Who repaired the log and why, when this open is the one that records it. */
+  readonly repairOrigin?: CommandOrigin;
+  readonly onSegment?: ((done: number, total: number) => void) | undefined;
+  /** How many derived keys are kept, and for how long. */
+  readonly keyCache?: KeyCacheBounds;
+  /** Gets failures of authentication, at a bounded rate. */
+  readonly onSecurityFailure?: ((failure: SecurityFailure) => void) | undefined;
 }
 
 /** Opens, or creates, the database on `host.disk`: replays the log, then repairs its end if it may write. */
 export async function openEngine(host: EngineHost, settings: OpenSettings): Promise<Engine> {
+  const { onSecurityFailure } = settings;
+  const security = new SecurityMonitor({
+    clock: host.clock,
+    ...(onSecurityFailure !== undefined && { onFailure: onSecurityFailure }),
+  });
+  try {
+    return await openWatched(host, settings, security);
+  } catch (error) {
+    security.observe(error);
+    throw error;
+  }
+}
+
+async function openWatched(
+  host: EngineHost,
+  settings: OpenSettings,
+  security: SecurityMonitor,
+): Promise<Engine> {
   await loadParser();
   const found = inspectDirectory(host.disk);
   if (found !== 'database') {
@@ -42,50 +76,107 @@ export async function openEngine(host: EngineHost, settings: OpenSettings): Prom
         `There is no database at ${host.disk.root}. Create one with "verity init" or check the path.`,
       );
     }
-    await createDatabase(host, settings.provider);
+    if (found === 'unfinished') host.onRarePath?.('creation started again');
+    await createDatabase(host, settings.provider, settings.suite);
   }
-  const hierarchy = await loadKeys(host.disk, settings.provider);
+  const hierarchy = await loadKeys(host.disk, settings.provider, settings.suite, {
+    time: host,
+    security,
+    ...(settings.keyCache !== undefined && { cache: settings.keyCache }),
+  });
+  let engine: Engine;
   try {
-    return openLog(host, hierarchy, settings);
+    engine = openLog(host, hierarchy, settings);
   } catch (error) {
     hierarchy.wipe();
+    throw error;
+  }
+  try {
+    if (!engine.readOnly) {
+      await engine.subjects.recover();
+      await engine.finishRotation();
+    }
+    await engine.recordCut(settings.repairOrigin ?? {});
+    engine.recordFailures();
+    return engine;
+  } catch (error) {
+    // What stopped the opening is the news, not what closing makes of it.
+    await engine.close().catch(() => undefined);
     throw error;
   }
 }
 
 function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettings): Engine {
   const { disk } = host;
-  const state = new KernelState(new MemoryStore(hashSeedOf(host.entropy.bytes(8))));
-  const index = new LogIndex();
-  const replay: Replay = {
-    disk,
+  // Before the log: what is durable now is there when the log is read.
+  const reading = readAnchorWith(disk, hierarchy);
+  const key = anchorKey(hierarchy);
+  try {
+    for (const error of reading.forged) hierarchy.security.observe(error);
+    const opening: Opening = {
+      host,
+      reading,
+      replay: {
+        disk,
+        hierarchy,
+        state: new KernelState(new MemoryStore(hashSeedOf(host.entropy.bytes(8)))),
+        index: new LogIndex(),
+        durable: reading.newest,
+        onSegment: settings.onSegment,
+      },
+    };
+    if (settings.mode === 'owner') return openOwner(opening, key);
+    key.wipe();
+    return openFollower(opening, settings);
+  } catch (error) {
+    key.wipe();
+    throw error;
+  }
+}
+
+interface Opening {
+  readonly host: EngineHost;
+  readonly reading: AnchorReading;
+  readonly replay: Replay;
+}
+
+function openFollower({ host, replay }: Opening, settings: OpenSettings): Engine {
+  const { hierarchy, state, index } = replay;
+  const { disk, clock } = host;
+  const reload = (): Promise<KeyHierarchy> => loadKeys(disk, settings.provider, settings.suite);
+  const keyring = new KeyringFollower({ disk, clock, hierarchy, reload });
+  const follower = new Follower(replay, emptyLogHead(hierarchy.keyring.logId), keyring);
+  follower.catchUp();
+  return new Engine({
+    host,
     hierarchy,
     state,
     index,
-    ...(settings.onSegment !== undefined && { onSegment: settings.onSegment }),
-  };
-  const start = emptyLogHead(hierarchy.keyring.logId);
-  if (settings.mode === 'follower') {
-    const follower = new Follower(replay, start);
-    follower.catchUp();
-    return new Engine({
-      host,
-      hierarchy,
-      state,
-      index,
-      head: follower.head,
-      follower,
-      writer: undefined,
-      recovery: { cleanShutdown: true, cut: [] },
-    });
-  }
+    head: follower.head,
+    follower,
+    writer: undefined,
+    anchor: undefined,
+    recovery: { cleanShutdown: true, cut: [] },
+  });
+}
+
+function openOwner({ host, reading, replay }: Opening, key: SecretKey): Engine {
+  const { disk, hierarchy, state, index } = replay;
+  const { logId } = hierarchy.keyring;
   removeTemporaries(disk);
-  const tail = replayLog(replay, start);
+  const tail = replayLog(replay, emptyLogHead(logId));
   const logged = checkGeneration(disk, hierarchy, state);
-  const recovery = repairTail(disk, tail);
+  const recovery = repairTail(disk, tail, reading.newest.op);
   // Names that this process sees may be there in memory only, if the one before was killed.
   disk.flushDirectory(logDirectory);
   disk.flushDirectory('');
+  const anchor = new AnchorFile(disk, reading, { logId, key });
+  const anchorRenewed = renewAnchor(anchor, tail, reading);
+  if (tail.torn !== undefined) host.onRarePath?.('torn tail cut');
+  if (tail.abandoned !== undefined) host.onRarePath?.('abandoned segment removed');
+  if (!logged) host.onRarePath?.('keyring ahead of the log');
+  if (tail.head.op > reading.newest.op) host.onRarePath?.('anchor behind the log');
+  if (anchorRenewed) host.onRarePath?.('anchor slot written again');
   const writer = new LogWriter(
     disk,
     { path: tail.path, tail: tail.offset },
@@ -98,7 +189,8 @@ function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettin
     index,
     head: tail.head,
     writer,
-    recovery,
+    anchor,
+    recovery: { ...recovery, ...(anchorRenewed && { anchorRenewed }) },
     follower: undefined,
   });
   if (!logged) engine.logKeyring(hierarchy.keyring.digest(required(disk, keyringPath)));
@@ -115,37 +207,12 @@ function removeTemporaries(disk: Disk): void {
 }
 
 /**
- * Compares the keyring with the newest generation the log names: an older one is refused, the same
- * must have the logged digest, a newer one (a crash between keyring and log) is logged next.
- * Returns whether the log already names it.
- */
-export function checkGeneration(disk: Disk, hierarchy: KeyHierarchy, state: KernelState): boolean {
-  const logged = state.store.get(keyringTree, singleKey);
-  if (logged === undefined) return false;
-  const reader = new Reader(logged.row);
-  const generation = reader.u64();
-  const digest = reader.raw(32);
-  const { keyring } = hierarchy;
-  if (keyring.generation < generation) throw olderKeyring(keyring.generation, generation);
-  if (keyring.generation > generation) return false;
-  if (!constantTimeEqual(keyring.digest(required(disk, keyringPath)), digest)) {
-    throw new CorruptionError(
-      'KEYRING_ROLLED_BACK',
-      keyringPath,
-      0,
-      'Another keyring of the same generation lies',
-    );
-  }
-  return true;
-}
-
-/**
  * Cuts an unfinished write. After an unclean close the segment with the last frame is first copied to a
  * new file, since the kernel may show pages of it that never reached the disk; only what was flushed in
  * that copy is built upon. A close was clean if the file was cut to its last frame, which happens after
  * that frame was flushed.
  */
-function repairTail(disk: Disk, tail: LogTail): Recovery {
+function repairTail(disk: Disk, tail: LogTail, anchored: Op): Recovery {
   if (tail.abandoned !== undefined) {
     for (const path of segmentPaths(disk)) if (path > tail.path) disk.remove(path);
     disk.flushDirectory(logDirectory);
@@ -155,7 +222,8 @@ function repairTail(disk: Disk, tail: LogTail): Recovery {
   const cleanShutdown =
     tail.torn === undefined && tail.abandoned === undefined && (closed || tail.head.op === 0);
   if (cleanShutdown) return { cleanShutdown, cut: [] };
-  if (tail.head.lastKind === 'end') copySegmentBefore(disk, tail.path);
+  const durable = Math.max(anchored, tail.head.durableHead);
+  copySegmentBefore(disk, tail.path, { bytes, durable });
   replaceFile(disk, tail.path, bytes.subarray(0, tail.offset));
   return {
     cleanShutdown,
@@ -163,9 +231,25 @@ function repairTail(disk: Disk, tail: LogTail): Recovery {
   };
 }
 
-/** The last segment holds no frame yet: the last one is the end of the segment before. */
-function copySegmentBefore(disk: Disk, path: string): void {
+/** The segment before the last one is copied, too, unless all of it is known to be durable. */
+function copySegmentBefore(
+  disk: Disk,
+  path: string,
+  last: { readonly bytes: Uint8Array; readonly durable: number },
+): void {
+  const header = decodeSegmentHeader(last.bytes);
+  assert(typeof header !== 'string', 'the segment was walked');
+  if (header.firstOp - 1 <= last.durable) return;
   const before = segmentPaths(disk).findLast((other) => other < path);
   const bytes = before === undefined ? undefined : readWhole(disk, before);
   if (before !== undefined && bytes !== undefined) replaceFile(disk, before, bytes);
+}
+
+/** All that was found is durable now; true if a slot of the anchor was torn or damaged, and is written again. */
+function renewAnchor(anchor: AnchorFile, tail: LogTail, reading: AnchorReading): boolean {
+  const isTorn = reading.damaged.length > 0;
+  if (isTorn || tail.head.op > reading.newest.op) {
+    anchor.settle(anchoredAt(tail.head, segmentPosition(tail.path)));
+  }
+  return isTorn;
 }

@@ -1,167 +1,50 @@
-import {
-  CorruptionError,
-  type Disk,
-  firstNonZero,
-  systemTenant,
-  type VerityError,
-} from '../base/index.ts';
+import { type Disk, systemTenant } from '../base/index.ts';
 import { decodeEvent, type LogEvent } from '../codec/index.ts';
 import type { KernelState } from '../kernel/index.ts';
 import {
   type CheckedFrame,
-  checkSegmentHeader,
+  type DurableFrame,
   type FrameProblem,
   isProblem,
   type LogHead,
   openFrame,
-  segmentHeaderBytes,
-  type WalkEnd,
-  type WalkProblem,
-  walkSegment,
 } from '../log/index.ts';
-import { readStart, readWhole, segmentPaths } from './files.ts';
 import { olderKeyring } from './key-files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
+import { loggedKeyring } from './keyring-record.ts';
 import type { LogIndex } from './log-index.ts';
-
-/** Enough of a segment to see whether it holds a frame: frames without events are smaller. */
-const firstFrameBytes = 4096;
-
-export interface LogTail {
-  readonly head: LogHead;
-  /** The last segment that belongs to the log, and where it ends. */
-  readonly path: string;
-  readonly offset: number;
-  /** An unfinished write behind the tail, to be cut. */
-  readonly torn: { readonly offset: number; readonly length: number } | undefined;
-  /** A segment that a crash left while the log was about to continue in it; it holds no frame. */
-  readonly abandoned: string | undefined;
-}
+import { frameCorruption, type FramePlace, type LogTail, LogWalk } from './log-walk.ts';
 
 export interface Replay {
   readonly disk: Disk;
   readonly hierarchy: KeyHierarchy;
   readonly state: KernelState;
   readonly index: LogIndex;
-  readonly onSegment?: (done: number, total: number) => void;
+  /** What the anchor says; the log must reach it. */
+  readonly durable?: DurableFrame | undefined;
+  readonly onSegment?: ((done: number, total: number) => void) | undefined;
 }
-
-/** What is done with each intact frame of the log; a returned problem is damage within the frame. */
-type FrameVisitor = (
-  frame: CheckedFrame,
-  place: { readonly path: string; readonly offset: number; readonly after: LogHead },
-) => FrameProblem | undefined;
 
 /**
  * Walks the whole log, checks every byte and applies every event to the (empty) state. Throws
  * CorruptionError, naming file and offset, at the first damage; decides nothing about a torn tail.
  */
 export function replayLog(replay: Replay, start: LogHead): LogTail {
-  const apply: FrameVisitor = (frame, place) => applyFrame(replay, frame, place);
-  return walkLog(replay.disk, start, apply, replay.onSegment);
-}
-
-/**
- * Checks all of the log that needs no key: checksums, digests, layout and chain, at the speed of the
- * hash. Throws CorruptionError, naming file and offset, at the first damage.
- */
-export function checkLog(disk: Disk, start: LogHead): void {
-  walkLog(disk, start, () => undefined);
-}
-
-function walkLog(
-  disk: Disk,
-  start: LogHead,
-  visit: FrameVisitor,
-  onSegment?: (done: number, total: number) => void,
-): LogTail {
-  const paths = segmentPaths(disk);
-  if (paths.length === 0) {
-    throw new CorruptionError('MISSING_DATA', 'log', 0, 'Every segment of the log is missing');
+  const { disk, durable, onSegment } = replay;
+  const walk = new LogWalk({ disk, start, durable, onSegment });
+  for (let step = walk.next(); step !== undefined; step = walk.next()) {
+    if (step.kind !== 'frame') continue;
+    const problem = applyFrame(replay, step.frame, step.place);
+    if (problem !== undefined) throw frameCorruption(step.place, problem);
   }
-  let head = start;
-  let tail: LogTail | undefined;
-  for (const [number, path] of paths.entries()) {
-    onSegment?.(number, paths.length);
-    const bytes = readWhole(disk, path) ?? new Uint8Array();
-    if (tail !== undefined && !isFinished(tail)) {
-      // Only a roll that crashed leaves a segment behind one that is not finished: it holds no frame yet.
-      if (
-        firstNonZero(bytes, Math.min(segmentHeaderBytes, bytes.length)) !== -1 ||
-        !isLast(disk, paths, number)
-      ) {
-        throw new CorruptionError(
-          'MISSING_DATA',
-          tail.path,
-          tail.offset,
-          'The end of a segment is missing though frames follow it in the next; the gap lies',
-        );
-      }
-      return { ...tail, abandoned: path };
-    }
-    const headerProblem = checkSegmentHeader(bytes, head);
-    if (headerProblem !== undefined) throw corruption(path, headerProblem);
-    const last = isLast(disk, paths, number);
-    const walked = walkSegment(
-      { bytes, offset: segmentHeaderBytes, head, last },
-      (frame, offset, after) => visit(frame, { path, offset, after }),
-    );
-    head = walked.head;
-    tail = tailOf(path, walked.end, head);
-  }
-  if (tail === undefined || isFinished(tail)) {
-    throw new CorruptionError(
-      'MISSING_DATA',
-      paths.at(-1) as string,
-      tail?.offset ?? 0,
-      'The segment after a finished one is missing; a finished segment lies',
-    );
-  }
-  return tail;
-}
-
-/** Whether the segment's own last frame says that the log goes on in another. */
-function isFinished({ head, offset }: LogTail): boolean {
-  return head.lastKind === 'end' && offset > segmentHeaderBytes;
-}
-
-/** Whether no later segment holds a frame. */
-function isLast(disk: Disk, paths: readonly string[], number: number): boolean {
-  return paths.slice(number + 1).every((path) => !holdsFrame(disk, path));
-}
-
-/** Whether a segment holds more than its header. */
-export function holdsFrame(disk: Disk, path: string): boolean {
-  const start = readStart(disk, path, segmentHeaderBytes + firstFrameBytes);
-  return firstNonZero(start, Math.min(segmentHeaderBytes, start.length)) !== -1;
-}
-
-function tailOf(path: string, end: WalkEnd, head: LogHead): LogTail {
-  switch (end.kind) {
-    case 'damaged':
-      throw corruption(path, end.problem);
-    case 'tail':
-      return { head, path, offset: end.offset, torn: undefined, abandoned: undefined };
-    case 'torn':
-      return {
-        head,
-        path,
-        offset: end.offset,
-        torn: { offset: end.offset, length: end.length },
-        abandoned: undefined,
-      };
-  }
-}
-
-export function corruption(path: string, problem: WalkProblem): VerityError {
-  return new CorruptionError(problem.code, path, problem.offset, problem.what);
+  return walk.tail;
 }
 
 /** Opens a frame's sections, checks each event against its commitment, and applies its commands. */
 export function applyFrame(
   replay: Pick<Replay, 'hierarchy' | 'state' | 'index'>,
   frame: CheckedFrame,
-  place: { readonly path: string; readonly offset: number; readonly after: LogHead },
+  place: FramePlace,
 ): FrameProblem | undefined {
   const { header } = frame;
   replay.index.add({
@@ -179,7 +62,13 @@ export function applyFrame(
     };
   }
   const events = decodeFrame(replay.hierarchy, frame);
-  if (isProblem(events)) return events;
+  if (isProblem(events)) {
+    const logged = loggedKeyring(replay.state)?.generation ?? 0;
+    const { generation } = replay.hierarchy.keyring;
+    if (events.code === 'MISSING_DATA' && generation < logged)
+      throw olderKeyring(generation, logged);
+    return events;
+  }
   let first = 0;
   while (first < events.length) {
     const count = commandLength(events, first);
@@ -201,7 +90,9 @@ export function decodeFrame(
 ): LogEvent[] | FrameProblem {
   const { header } = frame;
   for (const section of frame.sections) {
-    if (hierarchy.sectionKey(section.tenant, header.epochSalt) === undefined) {
+    if (
+      hierarchy.sectionKey(section.tenant, section.secretNumber, header.epochSalt) === undefined
+    ) {
       checkNotOlder(hierarchy, frame);
       return {
         code: 'MISSING_DATA',
@@ -211,7 +102,7 @@ export function decodeFrame(
     }
   }
   const opened = openFrame(frame, (section) =>
-    hierarchy.sectionKey(section.tenant, header.epochSalt),
+    hierarchy.sectionKey(section.tenant, section.secretNumber, header.epochSalt),
   );
   if (isProblem(opened)) return opened;
   const events: LogEvent[] = [];
@@ -235,8 +126,10 @@ export function decodeFrame(
 
 /** A keyring that lacks keys which the same frame says it has was put back from an older copy. */
 function checkNotOlder(hierarchy: KeyHierarchy, frame: CheckedFrame): void {
-  const opened = openFrame(frame, ({ tenant }) =>
-    tenant === systemTenant ? hierarchy.sectionKey(tenant, frame.header.epochSalt) : undefined,
+  const opened = openFrame(frame, ({ tenant, secretNumber }) =>
+    tenant === systemTenant
+      ? hierarchy.sectionKey(tenant, secretNumber, frame.header.epochSalt)
+      : undefined,
   );
   if (isProblem(opened)) return;
   const { generation } = hierarchy.keyring;

@@ -132,8 +132,12 @@ class MemoryFile implements DiskFile {
     this.#assertOpen();
     assert(!this.#isFlushing, 'at most one flush of a file runs in the background');
     this.#isFlushing = true;
-    return Promise.resolve().then(() => {
-      this.#isFlushing = false;
+    return new Promise((resolve) => {
+      // A loop of microtasks alone would starve timers and sockets.
+      setImmediate(() => {
+        this.#isFlushing = false;
+        resolve();
+      });
     });
   }
 

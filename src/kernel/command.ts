@@ -45,6 +45,32 @@ export type Command =
       readonly generation: number;
       readonly digest: Uint8Array;
       readonly origin: CommandOrigin;
+    }
+  | {
+      readonly kind: 'segmentDigest';
+      /** First position of the finished segment. */
+      readonly segment: Position;
+      readonly digest: Uint8Array;
+      readonly lengthBytes: number;
+      readonly origin: CommandOrigin;
+    }
+  | {
+      /** Says, before anything is written, what pages of subject keys will hold. */
+      readonly kind: 'subjectPagesChanging';
+      readonly tenant: TenantId;
+      /** How many new subjects get keys. */
+      readonly create: number;
+      /** Subjects whose keys are destroyed. */
+      readonly erase: readonly number[];
+      /** Whether all other pages of the tenant are written anew too, under the newest of its secrets. */
+      readonly renew: boolean;
+      readonly origin: CommandOrigin;
+    }
+  | {
+      /** Says that pages are on the disk as the log said they would be. */
+      readonly kind: 'subjectPagesWritten';
+      readonly pages: readonly { readonly owner: TenantId; readonly page: number }[];
+      readonly origin: CommandOrigin;
     };
 
 export interface Outcome {
@@ -53,6 +79,8 @@ export interface Outcome {
   readonly rows: readonly (readonly Value[])[];
   /** The tenant made by createTenant. */
   readonly tenant?: TenantId;
+  /** The number of the first subject that was given a key. */
+  readonly firstSubject?: number;
   /** The stream's version after an append. */
   readonly version?: number;
 }

@@ -23,6 +23,7 @@ import {
   tenantsTree,
 } from './objects.ts';
 import type { KernelState } from './state.ts';
+import { changedSubjectPages, subjectPage, type SubjectPageRecord } from './subject-pages.ts';
 
 const nothingChanged: Outcome = { rowCount: 0, columns: [], rows: [] };
 
@@ -55,6 +56,19 @@ export function decide(state: KernelState, command: Command, context: DecisionCo
             },
           ],
         };
+      case 'segmentDigest':
+        return segmentDigest(state, command, context);
+      case 'subjectPagesChanging': {
+        const { records, first } = changedSubjectPages(state.overlay, command);
+        return subjectPageRecords(state, { records, first }, command.origin, context);
+      }
+      case 'subjectPagesWritten': {
+        const records = command.pages
+          .map((place) => subjectPage(state.overlay, place))
+          .filter((record) => record?.written === false)
+          .map((record) => ({ ...(record as SubjectPageRecord), written: true }));
+        return subjectPageRecords(state, { records, first: 0 }, command.origin, context);
+      }
     }
   } catch (error) {
     if (error instanceof VerityError) return { kind: 'rejected', error };
@@ -110,6 +124,38 @@ function createTenant(
         name: command.name,
       },
     ],
+  };
+}
+
+function segmentDigest(
+  state: KernelState,
+  command: Extract<Command, { kind: 'segmentDigest' }>,
+  context: DecisionContext,
+): Decision {
+  const { segment, digest, lengthBytes, origin } = command;
+  const place = placeOf(state, systemTenant, metadata(context, origin, 1));
+  return {
+    ...accepted(state, nothingChanged),
+    events: [{ ...place, type: 'segmentDigest', segment, digest, lengthBytes }],
+  };
+}
+
+function subjectPageRecords(
+  state: KernelState,
+  { records, first }: { readonly records: readonly SubjectPageRecord[]; readonly first: number },
+  origin: CommandOrigin,
+  context: DecisionContext,
+): Decision {
+  const outcome = { ...nothingChanged, firstSubject: first };
+  if (records.length === 0) return { kind: 'unchanged', outcome };
+  const command = metadata(context, origin, records.length);
+  return {
+    ...accepted(state, outcome),
+    events: records.map((record, index) => ({
+      ...placeOf(state, systemTenant, index === 0 ? command : undefined),
+      type: 'subjectPage' as const,
+      ...record,
+    })),
   };
 }
 

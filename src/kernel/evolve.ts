@@ -19,10 +19,13 @@ import type { ReadView, StoreChange } from '../store/index.ts';
 import {
   catalogObject,
   definitionsObject,
+  encodeSegmentRecord,
   keyringTree,
   nameKey,
   objectKey,
   schemaOf,
+  segmentKey,
+  segmentsTree,
   singleKey,
   streamKey,
   streamsObject,
@@ -31,6 +34,7 @@ import {
   tenantsTree,
 } from './objects.ts';
 import { encodeStreamRow } from './stream-row.ts';
+import { subjectPageChanges } from './subject-pages.ts';
 
 const nothing = new Uint8Array();
 
@@ -74,6 +78,17 @@ export function changesOf(
       row.raw(event.digest);
       return [{ tree: keyringTree, key: singleKey, row: row.finish(), leaf }];
     }
+    case 'segmentDigest':
+      return [
+        {
+          tree: segmentsTree,
+          key: segmentKey(event.segment),
+          row: encodeSegmentRecord(event),
+          leaf,
+        },
+      ];
+    case 'subjectPage':
+      return subjectPageChanges(event, leaf);
   }
 }
 

@@ -6,3 +6,4 @@ export * from './overlay.ts';
 export * from './read-set.ts';
 export * from './state.ts';
 export * from './stream-row.ts';
+export * from './subject-pages.ts';

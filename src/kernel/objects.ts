@@ -9,7 +9,7 @@ import {
   utf8Decode,
   utf8Encode,
 } from '../base/index.ts';
-import { decodeKey, encodeKey, type TableSchema } from '../codec/index.ts';
+import { decodeKey, encodeKey, Reader, type TableSchema, Writer } from '../codec/index.ts';
 import type { Catalog } from '../sql/index.ts';
 import type { ReadView } from '../store/index.ts';
 
@@ -25,10 +25,19 @@ export const definitionsObject = 3 as ObjectId;
 const tenantsObject = 4 as ObjectId;
 /** In the system tenant: the keyring's generation and digest. */
 const keyringObject = 5 as ObjectId;
+/** In the system tenant: first position of a finished segment → digest and length of its file. */
+const segmentsObject = 6 as ObjectId;
+/** In the system tenant: tenant and page → what the log says of a page of subject keys. */
+const subjectPagesObject = 7 as ObjectId;
+/** In the system tenant: those of them that are not known to be written. */
+const unwrittenSubjectPagesObject = 8 as ObjectId;
 export const firstUserObject = 16;
 
 export const tenantsTree = treeOf(systemTenant, tenantsObject);
 export const keyringTree = treeOf(systemTenant, keyringObject);
+export const segmentsTree = treeOf(systemTenant, segmentsObject);
+export const subjectPagesTree = treeOf(systemTenant, subjectPagesObject);
+export const unwrittenSubjectPagesTree = treeOf(systemTenant, unwrittenSubjectPagesObject);
 export const singleKey = '' as StoreKey;
 
 const text = { name: 'text' } as const;
@@ -113,4 +122,27 @@ export function tablesOf(view: ReadView, tenant: TenantId): TableSchema[] {
   for (let entry = cursor.next(); entry !== undefined; entry = cursor.next())
     tables.push(schemaOf(entry.row));
   return tables;
+}
+
+/** What the log records of a finished segment's file. */
+export interface SegmentRecord {
+  /** SHA-256 of the whole file. */
+  readonly digest: Uint8Array;
+  readonly lengthBytes: number;
+}
+
+export function segmentKey(segment: Position): StoreKey {
+  return encodeKey([bigint], [BigInt(segment)]);
+}
+
+export function encodeSegmentRecord({ digest, lengthBytes }: SegmentRecord): Uint8Array {
+  const row = new Writer(48);
+  row.raw(digest);
+  row.u64(lengthBytes);
+  return row.finish();
+}
+
+export function decodeSegmentRecord(row: Uint8Array): SegmentRecord {
+  const reader = new Reader(row);
+  return { digest: reader.raw(32), lengthBytes: reader.u64() };
 }

@@ -1,39 +1,48 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
-import { parseEnv } from 'node:util';
+/**
+ * Master keys of 64 hex digits. They fill slots of one kind wherever the digits come from, so that a key can be
+ * moved from a file to the environment, or to a secret store, without touching the database.
+ */
+import { randomFillSync } from 'node:crypto';
 import { VerityError } from '../base/index.ts';
-import { type KeySlot, type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
-import { firstUnwrapped, wrapSlot } from './slot.ts';
+import {
+  type MasterKeyProvider,
+  type PreparedRotation,
+  type ProviderDescription,
+  SecretKey,
+} from '../crypto/index.ts';
+import { variableOfEnvFile } from './env-file.ts';
+import { HeldKeyProvider, rotationUnsupported } from './held-key.ts';
+import { hexKeyText, parseHexKey } from './hex-digits.ts';
+import { createSecretFile, prepareSecretFile, readSecretFile } from './secret-file.ts';
+import { wrapSlot } from './slot.ts';
 
-/** Keys of 64 hex digits fill slots of this kind, wherever the digits come from. */
-const slotKind = 'master-key';
+export const hexSlotKind = 'master-key';
 const masterKeyVariable = 'VERITY_MASTER_KEY';
-const noParameters = new Uint8Array();
+/** 64 digits and a line end, and room to tell what is too long. */
+const fileBytesMax = 128;
 
-class HexKeyProvider implements MasterKeyProvider {
-  readonly kind: string;
-  readonly #load: () => SecretKey;
+class FileKeyProvider extends HeldKeyProvider {
+  readonly #path: string;
 
-  constructor(kind: string, load: () => SecretKey) {
-    this.kind = kind;
-    this.#load = load;
+  constructor(path: string) {
+    super('file', hexSlotKind, () => loadFile(path));
+    this.#path = path;
   }
 
-  async wrap(root: SecretKey): Promise<Omit<KeySlot, 'id'>> {
-    const master = this.#load();
-    const slot = wrapSlot(master, root, slotKind, noParameters);
-    master.wipe();
-    return slot;
+  override describe(): ProviderDescription {
+    return { kind: this.kind, source: this.#path, parameters: {}, rotates: true };
   }
 
-  async unwrap(slots: readonly KeySlot[]): Promise<SecretKey | undefined> {
-    const master = this.#load();
+  /** A new random key, which takes the place of the old one in the file. */
+  override async rotate(root: SecretKey): Promise<PreparedRotation> {
+    const key = randomFillSync(new Uint8Array(32));
+    const text = hexKeyText(key);
+    const master = new SecretKey(key);
     try {
-      return firstUnwrapped(
-        master,
-        slots.filter((slot) => slot.kind === slotKind),
-      );
+      const file = prepareSecretFile(this.#path, text, 'key');
+      return { slot: wrapSlot(master, root, hexSlotKind, new Uint8Array()), ...file };
     } finally {
+      text.fill(0);
       master.wipe();
     }
   }
@@ -41,102 +50,68 @@ class HexKeyProvider implements MasterKeyProvider {
 
 /** A master key in a file of 64 hex digits. The file is read at open, not before. */
 export function fromFile(path: string): MasterKeyProvider {
-  return new HexKeyProvider('file', () => {
-    let digits: Buffer;
-    try {
-      digits = readFileSync(path);
-    } catch (cause) {
-      throw new VerityError(
-        'KEY_MISSING',
-        `The key file ${path} cannot be read. Create one with "verity init" or name another with --key-file.`,
-        { cause },
-      );
-    }
-    return parseKey(digits, `The key file ${path}`);
-  });
+  return new FileKeyProvider(path);
+}
+
+class EnvironmentKeyProvider extends HeldKeyProvider {
+  readonly #variable: string;
+
+  constructor(variable: string) {
+    super('environment', hexSlotKind, () => loadVariable(variable));
+    this.#variable = variable;
+  }
+
+  override describe(): ProviderDescription {
+    return { kind: this.kind, source: this.#variable, parameters: {}, rotates: false };
+  }
+
+  override async rotate(): Promise<PreparedRotation> {
+    throw rotationUnsupported(
+      this.kind,
+      'Put a new key into another variable, or a file, and rotate to that one.',
+    );
+  }
 }
 
 /** The master key in VERITY_MASTER_KEY (64 hex digits), from the environment or from `.env` in the working directory. */
 export function fromEnv(variable: string = masterKeyVariable): MasterKeyProvider {
-  return new HexKeyProvider('environment', () => {
-    const digits = process.env[variable] ?? variableOfEnvFile(variable);
-    if (digits === undefined || digits === '') {
-      throw new VerityError(
-        'KEY_MISSING',
-        `${variable} is neither in the environment nor in .env. Set it to the 64 hex digits of the master key.`,
-      );
-    }
-    return parseKey(Buffer.from(digits, 'latin1'), variable);
-  });
-}
-
-function variableOfEnvFile(variable: string): string | undefined {
-  try {
-    return parseEnv(readFileSync('.env', 'utf8'))[variable];
-  } catch {
-    return undefined;
-  }
+  return new EnvironmentKeyProvider(variable);
 }
 
 /** Creates a key file (mode 0600) with a new random key. Never overwrites: throws KEY_INVALID if the file is there. */
 export async function generateFile(path: string): Promise<void> {
-  const key = randomBytes(32);
-  const digits = Buffer.alloc(65);
-  for (let index = 0; index < 32; index++) {
-    digits[index * 2] = hexDigit((key[index] as number) >> 4);
-    digits[index * 2 + 1] = hexDigit((key[index] as number) & 15);
-  }
-  digits[64] = 0x0a;
+  const key = randomFillSync(new Uint8Array(32));
+  const text = hexKeyText(key);
   try {
-    writeFileSync(path, digits, { flag: 'wx', mode: 0o600, flush: true });
-  } catch (cause) {
-    const there = (cause as NodeJS.ErrnoException).code === 'EEXIST';
-    throw there
-      ? new VerityError(
-          'KEY_INVALID',
-          `The key file ${path} is already there and was left as it is. Use it, or move it elsewhere.`,
-          { cause },
-        )
-      : new VerityError(
-          'IO_ERROR',
-          `The key file ${path} cannot be written. Check the directory and its permissions.`,
-          { cause },
-        );
+    createSecretFile(path, text, 'key');
   } finally {
     key.fill(0);
-    digits.fill(0);
+    text.fill(0);
   }
 }
 
-function hexDigit(value: number): number {
-  return value < 10 ? 0x30 + value : 0x57 + value;
+function loadFile(path: string): SecretKey {
+  const text = readSecretFile(
+    path,
+    fileBytesMax,
+    (cause) =>
+      new VerityError(
+        'KEY_MISSING',
+        `The key file ${path} cannot be read. Create one with "verity init" or name another with --key-file.`,
+        { cause },
+      ),
+  );
+  return parseHexKey(text, `The key file ${path}`);
 }
 
-/** Parses 64 hex digits (and a line end) and wipes them. Never makes a string of a key. */
-function parseKey(digits: Buffer, source: string): SecretKey {
-  let length = digits.length;
-  while (
-    length > 0 &&
-    (digits[length - 1] === 0x0a || digits[length - 1] === 0x0d || digits[length - 1] === 0x20)
-  )
-    length -= 1;
-  const key = new Uint8Array(32);
-  let wellFormed = length === 64;
-  for (let index = 0; index < 64; index++) {
-    const value = hexValue(digits[index] ?? 0);
-    if (value === undefined) wellFormed = false;
-    else key[index >> 1] = ((key[index >> 1] as number) << 4) | value;
+function loadVariable(variable: string): SecretKey {
+  const value = process.env[variable];
+  const text = value === undefined ? variableOfEnvFile(variable) : Buffer.from(value, 'latin1');
+  if (text === undefined || text.length === 0) {
+    throw new VerityError(
+      'KEY_MISSING',
+      `${variable} is neither in the environment nor in .env. Set it to the 64 hex digits of the master key.`,
+    );
   }
-  digits.fill(0);
-  if (!wellFormed) {
-    key.fill(0);
-    throw new VerityError('KEY_INVALID', `${source} does not hold a key: expected 64 hex digits.`);
-  }
-  return new SecretKey(key);
-}
-
-function hexValue(code: number): number | undefined {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30;
-  const lower = code | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : undefined;
+  return parseHexKey(text, variable);
 }

@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,9 +6,16 @@ import process from 'node:process';
 import { inspect } from 'node:util';
 import { hashRaw } from '@node-rs/argon2';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { CorruptionError, VerityError } from '../base/index.ts';
-import { type KeySlot, type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
+import { CorruptionError, type LogId, VerityError } from '../base/index.ts';
 import {
+  type KeySlot,
+  type MasterKeyProvider,
+  SecretKey,
+  type SlotBinding,
+} from '../crypto/index.ts';
+import { optionalPackage } from './optional-package.ts';
+import {
+  describeSlot,
   fromEnv,
   fromFile,
   fromPassphrase,
@@ -28,11 +36,12 @@ const digits = Array.from({ length: 32 }, (_, index) => index.toString(16).padSt
 );
 const passphrase = 'correct horse battery staple';
 const code = 'JA7N-Z8R8-ZKAA-D98B-95EJ-2WH8-XPDN-CCHY-SNWA-9G36';
+const binding: SlotBinding = { logId: new Uint8Array(16).fill(0x10) as LogId };
 const rootBytes = (): Uint8Array => new Uint8Array(32).fill(0x5a);
 
 function keyFile(name: string, content: string | Uint8Array): string {
   const path = join(folder, name);
-  writeFileSync(path, content);
+  writeFileSync(path, content, { mode: 0o600 });
   return path;
 }
 
@@ -65,15 +74,15 @@ const written = {
   ),
   recovery: slotOf(
     'recovery',
-    '',
-    'edc0c8496f63525c6518991fac1492603db7523a3709e2eeba0f983bee165737',
-    '260bc24b31bfbea79dd025deb43c2836d39b9fb2795e36cd240132f83e6cab116ae0ba859142a9bd',
+    'b25dae659d34348f4146d66e46c7b5a53455270b6f28da88f44f4866910f0336',
+    'c40206beab863189b4b684a8bef46c274894940515b11140bd470a0589f49cc4',
+    '4c582be6230591f66ccaaf41b5a09e7e96d5e19b204003a36287b9aba6b3b941282ae0bac7abf3d1',
   ),
 };
 const allSlots = Object.values(written);
 
 const opened = async (provider: MasterKeyProvider, slots: readonly KeySlot[]): Promise<boolean> => {
-  const root = await provider.unwrap(slots);
+  const root = (await provider.unwrap(slots, binding))?.root;
   if (root === undefined) return false;
   expect(root.expose()).toEqual(rootBytes());
   return true;
@@ -138,7 +147,7 @@ describe('each provider', () => {
   test.each(providers)(
     'of a %s opens what it wrapped, and another of its kind does not',
     async (_, make, other) => {
-      const slot = { id: 7, ...(await make().wrap(new SecretKey(rootBytes()))) };
+      const slot = { id: 7, ...(await make().wrap(new SecretKey(rootBytes()), binding)) };
       expect(await opened(make(), [slot])).toBe(true);
       expect(await opened(other(), [slot])).toBe(false);
       expect(await opened(make(), [])).toBe(false);
@@ -151,7 +160,7 @@ describe('each provider', () => {
       const slots = await Promise.all(
         [other(), make(), other()].map(async (provider, index) => ({
           id: index + 1,
-          ...(await provider.wrap(new SecretKey(rootBytes()))),
+          ...(await provider.wrap(new SecretKey(rootBytes()), binding)),
         })),
       );
       expect(await opened(make(), slots)).toBe(true);
@@ -159,13 +168,13 @@ describe('each provider', () => {
   );
 
   test.each(providers)('of a %s tells an altered slot from a wrong key', async (_, make) => {
-    const slot = { id: 7, ...(await make().wrap(new SecretKey(rootBytes()))) };
+    const slot = { id: 7, ...(await make().wrap(new SecretKey(rootBytes()), binding)) };
     const wrapped = Uint8Array.from(slot.wrapped, (byte, index) =>
       index === 20 ? byte ^ 1 : byte,
     );
-    await expect(make().unwrap([{ ...slot, wrapped }])).rejects.toThrow(CorruptionError);
+    await expect(make().unwrap([{ ...slot, wrapped }], binding)).rejects.toThrow(CorruptionError);
     const commitment = Uint8Array.from(slot.commitment, (byte) => byte ^ 1);
-    expect(await make().unwrap([{ ...slot, commitment }])).toBeUndefined();
+    expect(await make().unwrap([{ ...slot, commitment }], binding)).toBeUndefined();
   });
 
   test.each(providers)('of a %s shows nothing of its key', (name, make) => {
@@ -179,11 +188,11 @@ describe('each provider', () => {
 describe('a key that is missing or malformed is told apart from a wrong one', () => {
   test('in a file', async () => {
     const codeFor = (content: string | Uint8Array): Promise<string> =>
-      codeOf(() => fromFile(keyFile('bad', content)).unwrap(allSlots));
-    expect(await codeOf(() => fromFile(join(folder, 'nowhere')).unwrap(allSlots))).toBe(
+      codeOf(() => fromFile(keyFile('bad', content)).unwrap(allSlots, binding));
+    expect(await codeOf(() => fromFile(join(folder, 'nowhere')).unwrap(allSlots, binding))).toBe(
       'KEY_MISSING',
     );
-    expect(await codeOf(() => fromFile(folder).unwrap(allSlots))).toBe('KEY_MISSING');
+    expect(await codeOf(() => fromFile(folder).unwrap(allSlots, binding))).toBe('KEY_MISSING');
     const malformed = ['', digits.slice(1), `${digits}0`, digits.replace('0', 'g'), ` ${digits}`];
     for (const content of malformed) expect(await codeFor(content), content).toBe('KEY_INVALID');
     expect(await codeFor(Buffer.from(digits, 'hex'))).toBe('KEY_INVALID');
@@ -191,11 +200,11 @@ describe('a key that is missing or malformed is told apart from a wrong one', ()
   });
 
   test('in the environment', async () => {
-    expect(await codeOf(() => fromEnv(variable).unwrap(allSlots))).toBe('KEY_MISSING');
+    expect(await codeOf(() => fromEnv(variable).unwrap(allSlots, binding))).toBe('KEY_MISSING');
     process.env[variable] = '';
-    expect(await codeOf(() => fromEnv(variable).unwrap(allSlots))).toBe('KEY_MISSING');
+    expect(await codeOf(() => fromEnv(variable).unwrap(allSlots, binding))).toBe('KEY_MISSING');
     process.env[variable] = 'not a key';
-    expect(await codeOf(() => fromEnv(variable).unwrap(allSlots))).toBe('KEY_INVALID');
+    expect(await codeOf(() => fromEnv(variable).unwrap(allSlots, binding))).toBe('KEY_INVALID');
   });
 
   test('as a passphrase', async () => {
@@ -228,7 +237,7 @@ describe('a key that is missing or malformed is told apart from a wrong one', ()
     const secret = 'deadbeef'.repeat(7);
     process.env[variable] = secret;
     for (const provider of [fromFile(keyFile('secret', secret)), fromEnv(variable)]) {
-      const error = await provider.unwrap(allSlots).catch((reason: unknown) => reason);
+      const error = await provider.unwrap(allSlots, binding).catch((reason: unknown) => reason);
       expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain('deadbeef');
     }
   });
@@ -251,7 +260,7 @@ describe('the passphrase is stretched', () => {
 
   test('under another salt each time', async () => {
     const wrap = (): ReturnType<MasterKeyProvider['wrap']> =>
-      fromPassphrase('one').wrap(new SecretKey(rootBytes()));
+      fromPassphrase('one').wrap(new SecretKey(rootBytes()), binding);
     const [first, second] = [await wrap(), await wrap()];
     expect(first.parameters).not.toEqual(second.parameters);
     expect(first.commitment).not.toEqual(second.commitment);
@@ -272,10 +281,68 @@ describe('the passphrase is stretched', () => {
       parameters.writeUInt32LE(passes, 4);
       parameters.writeUInt32LE(lanes, 8);
       const slot = { ...written.passphrase, parameters };
-      expect(await codeOf(() => fromPassphrase('one').unwrap([slot]))).toBe('KEY_INVALID');
+      expect(await codeOf(() => fromPassphrase('one').unwrap([slot], binding))).toBe('KEY_INVALID');
     }
     const short = { ...written.passphrase, parameters: new Uint8Array(27) };
-    expect(await codeOf(() => fromPassphrase('one').unwrap([short]))).toBe('KEY_INVALID');
+    expect(await codeOf(() => fromPassphrase('one').unwrap([short], binding))).toBe('KEY_INVALID');
+  });
+});
+
+describe('what a provider is', () => {
+  test('is told without a secret, and without reading the key', () => {
+    const described = [
+      fromFile('/nowhere/key'),
+      fromEnv('NO_SUCH_VARIABLE'),
+      fromPassphrase('a secret phrase'),
+      fromRecoveryCode(code),
+    ].map((provider) => provider.describe());
+    expect(described).toEqual([
+      { kind: 'file', source: '/nowhere/key', parameters: {}, rotates: true },
+      { kind: 'environment', source: 'NO_SUCH_VARIABLE', parameters: {}, rotates: false },
+      {
+        kind: 'passphrase',
+        source: '',
+        parameters: { memoryKib: 65_536, passes: 3, lanes: 1 },
+        rotates: true,
+      },
+      { kind: 'recovery', source: '', parameters: {}, rotates: false },
+    ]);
+  });
+
+  test('is told of stored slots, too', () => {
+    expect(allSlots.map(describeSlot)).toEqual([
+      {},
+      { algorithm: 'argon2id', memoryKib: 65_536, passes: 3, lanes: 1 },
+      {},
+    ]);
+    const parameters = Buffer.from('{"key":"arn:aws:kms:x"}');
+    expect(describeSlot({ ...written.hex, kind: 'aws-kms', parameters })).toEqual({
+      key: 'arn:aws:kms:x',
+    });
+    expect(describeSlot({ ...written.hex, kind: 'passphrase' })).toMatchObject({ memoryKib: 0 });
+    const pair = { ...written.hex, kind: 'key-pair', parameters: Buffer.alloc(64, 0xab) };
+    expect(describeSlot(pair)).toEqual({ algorithm: 'x25519', publicKey: 'ab'.repeat(32) });
+    const bad = { ...written.hex, kind: 'pkcs11', parameters: Buffer.from('{') };
+    expect(() => describeSlot(bad)).toThrow(CorruptionError);
+  });
+});
+
+test('a key file may be a pipe', async () => {
+  const path = join(folder, 'pipe');
+  execFileSync('mkfifo', [path]);
+  const writer = spawn('sh', ['-c', `printf ${digits} > '${path}'`]);
+  expect(await opened(fromFile(path), allSlots)).toBe(true);
+  writer.kill();
+});
+
+test('an optional package that is not there is named, with how to install it', async () => {
+  const error = await optionalPackage('not-a-package', () =>
+    Promise.reject(new Error("Cannot find package 'not-a-package'")),
+  ).catch((reason: unknown) => reason);
+  expect(error).toMatchObject({
+    code: 'KEY_PROVIDER_MISSING',
+    message: expect.stringContaining('npm install not-a-package') as string,
+    details: { package: 'not-a-package' },
   });
 });
 

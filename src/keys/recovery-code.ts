@@ -1,9 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { VerityError } from '../base/index.ts';
-import { type KeySlot, type MasterKeyProvider, pae, SecretKey, sha256 } from '../crypto/index.ts';
-import { firstUnwrapped, wrapSlot } from './slot.ts';
+import {
+  type KeySlot,
+  type MasterKeyProvider,
+  type NewKeySlot,
+  type PreparedRotation,
+  pae,
+  SecretKey,
+  sha256,
+  type SlotBinding,
+  type UnwrappedRoot,
+} from '../crypto/index.ts';
+import { rotationUnsupported } from './held-key.ts';
+import { openRecoverySlot, recoveryPublicKey, wrapForRecovery } from './recovery-slot.ts';
 
-const slotKind = 'recovery';
 const keyPurpose = 'veritydb/recovery-key/v1';
 const checkPurpose = 'veritydb/recovery-check/v1';
 /** Crockford's base 32: no I, L, O, U. */
@@ -29,19 +39,25 @@ export function fromRecoveryCode(code: string): MasterKeyProvider {
   const master = (): SecretKey => new SecretKey(sha256(pae(keyPurpose, bytes)));
   return {
     kind: 'recovery',
-    async wrap(root: SecretKey): Promise<Omit<KeySlot, 'id'>> {
-      const key = master();
-      const slot = wrapSlot(key, root, slotKind, new Uint8Array());
-      key.wipe();
-      return slot;
-    },
-    async unwrap(slots: readonly KeySlot[]): Promise<SecretKey | undefined> {
+    async wrap(root: SecretKey, binding: SlotBinding): Promise<NewKeySlot> {
       const key = master();
       try {
-        return firstUnwrapped(
-          key,
-          slots.filter((slot) => slot.kind === slotKind),
-        );
+        return wrapForRecovery(recoveryPublicKey(key), root, binding);
+      } finally {
+        key.wipe();
+      }
+    },
+    describe: () => ({ kind: 'recovery', source: '', parameters: {}, rotates: false }),
+    async rotate(): Promise<PreparedRotation> {
+      throw rotationUnsupported('recovery', 'Add a new recovery code and remove the old one.');
+    },
+    async unwrap(
+      slots: readonly KeySlot[],
+      binding: SlotBinding,
+    ): Promise<UnwrappedRoot | undefined> {
+      const key = master();
+      try {
+        return openRecoverySlot(key, slots, binding);
       } finally {
         key.wipe();
       }

@@ -3,12 +3,15 @@ import {
   constantTimeEqual,
   deriveKey,
   type KeySlot,
+  type NewKeySlot,
   type SecretKey,
+  type UnwrappedRoot,
   unwrapKey,
   wrapKey,
 } from '../crypto/index.ts';
 
 const commitmentPurpose = 'veritydb/slot-commitment/v1';
+const rootCommitmentPurpose = 'veritydb/slot-root-commitment/v1';
 const wrappingPurpose = 'veritydb/slot-wrapping/v1';
 
 /** Wraps the root key under a master key of 32 bytes; the slot commits to the master key. */
@@ -17,7 +20,7 @@ export function wrapSlot(
   root: SecretKey,
   kind: string,
   parameters: Uint8Array,
-): Omit<KeySlot, 'id'> {
+): NewKeySlot {
   const wrapping = deriveKey(master, wrappingPurpose);
   const commitment = commitmentOf(master);
   const wrapped = wrapKey(wrapping, root);
@@ -34,31 +37,45 @@ export function unwrapSlot(master: SecretKey, slot: KeySlot): SecretKey | undefi
   const wrapping = deriveKey(master, wrappingPurpose);
   const root = unwrapKey(wrapping, slot.wrapped);
   wrapping.wipe();
-  if (root === undefined) {
-    throw new CorruptionError(
-      'AUTHENTICATION_FAILED',
-      'keyring',
-      0,
-      `A wrapped key that was altered lies in slot ${slot.id}`,
-    );
-  }
+  if (root === undefined) throw alteredSlot(slot, 'A wrapped key that was altered lies');
   return root;
+}
+
+/**
+ * The commitment of a slot whose key nobody but its keeper (KMS, a token) ever sees: to the root key itself. It
+ * is checked against what the keeper hands out.
+ */
+export function rootCommitment(root: SecretKey): Uint8Array {
+  return bytesOf(deriveKey(root, rootCommitmentPurpose));
+}
+
+/** Whether `root` is the key that the slot was made for, in constant time. */
+export function commitsToRoot(slot: KeySlot, root: SecretKey): boolean {
+  return constantTimeEqual(rootCommitment(root), slot.commitment);
 }
 
 /** The root key out of the first of `slots` that was made with `master`. */
 export function firstUnwrapped(
   master: SecretKey,
   slots: readonly KeySlot[],
-): SecretKey | undefined {
+): UnwrappedRoot | undefined {
   for (const slot of slots) {
     const root = unwrapSlot(master, slot);
-    if (root !== undefined) return root;
+    if (root !== undefined) return { root, slotId: slot.id };
   }
   return undefined;
 }
 
+/** The error for a slot whose bytes are not what was stored; `what` is the start of a sentence. */
+export function alteredSlot(slot: KeySlot, what: string): CorruptionError {
+  return new CorruptionError('AUTHENTICATION_FAILED', 'keyring', 0, `${what} in slot ${slot.id}`);
+}
+
 function commitmentOf(master: SecretKey): Uint8Array {
-  const key = deriveKey(master, commitmentPurpose);
+  return bytesOf(deriveKey(master, commitmentPurpose));
+}
+
+function bytesOf(key: SecretKey): Uint8Array {
   const bytes = key.expose().slice();
   key.wipe();
   return bytes;

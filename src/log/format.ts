@@ -17,7 +17,7 @@ import type {
   TimestampMicros,
   View,
 } from '../base/index.ts';
-import { crc32, sha256 } from '../crypto/index.ts';
+import { crc32, sha256, tagBytes } from '../crypto/index.ts';
 import { Reader, Writer } from '../codec/index.ts';
 import { concatBytes, firstNonZero, utf8Encode } from '../base/index.ts';
 
@@ -30,9 +30,12 @@ export const physicalHeaderBytes = 88;
 /** Where the durable head stands in the physical header. */
 export const durableHeadOffset = 32;
 export const logicalHeaderFixedBytes = 16 + 8 * 4 + 4 + 8 + 4 + 32;
-export const sectionOrderBytes = 8;
+const sectionOrderBytes = 8;
 export const leafBytes = 2 + 32;
-export const sectionHeaderBytes = 4 + 32 + 12;
+/** Length, secret number, key commitment, nonce. */
+export const sectionHeaderBytes = 4 + 4 + 32 + 12;
+/** What a section adds to a frame besides its events at most: its order, header, form and tag. */
+export const sectionOverheadBytes = sectionOrderBytes + sectionHeaderBytes + 1 + tagBytes;
 export const digestsBytes = 64;
 export const trailer = Uint8Array.of(0xf5, 0x56, 0x45, 0x52, 0x49, 0x54, 0x59, 0xfa);
 /** No frame is longer; readers refuse one that says it is. */
@@ -42,8 +45,6 @@ const sectionsMax = 0x1_0000;
 export const segmentHeaderBytes = 128;
 /** From here to the header's CRC all is zero. */
 const segmentReservedStart = 80;
-export const algorithmAes256Gcm = 1;
-export const compressionNone = 0;
 
 export const frameKinds = { data: 1, mark: 2, end: 3, close: 4 } as const;
 export type FrameKind = keyof typeof frameKinds;

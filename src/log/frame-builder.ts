@@ -14,29 +14,15 @@ import {
 import { encodeEvent, type LogEvent, Writer } from '../codec/index.ts';
 import {
   commitFieldsInto,
-  crc32,
   EventCommitter,
-  pae,
+  type SealingSuite,
   type SectionKey,
   seedBytes,
-  sha256Into,
+  suiteIds,
 } from '../crypto/index.ts';
-import {
-  algorithmAes256Gcm,
-  chainHash,
-  compressionNone,
-  digestsBytes,
-  encodeLogicalHeader,
-  type FrameKind,
-  formatRevision,
-  frameAlignment,
-  frameKinds,
-  frameMagic,
-  leafBytes,
-  physicalHeaderBytes,
-  sectionHeaderBytes,
-  trailer,
-} from './format.ts';
+import { chainHash, encodeLogicalHeader, type FrameKind, leafBytes } from './format.ts';
+import { encodeFrame, sectionAad } from './frame-encoder.ts';
+import { packSection } from './section-form.ts';
 
 /** What a frame is written under; fixed for one writer until its next sealing epoch. */
 export interface SealingContext {
@@ -45,6 +31,7 @@ export interface SealingContext {
   readonly sealingEpoch: number;
   readonly epochSalt: Uint8Array;
   readonly entropy: Entropy;
+  readonly suite: SealingSuite;
   keyFor(tenant: TenantId): SectionKey;
 }
 
@@ -94,6 +81,8 @@ export class FrameBuilder {
   readonly #order: number[] = [];
   readonly #header = new Writer(512);
   readonly #spare: Writer[] = [];
+  /** The packed form of one section at a time. */
+  readonly #packed = new Writer(1024);
   #seeds: Uint8Array = new Uint8Array();
   #bytes = 0;
 
@@ -173,7 +162,12 @@ export class FrameBuilder {
     const leaves = this.#commit(sections, context.entropy);
     this.#header.reset();
     encodeLogicalHeader(this.#header, {
-      ...place,
+      op: place.op,
+      firstPosition: place.firstPosition,
+      lastPosition: place.lastPosition,
+      firstLeaf: place.firstLeaf,
+      timestamp: place.timestamp,
+      parent: place.parent,
       logId: context.logId,
       leafCount: this.#order.length,
       sections: sections.map((section) => ({
@@ -183,17 +177,27 @@ export class FrameBuilder {
     });
     const logicalHeader = this.#header.view();
     const chain = chainHash(logicalHeader, leaves);
-    const sealed = sections.map((section) => {
-      const key = context.keyFor(section.tenant);
-      return {
-        key,
-        ...key.seal(
-          sectionAad({ ...context, ...place }, section.number, chain),
-          section.plaintext.view(),
-        ),
-      };
+    // Field by field: spreading both objects costs more than the hashes of a small frame.
+    const { algorithm, compression } = suiteIds(context.suite);
+    const physical = {
+      logId: context.logId,
+      kind: place.kind,
+      algorithm,
+      compression,
+      sealingEpoch: context.sealingEpoch,
+      view: context.view,
+      durableHead: place.durableHead,
+      epochSalt: context.epochSalt,
+    };
+    const sealed = sections.map(({ tenant, number, plaintext }) => {
+      const key = context.keyFor(tenant);
+      const packed = packSection(plaintext.view(), context.suite.compression, this.#packed);
+      const { secretNumber, commitment } = key;
+      const { nonce, ciphertext, tag } = key.seal(sectionAad(physical, number, chain), packed);
+      return { secretNumber, commitment, nonce, ciphertext, tag };
     });
-    const bytes = layOut({ place, context, logicalHeader, leaves, sealed, chain });
+    if (this.#packed.length > 0) this.#packed.wipe();
+    const bytes = encodeFrame(physical, { logicalHeader, leaves, sections: sealed, chain });
     this.drop();
     return { bytes, chainHash: chain };
   }
@@ -258,84 +262,4 @@ export class FrameBuilder {
     }
     return leaves;
   }
-}
-
-/** The physical fields that a section's seal covers besides the chain hash. */
-export interface SealedPlace {
-  readonly logId: LogId;
-  readonly kind: FrameKind;
-  readonly sealingEpoch: number;
-  readonly view: View;
-  readonly durableHead: Op;
-}
-
-/** Binds a section to its place: moved, swapped or replayed bytes, or an edited header, do not open. */
-export function sectionAad(place: SealedPlace, section: number, chain: Digest32): Uint8Array {
-  const fields = new Writer(32);
-  fields.u8(frameKinds[place.kind]);
-  fields.u8(algorithmAes256Gcm);
-  fields.u8(compressionNone);
-  fields.u32(place.sealingEpoch);
-  fields.u64(place.view);
-  fields.u64(place.durableHead);
-  fields.u16(section);
-  return pae('veritydb/frame/v1', place.logId, fields.view(), chain);
-}
-
-interface FrameParts {
-  readonly place: FramePlace;
-  readonly context: SealingContext;
-  readonly logicalHeader: Uint8Array;
-  readonly leaves: Uint8Array;
-  readonly sealed: readonly {
-    readonly key: SectionKey;
-    readonly nonce: Uint8Array;
-    readonly sealed: Uint8Array;
-  }[];
-  readonly chain: Digest32;
-}
-
-function layOut(parts: FrameParts): Uint8Array {
-  const { place, context, logicalHeader, leaves, sealed, chain } = parts;
-  let sectionBytes = 0;
-  for (const section of sealed) sectionBytes += sectionHeaderBytes + section.sealed.length;
-  const unpadded =
-    physicalHeaderBytes + logicalHeader.length + leaves.length + sectionBytes + digestsBytes;
-  const frameLength = Math.ceil(unpadded / frameAlignment) * frameAlignment + trailer.length;
-  const bodyStart = physicalHeaderBytes + logicalHeader.length;
-  const writer = new Writer(frameLength);
-  writer.u32(frameMagic);
-  writer.u8(formatRevision);
-  writer.u8(frameKinds[place.kind]);
-  writer.u8(algorithmAes256Gcm);
-  writer.u8(compressionNone);
-  writer.u32(frameLength);
-  writer.u32(logicalHeader.length);
-  writer.u32(frameLength - bodyStart);
-  writer.u32(context.sealingEpoch);
-  writer.u64(context.view);
-  writer.u64(place.durableHead);
-  writer.raw(context.epochSalt);
-  const crcOffset = writer.skip(16);
-  writer.raw(logicalHeader);
-  writer.raw(leaves);
-  const sectionsStart = writer.length;
-  for (const section of sealed) {
-    writer.u32(section.sealed.length);
-    writer.raw(section.key.commitment);
-    writer.raw(section.nonce);
-    writer.raw(section.sealed);
-  }
-  const sectionsEnd = writer.length;
-  const digestOffset = writer.skip(32);
-  writer.raw(chain);
-  writer.skip(frameLength - trailer.length - writer.length);
-  writer.raw(trailer);
-  assert(writer.length === frameLength, 'a frame has the length that its header says');
-  const bytes = writer.view();
-  sha256Into(bytes, digestOffset, bytes.subarray(sectionsStart, sectionsEnd));
-  writer.u32At(crcOffset, crc32(bytes.subarray(bodyStart)));
-  writer.u32At(crcOffset + 4, crc32(logicalHeader));
-  writer.u32At(crcOffset + 12, crc32(bytes.subarray(0, physicalHeaderBytes - 4)));
-  return bytes;
 }

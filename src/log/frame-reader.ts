@@ -1,25 +1,27 @@
 import { type Digest32, equalBytes, type ErrorCode, type TenantId } from '../base/index.ts';
 import { Reader } from '../codec/index.ts';
 import {
+  algorithmId,
   commitEventInto,
   commitFieldsInto,
   crc32,
+  isKnownSuite,
   type SectionKey,
   seedBytes,
   sha256,
 } from '../crypto/index.ts';
 import {
-  algorithmAes256Gcm,
   chainHash,
-  compressionNone,
   digestsBytes,
+  frameBytesMax,
   type FrameHeader,
   leafBytes,
   physicalHeaderBytes,
   sectionHeaderBytes,
   trailer,
 } from './format.ts';
-import { sectionAad } from './frame-builder.ts';
+import { sectionAad } from './frame-encoder.ts';
+import { unpackRecords } from './section-form.ts';
 
 /** A damaged place inside a frame. `offset` is relative to the frame's first byte. */
 export interface FrameProblem {
@@ -34,6 +36,8 @@ export interface SealedSection {
   readonly number: number;
   /** Offset of the section relative to the frame. */
   readonly offset: number;
+  /** Which of the tenant's epoch secrets the section's key derives from. */
+  readonly secretNumber: number;
   readonly commitment: Uint8Array;
   readonly nonce: Uint8Array;
   readonly sealed: Uint8Array;
@@ -71,7 +75,7 @@ export function checkFrame(frame: Uint8Array, header: FrameHeader): CheckedFrame
   if (crc32(frame.subarray(bodyStart, frameLength)) !== header.bodyCrc) {
     return bad('CHECKSUM_MISMATCH', bodyStart, 'A frame body does not match its checksum');
   }
-  if (header.algorithm !== algorithmAes256Gcm || header.compression !== compressionNone) {
+  if (!isKnownSuite(header)) {
     return bad('FORMAT_UNSUPPORTED', 6, 'A frame uses an unknown algorithm or compression');
   }
   const leavesEnd = bodyStart + leafCount * leafBytes;
@@ -88,12 +92,14 @@ export function checkFrame(frame: Uint8Array, header: FrameHeader): CheckedFrame
     }
     const reader = new Reader(frame, offset, contentsEnd - digestsBytes);
     const length = reader.u32();
+    const secretNumber = reader.u32();
     const commitment = reader.raw(32);
     const nonce = reader.raw(12);
     if (length > reader.remaining) {
       return bad('CHECKSUM_MISMATCH', offset, 'A section is longer than its frame');
     }
-    sections.push({ tenant, count, number, offset, commitment, nonce, sealed: reader.raw(length) });
+    const sealed = reader.raw(length);
+    sections.push({ tenant, count, number, offset, secretNumber, commitment, nonce, sealed });
     offset += sectionHeaderBytes + length;
   }
   return checkDigests(frame, header, { leaves, leavesEnd, sectionsEnd: offset, sections });
@@ -140,20 +146,30 @@ interface LeafChains {
   readonly next: Int32Array;
 }
 
+/** How many bytes the sections of a frame may still expand to: a writer gathers no more before it compresses. */
+interface Budget {
+  bytesLeft: number;
+}
+
 /** Opens one section and checks every event against its commitment. */
 function openSection(
   frame: CheckedFrame,
   section: SealedSection,
   key: SectionKey,
-  chains: LeafChains,
+  checks: { readonly chains: LeafChains; readonly budget: Budget },
 ): Uint8Array[] | FrameProblem {
   const { header } = frame;
-  const plaintext = key.open(
-    sectionAad(header, section.number, frame.chainHash),
-    section.commitment,
-    section.nonce,
-    section.sealed,
-  );
+  const { chains, budget } = checks;
+  // A header that names plain mode must not make us believe bytes that nobody sealed.
+  const plaintext =
+    header.algorithm === algorithmId(key.algorithm)
+      ? key.open(
+          sectionAad(header, section.number, frame.chainHash),
+          section.commitment,
+          section.nonce,
+          section.sealed,
+        )
+      : undefined;
   if (plaintext === undefined) {
     return bad('AUTHENTICATION_FAILED', section.offset, 'A sealed section does not open');
   }
@@ -162,8 +178,12 @@ function openSection(
   const events: Uint8Array[] = [];
   const commitment = new Uint8Array(32);
   try {
-    const reader = new Reader(plaintext);
-    const seed = reader.raw(seedBytes);
+    const seed = new Reader(plaintext).raw(seedBytes);
+    const records = unpackRecords(plaintext, header.compression, budget.bytesLeft);
+    if (records === undefined)
+      return bad('COMMITMENT_MISMATCH', section.offset, 'A section does not expand to its records');
+    budget.bytesLeft -= records.length;
+    const reader = new Reader(records);
     let leaf = chains.first[section.number] as number;
     for (let number = 0; number < section.count; number++) {
       if (leaf === -1) return mismatch();
@@ -190,10 +210,11 @@ export function openFrame(
   const chains = leafChains(frame);
   if (chains === undefined)
     return bad('COMMITMENT_MISMATCH', frame.header.bodyStart, 'A leaf names no section');
+  const checks = { chains, budget: { bytesLeft: frameBytesMax } };
   const bySection: (Uint8Array[] | undefined)[] = [];
   for (const section of frame.sections) {
     const key = keyFor(section);
-    const events = key === undefined ? undefined : openSection(frame, section, key, chains);
+    const events = key === undefined ? undefined : openSection(frame, section, key, checks);
     if (events !== undefined && isProblem(events)) return events;
     bySection.push(events);
   }

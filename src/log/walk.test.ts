@@ -4,6 +4,7 @@ import { concatBytes, type LogId } from '../base/index.ts';
 import {
   checkSegmentHeader,
   decodeSegmentHeader,
+  type DurableFrame,
   emptyLogHead,
   encodeSegmentHeader,
   type LogHead,
@@ -18,11 +19,11 @@ const zeros = (count: number): Uint8Array => new Uint8Array(count);
 function walk(
   bytes: Uint8Array,
   logId: LogId,
-  options: { readonly last?: boolean } = {},
+  options: { readonly last?: boolean; readonly durable?: DurableFrame } = {},
 ): { end: WalkEnd; head: LogHead; ops: number[] } {
   const ops: number[] = [];
   const walked = walkSegment(
-    { bytes, offset: segmentHeaderBytes, head: emptyLogHead(logId), last: options.last ?? true },
+    { bytes, offset: segmentHeaderBytes, head: emptyLogHead(logId), last: true, ...options },
     ({ header }) => {
       ops.push(header.op);
       return undefined;
@@ -145,6 +146,22 @@ test('a byte that became zero in a file that ends with its last frame is damage'
   }
 });
 
+test('a last frame torn at any byte in a file that ends with it is cut behind the anchor, and damage at it', () => {
+  const maker = logOf([20, 900]);
+  const [first, last] = maker.frames as [MadeFrame, MadeFrame];
+  const anchors = [
+    ['torn', first],
+    ['damaged', last],
+  ] as const;
+  for (let at = last.offset + 1; at < last.end; at += 1) {
+    const bytes = maker.segment.fill(0, at);
+    for (const [kind, { op, chainHash }] of anchors) {
+      const { end } = walk(bytes, maker.logId, { durable: { op, chainHash } });
+      expect(end.kind, `byte ${at}`).toBe(kind);
+    }
+  }
+});
+
 test('only the last segment may have a torn tail', () => {
   const maker = logOf([20, 1_300]);
   const bytes = concatBytes(maker.segment, zeros(9)).fill(0, lastOf(maker).offset + 600);
@@ -230,4 +247,82 @@ test('a segment that does not continue the log is refused with the reason', () =
   expect(checkSegmentHeader(behind, maker.head)).toMatchObject({ code: 'CHAIN_BROKEN' });
   expect(checkSegmentHeader(foreign, at)).toMatchObject({ code: 'FOREIGN_FILE' });
   expect(checkSegmentHeader(new Uint8Array(), at)).toMatchObject({ code: 'CHECKSUM_MISMATCH' });
+});
+
+/** Three frames of which nothing more than the first was known durable when they were written. */
+function inFlight(sizes: readonly number[]): LogMaker {
+  const maker = new LogMaker();
+  const first = maker.addBytes(30);
+  for (const size of sizes) maker.addBytes(size, 1, first.op);
+  return maker;
+}
+
+test('of several frames in flight, any sectors of which may be missing, all from the first bad one on are cut', () => {
+  const maker = inFlight([900, 40, 1_100]);
+  const frames = maker.frames.slice(1) as MadeFrame[];
+  const start = (frames[0] as MadeFrame).offset;
+  const first = Math.floor(start / 512);
+  const count = Math.ceil(maker.segment.length / 512) - first;
+  expect(count).toBeGreaterThan(5);
+  const seen = new Set<number>();
+  for (let kept = 0; kept < 2 ** count; kept++) {
+    const bytes = concatBytes(maker.segment, zeros(2_048));
+    for (let index = 0; index < count; index++) {
+      if ((kept >> index) % 2 === 1) continue;
+      bytes.fill(0, Math.max(start, (first + index) * 512), (first + index + 1) * 512);
+    }
+    const whole = frames.findIndex(({ offset, end }) =>
+      bytes.subarray(offset, end).some((byte, index) => byte !== maker.segment[offset + index]),
+    );
+    const good = whole === -1 ? frames.length : whole;
+    const { end, ops } = walk(bytes, maker.logId);
+    expect(['tail', 'torn'], `sectors ${kept.toString(2)}`).toContain(end.kind);
+    expect(ops).toHaveLength(1 + good);
+    seen.add(good);
+  }
+  expect(seen.size).toBeGreaterThan(2);
+});
+
+test('a changed byte in a frame in flight is damage, whatever follows it', () => {
+  const maker = inFlight([60, 40, 80]);
+  const [, second] = maker.frames as [MadeFrame, MadeFrame];
+  for (let at = second.offset; at < second.end; at++) {
+    const bytes = concatBytes(maker.segment, zeros(2_048));
+    bytes[at] = (bytes[at] as number) ^ 0x41;
+    expect(walk(bytes, maker.logId).end.kind, `byte ${at}`).toBe('damaged');
+  }
+});
+
+const durableAt = ({ op, chainHash }: MadeFrame): DurableFrame => ({ op, chainHash });
+
+test('nothing at or below the anchor is cut, torn or missing, and what lies behind it may be', () => {
+  const maker = logOf([20, 700, 30]);
+  const [, second, third] = maker.frames as [MadeFrame, MadeFrame, MadeFrame];
+  const durable = durableAt(second);
+  for (let from = second.offset; from < second.end; from += 5) {
+    const bytes = concatBytes(maker.segment.subarray(0, second.end), zeros(600)).fill(0, from);
+    const { end } = walk(bytes, maker.logId, { durable });
+    const code = from === second.offset ? 'MISSING_DATA' : 'CHECKSUM_MISMATCH';
+    expect(end, `zero from ${from}`).toMatchObject({ kind: 'damaged', problem: { code } });
+    expect(walk(bytes, maker.logId).end.kind).not.toBe('damaged');
+  }
+  const cut = maker.segment.subarray(0, second.offset);
+  expect(walk(cut, maker.logId, { durable }).end).toMatchObject({
+    kind: 'damaged',
+    problem: { code: 'MISSING_DATA', offset: second.offset },
+  });
+  // A later segment goes on from here: its own rules say what is missing.
+  expect(walk(cut, maker.logId, { durable, last: false }).end.kind).toBe('tail');
+  const torn = concatBytes(maker.segment, zeros(600)).fill(0, third.offset + 9);
+  expect(walk(torn, maker.logId, { durable }).end).toMatchObject({ kind: 'torn' });
+});
+
+test('another frame where the anchor names one is damage', () => {
+  const [maker, branch] = [logOf([20, 30]), logOf([20])];
+  const other = branch.addBytes(31);
+  const end = walk(maker.segment, maker.logId, { durable: durableAt(other) }).end;
+  expect(end).toMatchObject({
+    kind: 'damaged',
+    problem: { code: 'CHAIN_BROKEN', offset: lastOf(maker).offset },
+  });
 });

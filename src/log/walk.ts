@@ -2,21 +2,19 @@
  * Walking the frames of a segment, and the torn-tail rule.
  *
  * The rule: a frame may be cut only if it is the first bad one at the end of the last segment, no frame
- * behind it was written when it was already durable, and it is what an unfinished write leaves: some
- * sectors' shares of it are zero or past the end of the file, or all is zero from some byte of it to the
- * end of the file, which lies further on. Anything else is damage: it is reported with its offset and
- * nothing is changed.
+ * behind it was written when it was already durable, the anchor does not lie at or behind it, and it is
+ * what an unfinished write leaves: some sectors' shares of it are zero or past the end of the file, or all
+ * is zero from some byte of it to the end of the file. Anything else is damage: it is reported with its
+ * offset and nothing is changed.
  */
 import {
+  assert,
   type Digest32,
   equalBytes,
   type ErrorCode,
   firstNonZero,
-  type LeafIndex,
   type LogId,
   type Op,
-  type Position,
-  type TimestampMicros,
 } from '../base/index.ts';
 import { Reader } from '../codec/index.ts';
 import {
@@ -25,73 +23,14 @@ import {
   durableHeadOffset,
   type FrameHeader,
   frameAlignment,
-  genesisHash,
   type HeaderProblem,
   physicalHeaderBytes,
   sectorBytes,
-  type SegmentHeader,
   segmentHeaderBytes,
   trustedFrameLength,
 } from './format.ts';
 import { checkFrame, type CheckedFrame, type FrameProblem, isProblem } from './frame-reader.ts';
-
-/** Where the log has got to: what the next frame must continue. */
-export interface LogHead {
-  readonly logId: LogId;
-  /** The last frame's op; 0 before the first. */
-  readonly op: Op;
-  /** The last committed position; 0 before the first. */
-  readonly position: Position;
-  /** Events so far: the next leaf index. */
-  readonly leafCount: LeafIndex;
-  readonly timestamp: TimestampMicros;
-  readonly chainHash: Digest32;
-  readonly sealingEpoch: number;
-  /** The newest op that some frame says was durable. */
-  readonly durableHead: Op;
-  readonly lastKind: FrameHeader['kind'] | undefined;
-}
-
-export function emptyLogHead(logId: LogId): LogHead {
-  return {
-    logId,
-    op: 0 as Op,
-    position: 0 as Position,
-    leafCount: 0 as LeafIndex,
-    timestamp: 0 as TimestampMicros,
-    chainHash: genesisHash(logId),
-    sealingEpoch: 0,
-    durableHead: 0 as Op,
-    lastKind: undefined,
-  };
-}
-
-/** The head after a frame. */
-export function advance(head: LogHead, frame: CheckedFrame): LogHead {
-  const { header } = frame;
-  return {
-    logId: head.logId,
-    op: header.op,
-    position: header.lastPosition,
-    leafCount: (header.firstLeaf + header.leafCount) as LeafIndex,
-    timestamp: header.timestamp,
-    chainHash: frame.chainHash,
-    sealingEpoch: header.sealingEpoch,
-    durableHead: Math.max(head.durableHead, header.durableHead) as Op,
-    lastKind: header.kind,
-  };
-}
-
-/** The header of the segment that continues `head`. */
-export function segmentHeaderAt(head: LogHead): SegmentHeader {
-  return {
-    logId: head.logId,
-    firstPosition: (head.position + 1) as Position,
-    firstOp: (head.op + 1) as Op,
-    firstLeaf: head.leafCount,
-    parent: head.chainHash,
-  };
-}
+import { advance, type LogHead, segmentHeaderAt } from './head.ts';
 
 export interface WalkProblem {
   readonly code: ErrorCode;
@@ -131,6 +70,12 @@ export function checkSegmentHeader(bytes: Uint8Array, head: LogHead): WalkProble
   };
 }
 
+/** A frame that is known to be durable: nothing up to it is ever cut. */
+export interface DurableFrame {
+  readonly op: Op;
+  readonly chainHash: Digest32;
+}
+
 export interface SegmentWalk {
   readonly bytes: Uint8Array;
   /** Where to start: segmentHeaderBytes, or a later frame's offset. */
@@ -138,6 +83,129 @@ export interface SegmentWalk {
   readonly head: LogHead;
   /** Only the last segment may have a torn tail. */
   readonly last: boolean;
+  /** What the database's anchor says. */
+  readonly durable?: DurableFrame | undefined;
+}
+
+export interface WalkedFrame {
+  readonly frame: CheckedFrame;
+  readonly offset: number;
+  /** The head after it. */
+  readonly head: LogHead;
+}
+
+/** Walks the intact frames of a segment in order, one a call of `next`. */
+export class FrameWalk {
+  readonly #walk: SegmentWalk;
+  #offset: number;
+  #head: LogHead;
+  #end: WalkEnd | undefined;
+
+  constructor(walk: SegmentWalk) {
+    this.#walk = walk;
+    this.#offset = walk.offset;
+    this.#head = walk.head;
+  }
+
+  /** The head after the last frame that `next` returned. */
+  get head(): LogHead {
+    return this.#head;
+  }
+  /** Where the next frame starts. */
+  get offset(): number {
+    return this.#offset;
+  }
+  /** How the walk ended; undefined while it goes on. */
+  get end(): WalkEnd | undefined {
+    return this.#end;
+  }
+
+  /** The next intact frame; undefined at the end, which `end` then tells. */
+  next(): WalkedFrame | undefined {
+    if (this.#end !== undefined) return undefined;
+    const { bytes, durable } = this.#walk;
+    const found = this.#look();
+    if ('kind' in found) {
+      this.#end = this.#checkedEnd(found);
+      return undefined;
+    }
+    const before = this.#head;
+    const offset = this.#offset;
+    const head = advance(before, found);
+    if (durable?.op === head.op && !equalBytes(durable.chainHash, head.chainHash)) {
+      this.#end = damaged(
+        'CHAIN_BROKEN',
+        offset,
+        'Another frame than the one that was durable lies',
+      );
+      return undefined;
+    }
+    assert(head.op === before.op + 1, 'frames are walked one by one');
+    this.#head = head;
+    this.#offset = offset + found.header.frameLength;
+    assert(this.#offset <= bytes.length, 'a frame lies within its segment');
+    return { frame: found, offset, head };
+  }
+
+  /** The frame that `next` just returned is not good after all: the walk ends before it. */
+  refuse({ offset }: WalkedFrame, problem: FrameProblem, before: LogHead): void {
+    this.#end = damaged(problem.code, offset + problem.offset, problem.what);
+    this.#head = before;
+    this.#offset = offset;
+  }
+
+  #look(): CheckedFrame | WalkEnd {
+    const { bytes, last, durable } = this.#walk;
+    const anchored = durable !== undefined;
+    const offset = this.#offset;
+    const head = this.#head;
+    if (firstNonZero(bytes, offset, Math.min(offset + physicalHeaderBytes, bytes.length)) === -1) {
+      const stray = firstNonZero(bytes, offset);
+      if (stray === -1) return { kind: 'tail', offset };
+    }
+    if (head.lastKind === 'end' && offset > segmentHeaderBytes) {
+      const stray = firstNonZero(bytes, offset);
+      return damaged('CHECKSUM_MISMATCH', stray, 'Bytes follow the end of a finished segment');
+    }
+    const header = decodeFrameHeader(bytes, offset);
+    if (typeof header === 'string') {
+      const at = header === 'magic' ? strayByte(bytes, offset) : offset;
+      const problem = headerProblem(header, at, 'frame');
+      return classify(bytes, offset, head, { last, anchored, header: undefined, problem });
+    }
+    const end = offset + header.frameLength;
+    const checked: CheckedFrame | FrameProblem =
+      end > bytes.length
+        ? { code: 'CHECKSUM_MISMATCH', offset: bytes.length - offset, what: 'A frame is cut short' }
+        : checkFrame(bytes.subarray(offset, end), header);
+    if (isProblem(checked)) {
+      const problem = { ...ofThisRevision(checked), offset: offset + checked.offset };
+      return classify(bytes, offset, head, { last, anchored, header, problem });
+    }
+    const link = frameProblemAfter(header, head);
+    return link === undefined ? checked : damaged(link.code, offset, link.what);
+  }
+
+  /** Nothing at or below what is known to be durable is a tail. */
+  #checkedEnd(end: WalkEnd): WalkEnd {
+    const { durable, last } = this.#walk;
+    if (durable === undefined || this.#head.op >= durable.op || end.kind === 'damaged') return end;
+    if (end.kind === 'torn')
+      return damaged(
+        'CHECKSUM_MISMATCH',
+        end.offset,
+        'A frame that was durable, and is torn, lies',
+      );
+    // What is missing behind a finished segment is missing in the next one.
+    const isFinished = this.#head.lastKind === 'end' && end.offset > segmentHeaderBytes;
+    if (!last || isFinished) return end;
+    const first = this.#head.op + 1;
+    const which =
+      first === durable.op
+        ? `Frame ${first}, which was durable, is`
+        : `Frames ${first} to ${durable.op}, which were durable, are`;
+    return damaged('MISSING_DATA', end.offset, `${which} missing: the log ends`);
+  }
 }
 
 /**
@@ -148,53 +216,14 @@ export function walkSegment(
   walk: SegmentWalk,
   visit: (frame: CheckedFrame, offset: number, head: LogHead) => FrameProblem | undefined,
 ): { readonly end: WalkEnd; readonly head: LogHead } {
-  const { bytes, last } = walk;
-  let { offset, head } = walk;
-  for (;;) {
-    if (firstNonZero(bytes, offset, Math.min(offset + physicalHeaderBytes, bytes.length)) === -1) {
-      const stray = firstNonZero(bytes, offset);
-      if (stray === -1) return { end: { kind: 'tail', offset }, head };
-    }
-    if (head.lastKind === 'end' && offset > segmentHeaderBytes) {
-      return {
-        end: damaged(
-          'CHECKSUM_MISMATCH',
-          firstNonZero(bytes, offset),
-          'Bytes follow the end of a finished segment',
-        ),
-        head,
-      };
-    }
-    const header = decodeFrameHeader(bytes, offset);
-    if (typeof header === 'string') {
-      const at = header === 'magic' ? strayByte(bytes, offset) : offset;
-      return {
-        end: classify(bytes, offset, head, {
-          last,
-          header: undefined,
-          problem: headerProblem(header, at, 'frame'),
-        }),
-        head,
-      };
-    }
-    const end = offset + header.frameLength;
-    const checked: CheckedFrame | FrameProblem =
-      end > bytes.length
-        ? { code: 'CHECKSUM_MISMATCH', offset: bytes.length - offset, what: 'A frame is cut short' }
-        : checkFrame(bytes.subarray(offset, end), header);
-    if (isProblem(checked)) {
-      const problem = { ...checked, offset: offset + checked.offset };
-      return { end: classify(bytes, offset, head, { last, header, problem }), head };
-    }
-    const link = checkLink(header, head);
-    if (link !== undefined) return { end: damaged(link.code, offset, link.what), head };
-    const next = advance(head, checked);
-    const refused = visit(checked, offset, next);
-    if (refused !== undefined)
-      return { end: damaged(refused.code, offset + refused.offset, refused.what), head };
-    head = next;
-    offset = end;
+  const frames = new FrameWalk(walk);
+  let before = walk.head;
+  for (let found = frames.next(); found !== undefined; found = frames.next()) {
+    const refused = visit(found.frame, found.offset, found.head);
+    if (refused !== undefined) frames.refuse(found, refused, before);
+    else before = found.head;
   }
+  return { end: frames.end as WalkEnd, head: frames.head };
 }
 
 /** Where most of the magic is zero no frame begins: the first byte that is not zero is the one that should not be there. */
@@ -203,6 +232,13 @@ function strayByte(bytes: Uint8Array, offset: number): number {
     .subarray(offset, offset + 4)
     .reduce((count, byte) => count + (byte === 0 ? 1 : 0), 0);
   return zeros >= 2 ? firstNonZero(bytes, offset) : offset;
+}
+
+/** verity.json names revision, algorithm and compression of the whole database, and was read before: others are damage. */
+function ofThisRevision(problem: FrameProblem): FrameProblem {
+  return problem.code === 'FORMAT_UNSUPPORTED'
+    ? { ...problem, code: 'AUTHENTICATION_FAILED' }
+    : problem;
 }
 
 function damaged(code: WalkProblem['code'], offset: number, what: string): WalkEnd {
@@ -215,16 +251,18 @@ function headerProblem(
   of: 'frame' | 'segment',
 ): WalkProblem {
   if (problem === 'revision') {
+    // verity.json names the revision of the whole database, and was read before.
     return {
-      code: 'FORMAT_UNSUPPORTED',
+      code: 'AUTHENTICATION_FAILED',
       offset: offset + 4,
-      what: `A ${of} of another format revision lies`,
+      what: `A ${of} that names another format revision than verity.json lies`,
     };
   }
   return { code: 'CHECKSUM_MISMATCH', offset, what: `A ${of} header is damaged (${problem})` };
 }
 
-function checkLink(
+/** What is wrong with a frame, whose bytes are good, as the one that follows `head`; undefined if nothing is. */
+export function frameProblemAfter(
   header: FrameHeader,
   head: LogHead,
 ): { code: WalkProblem['code']; what: string } | undefined {
@@ -255,6 +293,7 @@ function classify(
   head: LogHead,
   found: {
     readonly last: boolean;
+    readonly anchored: boolean;
     readonly header: FrameHeader | undefined;
     readonly problem: WalkProblem;
   },
@@ -265,8 +304,10 @@ function classify(
   const extent = header?.frameLength ?? trustedFrameLength(bytes, offset) ?? physicalHeaderBytes;
   let writtenEnd = bytes.length;
   while (writtenEnd > offset && bytes[writtenEnd - 1] === 0) writtenEnd -= 1;
-  // Files are cut to their last frame once it is flushed: one that goes on may hold a part of a write.
-  const isPrefix = writtenEnd < offset + extent && offset + extent < bytes.length;
+  // A file that ends with the frame was cut to it, once it was flushed and anchored; or the room for the frame was lost
+  // in a crash, while a part of it arrived. Only the anchor tells.
+  const isInside = offset + extent < bytes.length || found.anchored;
+  const isPrefix = writtenEnd < offset + extent && isInside;
   if (!isPrefix && !hasUnwrittenSector(bytes, offset, offset + extent)) return asDamage;
   if (provenDurable(bytes, offset + frameAlignment, head)) return asDamage;
   return { kind: 'torn', offset, length: writtenEnd - offset };

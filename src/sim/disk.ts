@@ -17,6 +17,7 @@ import {
 } from './faults.ts';
 import { SimFile, type FileHost } from './file.ts';
 import { FileNode } from './file-node.ts';
+import { type Lie, Lies } from './lies.ts';
 import { DirectoryNode, Names } from './names.ts';
 import type { SimScheduler } from './scheduler.ts';
 
@@ -26,10 +27,14 @@ export interface SimDiskOptions {
   readonly faults?: SimFaults;
   /** Where background flushes take their time. Without one they end in the next turn of promises. */
   readonly scheduler?: SimScheduler;
+  /** Told when the disk acknowledges a write that it does not make. */
+  readonly onLie?: () => void;
+  /** Told when a call stops the machine. */
+  readonly onStop?: () => void;
 }
 
 const flushMicrosMin = 100;
-const flushMicrosSpread = 2_000;
+const sectorBytes = 512;
 const microsPerMilli = 1_000;
 
 /** An empty disk without faults. */
@@ -42,6 +47,8 @@ export class SimDisk implements Disk {
   readonly #prng: Prng;
   readonly #scheduler: SimScheduler | undefined;
   readonly #host: FileHost;
+  readonly #lies = new Lies();
+  readonly #onLie: (() => void) | undefined;
   #names = new Names();
   readonly #plan: FaultPlan;
   #isDead = false;
@@ -49,16 +56,23 @@ export class SimDisk implements Disk {
   constructor(options: SimDiskOptions = {}) {
     this.#prng = new Prng(options.seed ?? 0);
     this.#scheduler = options.scheduler;
+    this.#onLie = options.onLie;
     this.#plan = new FaultPlan(options.faults ?? {});
     this.#host = {
       isDead: () => this.#isDead,
       verdict: (kind, path) => this.#verdict(kind, path),
       die: () => {
         this.#isDead = true;
+        options.onStop?.();
         throw new SimulatedCrash();
       },
       below: (bound) => this.#prng.below(bound),
+      block: () => this.#scheduler?.pass(this.#flushMicros()),
       freeBytes: () => this.#freeBytes(),
+      refusesGrowth: () => this.#plan.refusesGrowth(),
+      lieAbout: (node, path, lengthBytes) => this.#lieAbout(node, path, lengthBytes),
+      wrote: (node, path, lie) => this.#wrote(node, path, lie),
+      flushed: (node, through) => this.#lies.flushed(node, through),
       complete: (callback) => this.#complete(callback),
     };
   }
@@ -104,15 +118,52 @@ export class SimDisk implements Disk {
     this.#plan.replace(faults);
   }
 
+  /** Stops the machine at call `call`; the other faults stay. */
+  crashAt(call: number): void {
+    this.#plan.crashAt(call);
+  }
+
+  /** How many writes that made their file grow there were: the N of `refuseGrowth`. */
+  get growthCount(): number {
+    return this.#plan.growthCount;
+  }
+
+  /** Whether some acknowledged write is missing that nothing durable rests on yet: nobody could know of it. */
+  get hidesLie(): boolean {
+    return this.#lies.all.some(({ stage, node }) => stage !== 'proven' && node.isDamaged);
+  }
+
+  /** The files whose bytes on the medium are not what flushes have promised. */
+  damagedFiles(): string[] {
+    const files = [...this.#names.durableFiles()];
+    return files.filter(([, file]) => file.isDamaged).map(([path]) => path);
+  }
+
+  /** Flips the bits of `mask` in a byte at rest, in memory and on the medium; false if there is none that is. */
+  rot(path: string, offset: number, mask: number): boolean {
+    return this.#names.files().get(path)?.rot(offset, mask) ?? false;
+  }
+
   /**
    * Stops the machine and returns what is found after a restart: a disk with one of the images that
-   * the unsynced changes allow, all of it durable. May be called again for another of the images.
+   * the unsynced changes allow, all of it durable. May be called again for another of the images, or
+   * with the same `seed` for the same one.
    */
-  crash(options: Omit<SimDiskOptions, 'seed'> = {}): SimDisk {
+  crash(options: SimDiskOptions = {}): SimDisk {
     this.#isDead = true;
-    const tree = this.#names.treeAfterCrash(new CrashDice(this.#prng));
+    const prng = options.seed === undefined ? this.#prng : new Prng(options.seed);
+    const tree = this.#names.treeAfterCrash(new CrashDice(prng));
+    return this.#successor(tree, options, prng.nextUint32());
+  }
+
+  /** Stops the machine; on the disk that it starts with again all damage is undone, as from a good copy. */
+  mend(options: SimDiskOptions = {}): SimDisk {
+    this.#isDead = true;
+    return this.#successor(this.#names.treeMended(), options, this.#prng.nextUint32());
+  }
+
+  #successor(tree: DirectoryNode, options: SimDiskOptions, seed: number): SimDisk {
     const scheduler = options.scheduler ?? this.#scheduler;
-    const seed = this.#prng.nextUint32();
     return SimDisk.#fromTree(tree, {
       ...options,
       seed,
@@ -247,13 +298,45 @@ export class SimDisk implements Disk {
     return Math.max(0, this.#plan.capacityBytes - usedBytes);
   }
 
+  #lieAbout(node: FileNode, path: string, lengthBytes: number): Lie | undefined {
+    const found = this.#plan.falseWrite;
+    if (found === undefined) return undefined;
+    const target =
+      found.strayTo === undefined ? undefined : this.#strayTarget(found.strayTo, lengthBytes);
+    return { path, node, target, stage: 'written' };
+  }
+
+  /** A place in a file of some size where a write might end up: at a sector, as on a real disk. */
+  #strayTarget(pick: number, lengthBytes: number): Lie['target'] {
+    const files = [...this.#names.files()].filter(([, file]) => file.sizeBytes >= sectorBytes);
+    const found = files[pick % Math.max(1, files.length)];
+    if (found === undefined) return undefined;
+    const [path, node] = found;
+    const sectors = Math.max(1, Math.floor((node.sizeBytes - lengthBytes) / sectorBytes));
+    const offset = (Math.floor(pick / files.length) % sectors) * sectorBytes;
+    return { path, node, offset };
+  }
+
+  #wrote(node: FileNode, path: string, lie: Lie | undefined): void {
+    if (lie !== undefined) {
+      this.#lies.told(lie, node);
+      this.#onLie?.();
+    } else if (path.startsWith('log/') || path === 'anchor') {
+      this.#lies.wrote(node);
+    }
+  }
+
   #complete(callback: () => void): void {
     if (this.#scheduler === undefined) {
       void Promise.resolve().then(callback);
     } else {
-      const micros = flushMicrosMin + this.#prng.below(flushMicrosSpread);
-      this.#scheduler.delay(micros / microsPerMilli, callback);
+      this.#scheduler.delay(this.#flushMicros() / microsPerMilli, callback);
     }
+  }
+
+  #flushMicros(): number {
+    const spread = Math.max(1, this.#plan.flushMicrosMax - flushMicrosMin);
+    return flushMicrosMin + this.#prng.below(spread);
   }
 }
 

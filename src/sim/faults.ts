@@ -31,12 +31,25 @@ interface Fault {
   readonly forGood?: boolean;
 }
 
+/** A write that the disk acknowledges and makes nowhere, or elsewhere. */
+interface FalseWrite {
+  /** Which write, from 1, of all writes. */
+  readonly write: number;
+  /** Chooses the place where the bytes go instead; absent: nowhere. */
+  readonly strayTo?: number;
+}
+
 export interface SimFaults {
   /** The call, from 1, in the middle of which the machine stops. */
   readonly crashAtCall?: number;
   readonly fail?: readonly Fault[];
   /** The most bytes that all files together may have. */
   readonly capacityBytes?: number;
+  readonly falseWrites?: readonly FalseWrite[];
+  /** Which write, from 1, of those that make their file grow, is refused with DISK_FULL before it starts. */
+  readonly refuseGrowth?: number;
+  /** The longest that a background flush takes, in simulated microseconds. Default 2,100. */
+  readonly flushMicrosMax?: number;
 }
 
 /** The simulated machine has stopped. No code under test may catch it and go on as if it were an error of the disk. */
@@ -47,6 +60,8 @@ export class SimulatedCrash extends Error {
     super('The simulated machine has stopped; nothing on it runs any more.');
   }
 }
+
+const defaultFlushMicrosMax = 2_100;
 
 /** An `open` takes space only if it creates. */
 const spaceTaking: ReadonlySet<CallKind> = new Set<CallKind>([
@@ -70,6 +85,7 @@ export class FaultPlan {
     number
   >;
   #callCount = 0;
+  #growthCount = 0;
 
   constructor(faults: SimFaults) {
     this.replace(faults);
@@ -79,6 +95,30 @@ export class FaultPlan {
   replace(faults: SimFaults): void {
     for (const { call } of faults.fail ?? []) assert(call >= 1, 'calls are counted from 1');
     this.#faults = faults;
+  }
+
+  /** Stops the machine at call `call`; the other faults stay. */
+  crashAt(call: number): void {
+    this.#faults = { ...this.#faults, crashAtCall: call };
+  }
+
+  get flushMicrosMax(): number {
+    return this.#faults.flushMicrosMax ?? defaultFlushMicrosMax;
+  }
+
+  /** What is wrong with the write that was counted last; undefined if nothing. */
+  get falseWrite(): FalseWrite | undefined {
+    return this.#faults.falseWrites?.find(({ write }) => write === this.#calls.write);
+  }
+
+  /** Counts a write that makes its file grow; true if it is to be refused. */
+  refusesGrowth(): boolean {
+    this.#growthCount += 1;
+    return this.#growthCount === this.#faults.refuseGrowth;
+  }
+
+  get growthCount(): number {
+    return this.#growthCount;
   }
 
   get capacityBytes(): number {

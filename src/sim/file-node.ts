@@ -8,9 +8,12 @@
  *   cache would write them out: a sector after a crash is one that was, never a mixture.
  * - The size is metadata and changes in order: after a crash it is one that the file had, while each
  *   sector goes its own way. A sector inside the size that was never written reads as zeros.
+ * - Once the medium has been damaged (a rotten bit, a write that went elsewhere) `honest` says what would be
+ *   durable on a good one; both then take every later change.
  */
-import { assert } from '../base/index.ts';
+import { assert, equalBytes } from '../base/index.ts';
 import type { CrashDice } from './crash-dice.ts';
+import type { Lie } from './lies.ts';
 import { SparseBytes } from './sparse-bytes.ts';
 
 const sectorSizeBytes = 512;
@@ -22,6 +25,11 @@ interface PendingWrite {
   readonly offset: number;
   /** Whole sectors. */
   readonly bytes: Uint8Array;
+  /** The part of `bytes` that was written; the rest is what memory held. */
+  readonly from: number;
+  readonly to: number;
+  /** The medium will not take it here, whatever a flush says. */
+  readonly lie: Lie | undefined;
 }
 interface PendingSize {
   readonly kind: 'size';
@@ -34,13 +42,21 @@ export class FileNode {
   readonly kind = 'file';
   readonly #cached: SparseBytes;
   readonly #durable: SparseBytes;
+  /** What would be durable if the medium had not been damaged; undefined while it has not. */
+  #honest: SparseBytes | undefined;
   #pending: Pending[] = [];
   #sequence = 0;
 
-  /** A file whose `content` is durable. */
-  constructor(content: Uint8Array) {
+  /** A file whose `content` is durable, and would be `honest` on a good medium. */
+  constructor(content: Uint8Array, honest?: Uint8Array) {
     this.#cached = new SparseBytes(content);
     this.#durable = new SparseBytes(content);
+    if (honest !== undefined) this.#honest = new SparseBytes(honest);
+  }
+
+  /** Whether what is durable is not what flushes have promised. */
+  get isDamaged(): boolean {
+    return this.#honest !== undefined && !equalBytes(this.honestContent(), this.durableContent());
   }
 
   get sizeBytes(): number {
@@ -56,7 +72,8 @@ export class FileNode {
     return this.#cached.read(target, offset);
   }
 
-  write(bytes: Uint8Array, offset: number): void {
+  /** Writes into memory. With `lie` no flush will take the bytes to their place. */
+  write(bytes: Uint8Array, offset: number, lie?: Lie): void {
     if (bytes.length === 0) return;
     const end = offset + bytes.length;
     if (end > this.#cached.sizeBytes) this.truncate(end);
@@ -69,6 +86,9 @@ export class FileNode {
       sequence: ++this.#sequence,
       offset: first,
       bytes: sectors,
+      from: offset - first,
+      to: end - first,
+      lie,
     });
   }
 
@@ -82,8 +102,9 @@ export class FileNode {
     const rest: Pending[] = [];
     for (const change of this.#pending) {
       if (change.sequence > through) rest.push(change);
-      else if (change.kind === 'size') this.#durable.resize(change.sizeBytes);
-      else this.#durable.put(change.bytes, change.offset);
+      else if (change.kind === 'size') this.#resize(change.sizeBytes);
+      else if (change.lie === undefined) this.#put(change);
+      else this.#deceive(change, change.lie);
     }
     assert(rest.length === 0 || through < this.#sequence, 'a flush of everything leaves nothing');
     this.#pending = rest;
@@ -100,6 +121,29 @@ export class FileNode {
     );
   }
 
+  /** Flips the bits of `mask` in a byte that no unsynced write covers; false where there is none. */
+  rot(offset: number, mask: number): boolean {
+    const isCovered = this.#pending.some(
+      (change) =>
+        change.kind === 'size' ||
+        (offset >= change.offset && offset < change.offset + change.bytes.length),
+    );
+    if (isCovered || offset >= this.#durable.sizeBytes) return false;
+    this.#honestBytes();
+    for (const bytes of [this.#durable, this.#cached]) {
+      const byte = bytes.copy(offset, offset + 1);
+      bytes.put(Uint8Array.of((byte[0] as number) ^ mask), offset);
+    }
+    return true;
+  }
+
+  /** A write for another place arrives here. Memory goes on showing what was here before. */
+  strike(bytes: Uint8Array, offset: number): void {
+    this.#honestBytes();
+    const room = Math.max(0, this.#durable.sizeBytes - offset);
+    this.#durable.put(bytes.subarray(0, room), offset);
+  }
+
   content(): Uint8Array {
     return this.#cached.copy(0, this.#cached.sizeBytes);
   }
@@ -108,31 +152,67 @@ export class FileNode {
     return this.#durable.copy(0, this.#durable.sizeBytes);
   }
 
-  /** One of the contents that a crash now may leave behind. Changes nothing. */
-  contentAfterCrash(dice: CrashDice): Uint8Array {
+  /** What would be durable if the medium had not been damaged. */
+  honestContent(): Uint8Array {
+    const honest = this.#honest ?? this.#durable;
+    return honest.copy(0, honest.sizeBytes);
+  }
+
+  /** A file with one of the contents that a crash now may leave behind. Changes nothing here. */
+  afterCrash(dice: CrashDice): FileNode {
     const content = new SparseBytes(this.durableContent());
+    const honest = new SparseBytes(this.honestContent());
     let sizesGoOn = true;
     for (const change of this.#pending) {
       if (change.kind === 'size') {
         sizesGoOn &&= dice.keeps();
-        if (sizesGoOn) content.resize(change.sizeBytes);
-      } else {
-        applyTorn(content, change, dice);
+        if (sizesGoOn) for (const bytes of [content, honest]) bytes.resize(change.sizeBytes);
+      } else if (change.lie === undefined) {
+        applyTorn([content, honest], change, dice);
       }
     }
-    return content.copy(0, content.sizeBytes);
+    return new FileNode(
+      content.copy(0, content.sizeBytes),
+      this.#honest === undefined ? undefined : honest.copy(0, honest.sizeBytes),
+    );
+  }
+
+  #honestBytes(): SparseBytes {
+    this.#honest ??= new SparseBytes(this.durableContent());
+    return this.#honest;
+  }
+
+  #resize(sizeBytes: number): void {
+    this.#durable.resize(sizeBytes);
+    this.#honest?.resize(sizeBytes);
+  }
+
+  #put(write: PendingWrite): void {
+    this.#durable.put(write.bytes, write.offset);
+    if (this.#honest !== undefined) putWritten(this.#honest, write);
+  }
+
+  #deceive(write: PendingWrite, lie: Lie): void {
+    putWritten(this.#honestBytes(), write);
+    lie.target?.node.strike(write.bytes, lie.target.offset);
   }
 }
 
-function applyTorn(content: SparseBytes, write: PendingWrite, dice: CrashDice): void {
+/** Only what was written: memory around it may hold rotten bits. */
+function putWritten(honest: SparseBytes, { bytes, offset, from, to }: PendingWrite): void {
+  honest.put(bytes.subarray(from, to), offset + from);
+}
+
+function applyTorn(contents: readonly SparseBytes[], write: PendingWrite, dice: CrashDice): void {
   const fate = dice.fate();
   if (fate === 'lost') return;
   if (fate === 'applied') {
-    content.put(write.bytes, write.offset);
+    for (const content of contents) content.put(write.bytes, write.offset);
     return;
   }
   for (let start = 0; start < write.bytes.length; start += sectorSizeBytes) {
     if (!dice.keepsSector()) continue;
-    content.put(write.bytes.subarray(start, start + sectorSizeBytes), write.offset + start);
+    const sector = write.bytes.subarray(start, start + sectorSizeBytes);
+    for (const content of contents) content.put(sector, write.offset + start);
   }
 }

@@ -1,6 +1,7 @@
-import { assert, VerityError, type DiskFile } from '../base/index.ts';
+import { assert, firstNonZero, VerityError, type DiskFile } from '../base/index.ts';
 import { simulatedFailure, SimulatedCrash, type CallKind, type Verdict } from './faults.ts';
 import type { FileNode } from './file-node.ts';
+import type { Lie } from './lies.ts';
 
 /** What an open file needs of its disk. */
 export interface FileHost {
@@ -12,6 +13,14 @@ export interface FileHost {
   /** A seeded number in [0, bound). */
   below(bound: number): number;
   freeBytes(): number;
+  /** Lets the time pass that a flush takes its caller. */
+  block(): void;
+  /** Counts a write that makes its file grow; true if it is refused. */
+  refusesGrowth(): boolean;
+  /** The lie that the disk tells about the write that was counted last. */
+  lieAbout(node: FileNode, path: string, lengthBytes: number): Lie | undefined;
+  wrote(node: FileNode, path: string, lie: Lie | undefined): void;
+  flushed(node: FileNode, through: number): void;
   /** Calls back when a background flush ends. */
   complete(callback: () => void): void;
 }
@@ -56,15 +65,24 @@ export class SimFile implements DiskFile {
       if (verdict === 'crash') this.#host.die();
       throw verdict;
     }
+    const grows = offset + bytes.length > this.#node.sizeBytes;
+    if (grows && this.#host.refusesGrowth())
+      throw simulatedFailure('DISK_FULL', 'write', this.path);
     const room = this.#roomAt(offset);
-    this.#node.write(bytes.subarray(0, room), offset);
+    const lie = this.#host.lieAbout(this.#node, this.path, bytes.length);
+    this.#node.write(bytes.subarray(0, room), offset, lie);
+    // Zeros only make room: nothing can be learnt from them.
+    if (lie !== undefined || firstNonZero(bytes) !== -1)
+      this.#host.wrote(this.#node, this.path, lie);
     if (room < bytes.length) throw simulatedFailure('DISK_FULL', 'write', this.path);
   }
 
   flush(): void {
     const verdict = this.#verdict('flush');
     if (verdict === 'crash') this.#host.die();
+    this.#host.block();
     if (verdict === 'pass') {
+      this.#host.flushed(this.#node, this.#node.sequence);
       this.#node.commit(this.#node.sequence);
       return;
     }
@@ -91,6 +109,7 @@ export class SimFile implements DiskFile {
         if (this.#host.isDead()) {
           reject(new SimulatedCrash());
         } else if (failure === undefined) {
+          this.#host.flushed(this.#node, through);
           this.#node.commit(through);
           resolve();
         } else {

@@ -77,7 +77,16 @@ export class Names {
     return copyTree(
       this.root,
       (directory) => chosen.get(directory) ?? directory.durable,
-      (file) => file.contentAfterCrash(dice),
+      (file) => file.afterCrash(dice),
+    );
+  }
+
+  /** The same tree on a good medium: every file as flushes have promised it, all of it durable. */
+  treeMended(): DirectoryNode {
+    return copyTree(
+      this.root,
+      (directory) => directory.durable,
+      (file) => new FileNode(file.honestContent()),
     );
   }
 
@@ -164,13 +173,13 @@ function collectFiles(root: DirectoryNode, entriesOf: EntriesOf): Map<string, Fi
 function copyTree(
   root: DirectoryNode,
   entriesOf: EntriesOf,
-  contentOf: (file: FileNode) => Uint8Array,
+  fileOf: (file: FileNode) => FileNode,
 ): DirectoryNode {
   const copyOfRoot = new DirectoryNode();
   const waiting = [{ from: root, to: copyOfRoot }];
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     for (const [name, node] of sortedEntries(entriesOf(next.from))) {
-      const copy = node.kind === 'file' ? new FileNode(contentOf(node)) : new DirectoryNode();
+      const copy = node.kind === 'file' ? fileOf(node) : new DirectoryNode();
       next.to.entries.set(name, copy);
       next.to.durable.set(name, copy);
       if (node.kind === 'directory') waiting.push({ from: node, to: copy as DirectoryNode });

@@ -17,6 +17,16 @@ interface Timer {
 const microsPerMilli = 1000;
 /** How many turns of promises may follow a task before the next one starts. */
 const microtasksPerTask = 64;
+const roundsBeforeStandStill = 200;
+
+/** Somebody waits for something, and nothing is left that could bring it about. */
+export class StandStill extends Error {
+  override readonly name = 'StandStill';
+
+  constructor() {
+    super('The simulated world stands still: something waits for what never comes.');
+  }
+}
 
 export class SimScheduler implements Scheduler {
   readonly #clock: SimClock | undefined;
@@ -59,6 +69,13 @@ export class SimScheduler implements Scheduler {
     };
   }
 
+  /** Something takes its time, and nothing else runs meanwhile: a call that blocks. */
+  pass(micros: number): void {
+    assert(micros >= 0, 'time does not go back');
+    this.#clock?.advance(micros);
+    this.#elapsedMicros += micros;
+  }
+
   /** Runs the next task, moving time on when only delays are left. False if there is none. */
   step(): boolean {
     const deferred = this.#deferred.shift();
@@ -68,8 +85,7 @@ export class SimScheduler implements Scheduler {
     }
     const timer = this.#timers.shift();
     if (timer === undefined) return false;
-    this.#clock?.advance(timer.atMicros - this.#elapsedMicros);
-    this.#elapsedMicros = timer.atMicros;
+    this.pass(Math.max(0, timer.atMicros - this.#elapsedMicros));
     timer.callback();
     return true;
   }
@@ -86,8 +102,12 @@ export class SimScheduler implements Scheduler {
     }
   }
 
-  /** Runs tasks until `promise` settles, and returns or throws what it settles to. Later tasks stay queued. */
-  async settle<T>(promise: Promise<T>): Promise<T> {
+  /**
+   * Runs tasks until `promise` settles, and returns or throws what it settles to. Later tasks stay queued.
+   * When nothing is left to do, it waits for what happens outside, such as a module that loads; with
+   * 'inside' nothing may, and it throws StandStill.
+   */
+  async settle<T>(promise: Promise<T>, waitFor: 'outside' | 'inside' = 'outside'): Promise<T> {
     let isSettled = false;
     const settled = promise.then(
       () => void (isSettled = true),
@@ -97,7 +117,14 @@ export class SimScheduler implements Scheduler {
       await microtasks();
       if (isSettled) return promise;
       if (this.step()) continue;
-      // Nothing to do here: the promise waits for something outside, such as a module that loads.
+      if (waitFor === 'inside') {
+        // A long chain of promises takes more turns than follow a task.
+        for (let round = 0; round < roundsBeforeStandStill && !isSettled; round++)
+          await microtasks();
+        if (isSettled) return promise;
+        if (this.pendingCount > 0) continue;
+        throw new StandStill();
+      }
       await Promise.race([settled, new Promise<void>((resolve) => (this.#wake = resolve))]);
       this.#wake = undefined;
     }

@@ -30,6 +30,9 @@ test('an intact database verifies: exit code 0 and these fields', () => {
     position: expect.any(Number),
     chainHash: expect.stringMatching(/^[0-9a-f]{64}$/),
     findings: [],
+    opened: true,
+    segmentsCompared: 0,
+    cuts: [],
   });
   expect(document.events).toBeGreaterThanOrEqual(4);
   expect(verity(['verify', directory]).stdout).toContain(
@@ -78,6 +81,7 @@ test('status tells what the database is: these fields', async () => {
   expect(exitCode).toBe(0);
   expect(Object.keys(document).toSorted()).toEqual([
     'chainHash',
+    'compression',
     'encryption',
     'events',
     'formatRevision',

@@ -96,7 +96,7 @@ export class Workspace {
   }
 
   file(name: string, content: string | Buffer): string {
-    writeFileSync(this.path(name), content);
+    writeFileSync(this.path(name), content, { mode: 0o600 });
     return this.path(name);
   }
 

@@ -1,13 +1,15 @@
 /**
  * The process that test/crash/sigkill.test.ts kills. Arguments: the built package, a database's
- * directory, its key file, and what to do: "write" batches until the end, once told to on standard
- * input, "open" for writing once, or "read" only. Prints "ready", then one line for each acknowledged batch, each with one write.
+ * directory, its key file, what to do: "write" batches until the end, once told to on standard
+ * input, "open" for writing once, or "read" only; and the user to do it as. Prints "ready", then one
+ * line for each acknowledged batch, each with one write.
  */
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import process from 'node:process';
 
-const [packagePath, directory, keyFile, task] = process.argv.slice(2);
+const [packagePath, directory, keyFile, task, user] = process.argv.slice(2);
 const { Verity, keys } = await import(packagePath);
 const writers = 6;
 const rowsPerBatch = 5;
@@ -44,6 +46,19 @@ async function writeForEver(tenant, writer, run) {
   }
 }
 
+/** Goes on as another user, who need not find Node or the package: all that is loaded late is loaded first. */
+async function become(id) {
+  const path = join(dirname(directory), `loaded-by-${process.pid}`);
+  const db = await Verity.open(path, { masterKey: keys.fromFile(keyFile) });
+  const tenant = await db.createTenant('amber');
+  await tenant.execute('CREATE TABLE loaded (id integer)');
+  await db.close();
+  process.setgroups([]);
+  process.setgid(id);
+  process.setuid(id);
+}
+
+if (user !== undefined) await become(Number(user));
 if (task === 'write') await once(process.stdin, 'data');
 try {
   const db = await Verity.open(directory, {

@@ -1,11 +1,10 @@
 /** One fixed load, and something going wrong at every single call of the disk in turn. */
 import { describe, expect, test } from 'vitest';
 import { keys } from '../../src/database/index.ts';
-import { SimDisk, type SimFaults } from '../../src/sim/index.ts';
+import { type Account, SimDisk, type SimFaults, type Spec } from '../../src/sim/index.ts';
 import { checkRecovered, Violation } from './checker.ts';
 import { Client, codeOf } from './client.ts';
 import { type Failure, openSession, type Process, startProcess, wait } from './machine.ts';
-import type { Account, Spec } from './model.ts';
 
 const seed = 11;
 

@@ -1,7 +1,9 @@
 /** What is cut from the end of a log, what is refused, and what an interrupted roll leaves. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { CorruptionError } from '../../src/base/index.ts';
+import { readAnchor, readKeyFiles } from '../../src/engine/index.ts';
 import { SimDisk } from '../../src/sim/index.ts';
+import { withAnchorAt } from './anchor-image.ts';
 import {
   framesOf,
   type FramePlace,
@@ -242,6 +244,84 @@ describe('segments', () => {
     }
   });
 
+  test('the last segment as it was some frames ago is refused, with where it ends and what is missing', async () => {
+    const path = paths.at(-1) as string;
+    const frames = framesOf(image).filter((frame) => frame.path === path);
+    for (const { offset, header } of frames) {
+      const older = withFile(image, path, (bytes) => bytes.slice(0, offset));
+      const error = await refusal(older);
+      expect(error).toMatchObject({ code: 'MISSING_DATA', file: path, offset });
+      expect(error.message).toMatch(new RegExp(`Frames? ${header.op}[ ,]`));
+      expect(error.message).toContain('verity repair --from');
+    }
+  });
+
+  test('an anchor that is missing, of another database, or of a log that went another way is refused', async () => {
+    const foreign = (await severalSegments(7)).get('anchor') as Uint8Array;
+    const cases: [string, () => Uint8Array | undefined][] = [
+      ['MISSING_DATA', () => undefined],
+      ['FOREIGN_FILE', () => foreign],
+      ['CHECKSUM_MISMATCH', () => new Uint8Array(1_024)],
+    ];
+    for (const [code, anchor] of cases) {
+      expect(await refusal(withFile(image, 'anchor', anchor))).toMatchObject({
+        code,
+        file: 'anchor',
+      });
+    }
+  });
+
+  test('an older anchor opens the log, and is moved on', async () => {
+    const older = await withAnchorAt(image, 3);
+    expect((await openImage(older)).ids).toHaveLength(13);
+    const disk = SimDisk.fromImage(older);
+    // By the open itself: nothing is written, and the process is killed.
+    await inSession(disk, async () => undefined);
+    const path = paths.at(-1) as string;
+    const last = framesOf(image).at(-1) as FramePlace;
+    expect(
+      await refusal(withFile(disk.image(), path, (bytes) => bytes.slice(0, last.offset))),
+    ).toMatchObject({ code: 'MISSING_DATA' });
+  });
+
+  test('under steady load, too, the anchor follows within about a second', async () => {
+    const disk = new SimDisk({ seed: 12 });
+    const lastMarked = await inSession(
+      disk,
+      async ({ db, scheduler }) => {
+        const tenant = await db.createTenant('amber');
+        await tenant.execute('CREATE TABLE rows (id integer PRIMARY KEY, memo text)');
+        for (let id = 1; id <= 150; id++) {
+          await tenant.execute('INSERT INTO rows VALUES ($1, $2)', [id, 'm']);
+          await wait(scheduler, 10);
+        }
+        return db.status().frames;
+      },
+      { logSizes: oneSegment },
+    );
+    const kinds = framesOf(disk.image()).map(({ header }) => header.kind);
+    expect(kinds).not.toContain('mark');
+    const { keyring } = readKeyFiles(disk);
+    const { newest } = readAnchor(disk, keyring.logId, undefined);
+    expect(newest.op).toBeGreaterThan(lastMarked - 110);
+  });
+
+  test('with a slot of the anchor torn, it opens, says so and has both slots again', async () => {
+    for (const slot of [0, 512]) {
+      const disk = SimDisk.fromImage(
+        withFile(image, 'anchor', (bytes) => bytes.slice().fill(0, slot, slot + 512)),
+      );
+      await inSession(disk, async ({ db }) => {
+        expect(db.status().recovery.anchorRenewed).toBe(true);
+        expect((await db.verify()).findings).toEqual([]);
+        await db.close();
+      });
+      await inSession(disk, async ({ db }) => {
+        expect(db.status().recovery).toEqual({ cleanShutdown: true, cut: [] });
+      });
+    }
+  });
+
   test('bytes behind the end of a finished segment are refused', async () => {
     const path = paths[0] as string;
     const error = await refusal(withFile(image, path, (bytes) => Uint8Array.of(...bytes, 0, 0, 9)));
@@ -263,7 +343,8 @@ describe('what an interrupted roll leaves', () => {
     header = (image.get(lastPath) as Uint8Array).slice(0, 128);
     endFrame = framesOf(image).findLast((frame) => frame.header.kind === 'end') as FramePlace;
     expect(framesOf(image).at(-1)?.path).toBe(lastPath);
-    before = withFile(image, endFrame.path, (bytes) => bytes.slice(0, endFrame.offset));
+    const anchored = await withAnchorAt(image, endFrame.header.op - 1);
+    before = withFile(anchored, endFrame.path, (bytes) => bytes.slice(0, endFrame.offset));
     before.delete(lastPath);
   });
 
@@ -278,7 +359,8 @@ describe('what an interrupted roll leaves', () => {
   });
 
   test('together with a torn end frame it is removed and the frame is cut', async () => {
-    const torn = withFile(image, endFrame.path, (bytes) =>
+    const anchored = await withAnchorAt(image, endFrame.header.op - 1);
+    const torn = withFile(anchored, endFrame.path, (bytes) =>
       zeroed(bytes, endFrame.offset + 100, endFrame.end + 9),
     );
     const opened = await openImage(torn.set(lastPath, header));
@@ -294,7 +376,8 @@ describe('what an interrupted roll leaves', () => {
   });
 
   test('a segment with frames behind an unfinished one is never removed', async () => {
-    const unfinished = withFile(image, endFrame.path, (bytes) => bytes.slice(0, endFrame.offset));
+    const anchored = await withAnchorAt(image, 0);
+    const unfinished = withFile(anchored, endFrame.path, (b) => b.slice(0, endFrame.offset));
     const error = await refusal(unfinished);
     expect(error).toMatchObject({
       code: 'MISSING_DATA',

@@ -191,6 +191,8 @@ describe('a closed database on a real disk', () => {
       const directory = write(withFlip(closed, path, offset, mask));
       const report = await Verity.verify(directory, { masterKey });
       expect(report).toMatchObject({ ok: false, findings: [{ file: path }] });
+      // The anchor opens with either of its slots.
+      if (path === 'anchor') continue;
       await expect(Verity.open(directory, { masterKey })).rejects.toSatisfy(
         (error) =>
           error instanceof CorruptionError && error.file === path && error.offset <= offset,

@@ -45,13 +45,24 @@ class WatchedKey implements MasterKeyProvider {
     this.#inner = inner;
   }
 
-  wrap(root: SecretKey): ReturnType<MasterKeyProvider['wrap']> {
+  wrap(
+    root: SecretKey,
+    binding: Parameters<MasterKeyProvider['wrap']>[1],
+  ): ReturnType<MasterKeyProvider['wrap']> {
     this.roots.push(root.expose().slice());
-    return this.#inner.wrap(root);
+    return this.#inner.wrap(root, binding);
   }
 
-  async unwrap(slots: Parameters<MasterKeyProvider['unwrap']>[0]): Promise<SecretKey | undefined> {
-    return this.#inner.unwrap(slots);
+  unwrap(...given: Parameters<MasterKeyProvider['unwrap']>): ReturnType<MasterKeyProvider['unwrap']> {
+    return this.#inner.unwrap(...given);
+  }
+
+  describe(): ReturnType<MasterKeyProvider['describe']> {
+    return this.#inner.describe();
+  }
+
+  rotate(...given: Parameters<MasterKeyProvider['rotate']>): ReturnType<MasterKeyProvider['rotate']> {
+    return this.#inner.rotate(...given);
   }
 }
 

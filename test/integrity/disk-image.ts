@@ -5,13 +5,16 @@ import { memoryDisk } from '../../src/host/index.ts';
 /** Paths and bytes of a database's files. */
 export type DiskImage = ReadonlyMap<string, Uint8Array>;
 
-/** Copies of all files on `disk`, the LOCK file aside. */
+const directories: ReadonlySet<string> = new Set(['log', 'subjects']);
+
+/** Copies of all files on `disk`, the LOCK file and what a repair kept aside. */
 export function imageOf(disk: Disk): Map<string, Uint8Array> {
   const image = new Map<string, Uint8Array>();
   for (const name of disk.list('') ?? []) {
-    if (name === 'LOCK') continue;
-    const below =
-      name === 'log' ? (disk.list(name) ?? []).map((file) => `${name}/${file}`) : [name];
+    if (name === 'LOCK' || name === 'damaged') continue;
+    const below = directories.has(name)
+      ? (disk.list(name) ?? []).map((file) => `${name}/${file}`)
+      : [name];
     for (const path of below) image.set(path, readFile(disk, path));
   }
   return image;
@@ -22,6 +25,7 @@ export function diskOf(image: DiskImage): Disk {
   const disk = memoryDisk();
   disk.makeDirectory('log');
   for (const [path, bytes] of image) {
+    disk.makeDirectory(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
     const file = disk.open(path, 'create');
     file.write(bytes, 0);
     file.close();

@@ -4,6 +4,7 @@ import {
   decodeFrameHeader,
   leafBytes,
   physicalHeaderBytes,
+  sectionHeaderBytes,
   segmentHeaderBytes,
 } from '../../src/log/index.ts';
 import { crc32, sha256 } from '../../src/crypto/index.ts';
@@ -52,7 +53,7 @@ export function reseal(
   const sealed = body + view.getUint32(logical + 48, true) * leafBytes;
   let end = sealed;
   for (let left = view.getUint32(logical + 60, true); left > 0; left--)
-    end += 48 + view.getUint32(end, true);
+    end += sectionHeaderBytes + view.getUint32(end, true);
   segment.set(sha256(segment.subarray(sealed, end)), end);
   const chain = chainHash(segment.subarray(logical, body), segment.subarray(body, sealed));
   segment.set(chain, end + 32);

@@ -34,7 +34,7 @@ const logical = {
   timestamp: 52,
   sections: 64,
 };
-const sectionHeader = { bytes: 48, commitment: 4, nonce: 36 };
+const sectionHeader = { bytes: 52, secret: 4, commitment: 8, nonce: 40 };
 
 let image: DiskImage;
 let frames: Uint8Array[];

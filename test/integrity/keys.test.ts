@@ -37,7 +37,7 @@ const otherDigits = digits.replaceAll('c0', '0c');
 const passphrase = 'tschüß, said the ﬁsh';
 
 function keyFile(name: string, content: string): string {
-  writeFileSync(join(folder, name), content);
+  writeFileSync(join(folder, name), content, { mode: 0o600 });
   return join(folder, name);
 }
 
@@ -127,7 +127,7 @@ describe('a database made with a key file', () => {
     await attempt(() => keys.fromFile(keyFile('wrong.key', otherDigits)));
     await attempt(() => keys.fromFile(join(folder, 'none.key')));
     expect(differing(imageOf(nodeDisk(path, { readOnly: true })), image)).toEqual([]);
-    expect(readdirSync(path).toSorted()).toEqual(['LOCK', 'keyring', 'log', 'verity.json']);
+    expect(readdirSync(path).toSorted()).toEqual(['LOCK', 'anchor', 'keyring', 'log', 'verity.json']);
   });
 });
 
@@ -223,7 +223,7 @@ describe('files of another time or another database are refused', () => {
 
   test('both of another database', async () => {
     const both = { keyring: of(theirs, 'keyring'), 'verity.json': of(theirs, 'verity.json') };
-    expect(await refusal(both)).toEqual(['FOREIGN_FILE', segment]);
+    expect(await refusal(both)).toEqual(['FOREIGN_FILE', 'anchor']);
   });
 
   test('the log of another database', async () => {
@@ -268,12 +268,12 @@ describe('files of another time or another database are refused', () => {
 
   test('a keyring whose tenants have swapped keys, checksums put right', async () => {
     const swapped = of(ours, 'keyring').slice();
-    const [second, third] = [swapped.length - 36 - 2 * 92, swapped.length - 36 - 92];
-    swapped.copyWithin(second + 4, third + 4, third + 88);
-    swapped.set(of(ours, 'keyring').subarray(second + 4, second + 88), third + 4);
+    const [second, third] = [swapped.length - 36 - 2 * 96, swapped.length - 36 - 96];
+    swapped.copyWithin(second + 4, third + 4, third + 92);
+    swapped.set(of(ours, 'keyring').subarray(second + 4, second + 92), third + 4);
     const view = new DataView(swapped.buffer);
     for (const record of [second, third]) {
-      view.setUint32(record + 88, crc32(swapped.subarray(record, record + 88)), true);
+      view.setUint32(record + 92, crc32(swapped.subarray(record, record + 92)), true);
     }
     expect(swapped).not.toEqual(of(ours, 'keyring'));
     expect(await refusal({ keyring: swapped })).toEqual(['AUTHENTICATION_FAILED', 'keyring']);
@@ -282,7 +282,7 @@ describe('files of another time or another database are refused', () => {
   test('a keyring with an altered slot, checksum put right', async () => {
     const altered = of(ours, 'keyring').slice();
     const view = new DataView(altered.buffer);
-    const slot = 48 + view.getUint32(40, true) + 4;
+    const slot = 52 + view.getUint32(44, true) + 4;
     const end = slot + 4 + view.getUint32(slot, true);
     altered[end - 1] = (altered[end - 1] as number) ^ 1;
     view.setUint32(end, crc32(altered.subarray(slot, end)), true);
@@ -293,7 +293,7 @@ describe('files of another time or another database are refused', () => {
     const altered = of(ours, 'keyring').slice();
     const view = new DataView(altered.buffer);
     view.setUint32(24, view.getUint32(24, true) + 1, true);
-    view.setUint32(44, crc32(altered.subarray(0, 44)), true);
+    view.setUint32(48, crc32(altered.subarray(0, 48)), true);
     expect(await refusal({ keyring: altered })).toEqual(['AUTHENTICATION_FAILED', 'keyring']);
   });
 

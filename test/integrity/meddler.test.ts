@@ -1,11 +1,12 @@
 /** Forgeries by somebody without a key, who recomputes every checksum, digest and unkeyed hash. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Disk, VerityError } from '../../src/base/index.ts';
 import { crc32 } from '../../src/crypto/index.ts';
-import { keys, type TenantHandle, Verity } from '../../src/database/index.ts';
+import { verifyDatabase } from '../../src/audit/index.ts';
+import { type CorruptionError, keys, type TenantHandle, Verity } from '../../src/database/index.ts';
 import { memoryDisk } from '../../src/host/index.ts';
-import { diskOf, imageOf, readFile } from './disk-image.ts';
-import { diskWith, frameField, framesOf, reseal } from './forge.ts';
+import { type DiskImage, diskOf, imageOf, readFile } from './disk-image.ts';
+import { diskWith, frameField, type FramePlace, framesOf, reseal } from './forge.ts';
 import { hostOn, idleMs, pause, TestKey } from './sample-database.ts';
 
 const firstSegment = 'log/00000000000000000001.vlog';
@@ -199,7 +200,7 @@ test.each([
   await (await Verity.openOn(hostOn(disk), { masterKey: passphrase })).close();
   const keyring = readFile(disk, 'keyring');
   const view = new DataView(keyring.buffer);
-  const slot = 48 + view.getUint32(40, true) + 4;
+  const slot = 52 + view.getUint32(44, true) + 4;
   const payload = view.getUint32(slot, true);
   const parameters = slot + 4 + 4 + 1 + 'passphrase'.length + 1;
   expect(view.getUint32(parameters, true)).toBe(64 << 10);
@@ -274,19 +275,150 @@ test('a transaction whose statements exceed the limit of a command is refused, n
   await (await Verity.openOn(hostOn(disk), { masterKey })).close();
 });
 
-test('known limit: a log cut between two frames is a true, shorter log; only a position noted elsewhere tells', async () => {
+describe('a log that ends before what was durable', () => {
+  /** The files as they are, but for the log's first segment. */
+  async function closed(): Promise<{
+    image: DiskImage;
+    segment: Uint8Array;
+    frames: FramePlace[];
+  }> {
+    const { disk, db } = await threeFrames();
+    await db.close();
+    const segment = readFile(disk, firstSegment);
+    return { image: imageOf(disk), segment, frames: framesOf(segment) };
+  }
+
+  async function refused(image: DiskImage, log: Uint8Array): Promise<Refusal> {
+    const disk = diskWith(image, firstSegment, log);
+    const report = await verifyDatabase({ disk, root: masterKey });
+    const reader = await answerTo(Verity.openOn(hostOn(disk), { masterKey, readOnly: true }));
+    const owner = await answerTo(Verity.openOn(hostOn(disk), { masterKey }));
+    expect(reader).toEqual(owner);
+    expect(report.findings[0]).toMatchObject(owner);
+    return owner;
+  }
+
+  interface Refusal {
+    readonly code: string;
+    readonly file: string;
+    readonly offset: number;
+  }
+
+  async function answerTo(opening: Promise<Verity>): Promise<Refusal> {
+    try {
+      await (await opening).close();
+    } catch (error) {
+      const { code, file, offset } = error as CorruptionError;
+      return { code, file, offset };
+    }
+    return { code: 'opened', file: '', offset: 0 };
+  }
+
+  test('is refused, cut between any two frames, down to its first 128 bytes', async () => {
+    const { image, segment, frames } = await closed();
+    for (const { offset } of frames) {
+      expect(await refused(image, segment.subarray(0, offset))).toEqual({
+        code: 'MISSING_DATA',
+        file: firstSegment,
+        offset,
+      });
+    }
+  });
+
+  test('is refused, zeros over any number of its last frames', async () => {
+    const { image, segment, frames } = await closed();
+    for (const { offset, length } of frames) {
+      for (const from of [offset, offset + 100, offset + length - 1]) {
+        const zeroed = segment.slice().fill(0, from);
+        const { code, file } = await refused(image, zeroed);
+        expect([code, file]).toEqual([
+          from === offset ? 'MISSING_DATA' : 'CHECKSUM_MISMATCH',
+          firstSegment,
+        ]);
+      }
+    }
+  });
+
+  test('is refused, ending with the close frame of an earlier session', async () => {
+    const { disk, db } = await threeFrames();
+    await db.close();
+    const earlier = readFile(disk, firstSegment);
+    const again = await Verity.openOn(hostOn(disk, 2), { masterKey });
+    await again.tenant('north').execute("UPDATE visits SET code = 'd'");
+    await again.close();
+    expect(await refused(imageOf(disk), earlier)).toMatchObject({ code: 'MISSING_DATA' });
+  });
+
+  test('is refused where other frames stand, made by a clone that went its own way', async () => {
+    const { image } = await closed();
+    const logs: Uint8Array[] = [];
+    for (const code of ['x', 'y']) {
+      const disk = diskOf(image);
+      const db = await Verity.openOn(hostOn(disk, 50), { masterKey });
+      await db.tenant('north').execute('UPDATE visits SET code = $1', [code]);
+      await db.close();
+      logs.push(readFile(disk, firstSegment));
+      if (code === 'y') {
+        expect(await refused(imageOf(disk), logs[0] as Uint8Array)).toMatchObject({
+          code: 'CHAIN_BROKEN',
+        });
+      }
+    }
+  });
+
+  test('while it is open is missed within the idle time, by a reader, too', async () => {
+    const { disk, db } = await threeFrames();
+    await pause(idleMs);
+    const segment = readFile(disk, firstSegment);
+    const last = framesOf(segment).at(-1) as FramePlace;
+    expect(last.kind).toBe('mark');
+    const image = imageOf(disk);
+    await db.close();
+    expect(await refused(image, segment.slice().fill(0, last.offset))).toMatchObject({
+      code: 'MISSING_DATA',
+      offset: last.offset,
+    });
+  });
+
+  test('known limit: the whole directory as it was is a true, older database; only a position noted elsewhere tells', async () => {
+    const { disk, db } = await threeFrames();
+    await db.close();
+    const before = imageOf(disk);
+    const again = await Verity.openOn(hostOn(disk, 2), { masterKey });
+    await again.tenant('north').execute("UPDATE visits SET code = 'd'");
+    await again.close();
+    const opened = await Verity.openOn(hostOn(diskOf(before)), { masterKey });
+    expect((await opened.tenant('north').query('SELECT code FROM visits')).rows).toEqual([
+      { code: 'c' },
+    ]);
+    expect((await opened.verify()).ok).toBe(true);
+    await opened.close();
+  });
+});
+
+test.each([
+  ['revision', 4],
+  ['algorithm', 6],
+  ['compression', 7],
+])('another %s in a frame, with its checksum, is damage and no newer format', async (_what, at) => {
   const { disk, db } = await threeFrames();
   await db.close();
-  const segment = readFile(disk, firstSegment);
-  const bobs = framesOf(segment).at(-2);
-  const shorter = diskWith(imageOf(disk), firstSegment, segment.subarray(0, bobs?.offset));
-  const opened = await Verity.openOn(hostOn(shorter), { masterKey });
-  expect((await opened.tenant('north').query('SELECT code FROM visits')).rows).toEqual([
-    { code: 'b' },
-  ]);
-  expect((await opened.verify()).ok).toBe(true);
-  expect(opened.status().recovery.cleanShutdown).toBe(false);
-  await opened.close();
+  for (const place of framesOf(readFile(disk, firstSegment))) {
+    const segment = readFile(disk, firstSegment);
+    segment[place.offset + at] = 9;
+    const view = new DataView(segment.buffer);
+    view.setUint32(
+      place.offset + 84,
+      crc32(segment.subarray(place.offset, place.offset + 84)),
+      true,
+    );
+    const image = diskWith(imageOf(disk), firstSegment, segment);
+    const report = await verifyDatabase({ disk: image, root: masterKey });
+    expect(report.findings).toMatchObject([{ code: 'AUTHENTICATION_FAILED', file: firstSegment }]);
+    await expect(Verity.openOn(hostOn(image), { masterKey })).rejects.toThrow(
+      expect.objectContaining({ exitCode: 3 }),
+    );
+  }
 });
 
 test('two clones of a machine, with the same randomness even, seal other data under another nonce', async () => {
@@ -304,7 +436,7 @@ test('two clones of a machine, with the same randomness even, seal other data un
       offset + 88 + view.getUint32(offset + 12, true) + view.getUint32(offset + 136, true) * 34;
     const hex = (start: number, end: number): string =>
       Buffer.from(segment.subarray(section + start, section + end)).toString('hex');
-    return { key: hex(4, 36), nonce: hex(36, 48) };
+    return { key: hex(8, 40), nonce: hex(40, 52) };
   };
   const one = await sealed('x');
   const other = await sealed('y');

@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { type Disk, Prng } from '../../src/base/index.ts';
 import { SecretKey } from '../../src/crypto/index.ts';
-import { type MasterKeyProvider, Verity } from '../../src/database/index.ts';
+import { type OpenOptions, Verity } from '../../src/database/index.ts';
 import { memoryDisk, systemClock, systemScheduler } from '../../src/host/index.ts';
-import { unwrapSlot, wrapSlot } from '../../src/keys/index.ts';
+import { HeldKeyProvider } from '../../src/keys/index.ts';
 
 type Host = Parameters<typeof Verity.openOn>[0];
 
@@ -14,28 +14,31 @@ export function hostOn(disk: Disk, seed = 1): Host {
 }
 
 /** A provider of a fixed master key, as quick as one can be; counts its calls. */
-export class TestKey implements MasterKeyProvider {
-  readonly kind = 'test';
+export class TestKey extends HeldKeyProvider {
   unwraps = 0;
-  readonly #seed: string;
 
   constructor(seed = 'a test key') {
-    this.#seed = seed;
+    super('test', 'test', () => {
+      return new SecretKey(new Uint8Array(createHash('sha256').update(seed).digest()));
+    });
   }
 
-  async wrap(root: SecretKey): ReturnType<MasterKeyProvider['wrap']> {
-    return wrapSlot(this.#master(), root, this.kind, new Uint8Array());
-  }
-
-  async unwrap(slots: Parameters<MasterKeyProvider['unwrap']>[0]): Promise<SecretKey | undefined> {
+  override unwrap(
+    slots: Parameters<HeldKeyProvider['unwrap']>[0],
+  ): ReturnType<HeldKeyProvider['unwrap']> {
     this.unwraps += 1;
-    const master = this.#master();
-    return slots.map((slot) => unwrapSlot(master, slot)).find((root) => root !== undefined);
+    return super.unwrap(slots);
   }
+}
 
-  #master(): SecretKey {
-    return new SecretKey(new Uint8Array(createHash('sha256').update(this.#seed).digest()));
-  }
+export type SuiteOptions = Pick<
+  OpenOptions,
+  'encryption' | 'algorithm' | 'compression' | 'onWarning'
+>;
+
+/** What opens a database of this suite besides its options. */
+export function accessTo(suite: SuiteOptions, key: TestKey): Pick<OpenOptions, 'masterKey'> {
+  return suite.encryption === 'none' ? {} : { masterKey: key };
 }
 
 /** Longer than the pause after which an idle database marks its log. */
@@ -58,11 +61,12 @@ const rowsPerStatement = 25;
 export async function sampleDatabase(
   rowCount: number,
   logSizes?: Host['logSizes'],
+  suite: SuiteOptions = {},
 ): Promise<Sample> {
   const disk = memoryDisk();
   const key = new TestKey();
   const host = { ...hostOn(disk), ...(logSizes !== undefined && { logSizes }) };
-  const db = await Verity.openOn(host, { masterKey: key });
+  const db = await Verity.openOn(host, { ...accessTo(suite, key), ...suite });
   await fillSample(db, rowCount);
   await pause(idleMs);
   return { disk, key, db };

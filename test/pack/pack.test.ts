@@ -54,10 +54,10 @@ function node(...args: string[]): Outcome {
 
 const verity = (...args: string[]): Outcome => node('node_modules/.bin/verity', ...args);
 
-/** The first TypeScript block of README.md. */
-function readmeExample(): string {
-  const [, code] = /```ts\n([\s\S]*?)```/.exec(readText('README.md')) ?? [];
-  if (code === undefined) throw new Error('README.md has no TypeScript block');
+/** The first TypeScript block of a document. */
+function exampleOf(path: string): string {
+  const [, code] = /```ts\n([\s\S]*?)```/.exec(readText(path)) ?? [];
+  if (code === undefined) throw new Error(`${path} has no TypeScript block`);
   return code;
 }
 
@@ -107,6 +107,8 @@ describe('the packed package', () => {
       expect.arrayContaining([
         'dist/cli/main.js',
         'dist/database/index.d.ts',
+        'dist/envelope/index.d.ts',
+        'proto/veritydb/envelope/v1/encrypted_blob.proto',
         'LICENSE',
         'README.md',
       ]),
@@ -122,13 +124,25 @@ describe('the packed package', () => {
   test(
     "compiles README's example with its types, library checks on, and runs it",
     () => {
-      writeFileSync(join(project, 'example.ts'), readmeExample());
+      writeFileSync(join(project, 'example.ts'), exampleOf('README.md'));
       expect(compile(project, '-p', '.')).toEqual({ status: 0, output: '' });
       const { status, stdout, stderr } = node('out/example.js');
       expect(status, stdout + stderr).toBe(0);
       expect(stdout).toContain('Graz → Linz');
       expect(stdout).toContain('dr.berger');
       expect(stdout.trimEnd().endsWith('true')).toBe(true);
+    },
+    stepMs,
+  );
+
+  test(
+    "compiles the envelope's example with its types, library checks on, and runs it",
+    () => {
+      writeFileSync(join(project, 'envelope.ts'), exampleOf('docs/envelope.md'));
+      expect(compile(project, '-p', '.')).toEqual({ status: 0, output: '' });
+      const { status, stdout, stderr } = node('out/envelope.js');
+      expect(status, stdout + stderr).toBe(0);
+      expect(stdout).toBe('{"done":3}\ntrue\n');
     },
     stepMs,
   );

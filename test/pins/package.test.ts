@@ -1,13 +1,18 @@
 /** What a program that installs the package relies on. */
 import { expect, test } from 'vitest';
 import * as sdk from '../../src/database/index.ts';
+import * as envelope from '../../src/envelope/index.ts';
 import { readText } from '../support/project.ts';
 
 const manifest = JSON.parse(readText('package.json')) as Record<string, unknown>;
 
-test('the package exports one entry point with types, and its manifest', () => {
+test('the package exports two entry points with types, and its manifest', () => {
   expect(manifest['exports']).toEqual({
     '.': { types: './dist/database/index.d.ts', default: './dist/database/index.js' },
+    './envelope': {
+      types: './dist/envelope/index.d.ts',
+      default: './dist/envelope/index.js',
+    },
     './package.json': './package.json',
   });
   expect(manifest['type']).toBe('module');
@@ -52,18 +57,73 @@ test('the SDK exports these values and no others', () => {
     'inspectStatement',
     'keys',
     'limits',
+    'lockMemory',
     'ready',
     'splitStatements',
   ]);
 });
 
+test('veritydb/envelope exports these values and no others', () => {
+  expect(Object.keys(envelope).toSorted()).toEqual([
+    'EnvelopeCipher',
+    'KekRing',
+    'VerityError',
+    'decodeBlob',
+    'encodeBlob',
+    'encodeContext',
+    'envelopeLimits',
+  ]);
+  const methods = (value: { prototype: object }): string[] =>
+    Object.getOwnPropertyNames(value.prototype)
+      .filter((name) => name !== 'constructor')
+      .toSorted();
+  expect(methods(envelope.EnvelopeCipher)).toEqual([
+    'decrypt',
+    'decryptAsync',
+    'encrypt',
+    'encryptAsync',
+    'rewrap',
+  ]);
+  expect(methods(envelope.KekRing)).toEqual([
+    'currentId',
+    'ids',
+    'kek',
+    'remove',
+    'rotate',
+    'save',
+    'wipe',
+  ]);
+});
+
 test('a master key comes from one of these', () => {
   expect(Object.keys(sdk.keys).toSorted()).toEqual([
+    'fromAwsKms',
+    'fromAwsSecretsManager',
     'fromEnv',
     'fromFile',
+    'fromKeyPair',
     'fromPassphrase',
+    'fromPkcs11',
     'fromRecoveryCode',
     'generateFile',
+    'generateKeyPair',
+    'generatePkcs11Key',
+    'publicKeyOf',
+  ]);
+});
+
+test('a database is opened, checked, copied and repaired by these static methods', () => {
+  const { Verity } = sdk;
+  const names = Object.getOwnPropertyNames(Verity).filter(
+    (name) => typeof Reflect.get(Verity, name) === 'function',
+  );
+  expect(names.toSorted()).toEqual([
+    'copyLog',
+    'encryptionOf',
+    'open',
+    'openOn',
+    'repair',
+    'verify',
   ]);
 });
 
@@ -76,15 +136,20 @@ test('handles have these methods', async () => {
   expect(methods(db)).toEqual([
     'addRecoveryCode',
     'close',
+    'copyLog',
     'createTenant',
+    'securityRecords',
     'status',
     'tenant',
     'tenants',
     'verify',
   ]);
+  expect(methods(db.keys)).toEqual(['addRecoveryCode', 'exportPublic', 'list', 'rekey', 'rotate']);
   expect(methods(await db.createTenant('pins'))).toEqual([
     'append',
     'changes',
+    'createEnvelopeKey',
+    'envelopeKeys',
     'execute',
     'history',
     'query',

@@ -82,7 +82,7 @@ describe('opening', () => {
     ` ${'5a'.repeat(32)}`,
     '５ａ'.repeat(32),
   ])('with a key file that holds %j', async (text) => {
-    writeFileSync(folder.at('bad.key'), text);
+    writeFileSync(folder.at('bad.key'), text, { mode: 0o600 });
     const message = await unopened('KEY_INVALID', {
       masterKey: keys.fromFile(folder.at('bad.key')),
     });

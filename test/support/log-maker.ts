@@ -10,7 +10,7 @@ import {
   type TimestampMicros,
   type View,
 } from '../../src/base/index.ts';
-import { SecretKey, SectionKey } from '../../src/crypto/index.ts';
+import { defaultSuite, type SealingSuite, SecretKey, SectionKey } from '../../src/crypto/index.ts';
 import {
   type BuiltFrame,
   emptyLogHead,
@@ -39,13 +39,15 @@ export class LogMaker {
   readonly logId: LogId;
   readonly epochSalt = new Uint8Array(32).fill(3);
   readonly frames: MadeFrame[] = [];
+  readonly suite: SealingSuite;
   head: LogHead;
   readonly #builder = new FrameBuilder();
   readonly #keys = new Map<TenantId, SectionKey>();
   readonly #prng: Prng;
   #bytes: Uint8Array;
 
-  constructor(seed = 1) {
+  constructor(seed = 1, suite: SealingSuite = defaultSuite) {
+    this.suite = suite;
     this.#prng = new Prng(seed);
     this.logId = new Uint8Array(16).fill(seed) as Uint8Array as LogId;
     this.head = emptyLogHead(this.logId);
@@ -62,7 +64,12 @@ export class LogMaker {
     let key = this.#keys.get(id);
     if (key === undefined) {
       const secret = new SecretKey(new Uint8Array(32).fill(tenant + 1));
-      key = new SectionKey(secret, this.epochSalt, this.logId, id);
+      key = new SectionKey(secret, this.epochSalt, {
+        logId: this.logId,
+        tenant: id,
+        secretNumber: 1,
+        algorithm: this.suite.algorithm,
+      });
       this.#keys.set(id, key);
     }
     return key;
@@ -81,8 +88,8 @@ export class LogMaker {
     }
   }
 
-  /** Appends a frame; `events` make one command each. */
-  add(kind: FrameKind, events: readonly MadeEvent[] = []): MadeFrame {
+  /** Appends a frame; `events` make one command each. `durable`: the newest op known durable then, by default the one before. */
+  add(kind: FrameKind, events: readonly MadeEvent[] = [], durable = this.head.op): MadeFrame {
     this.#gather(events);
     const { head } = this;
     const op = (head.op + 1) as Op;
@@ -97,7 +104,7 @@ export class LogMaker {
         firstLeaf: head.leafCount,
         timestamp,
         parent: head.chainHash,
-        durableHead: head.op,
+        durableHead: durable,
       },
       {
         logId: this.logId,
@@ -105,6 +112,7 @@ export class LogMaker {
         sealingEpoch: 1,
         epochSalt: this.epochSalt,
         entropy: this.#prng,
+        suite: this.suite,
         keyFor: (tenant) => this.keyFor(tenant),
       },
     );
@@ -125,14 +133,14 @@ export class LogMaker {
       timestamp,
       chainHash: built.chainHash,
       sealingEpoch: 1,
-      durableHead: head.op,
+      durableHead: Math.max(head.durableHead, durable) as Op,
       lastKind: kind,
     };
     return frame;
   }
 
   /** Appends a data frame with one event of `bytes` bytes. */
-  addBytes(bytes: number, tenant = 1): MadeFrame {
-    return this.add('data', [{ tenant, event: this.#prng.bytes(bytes) }]);
+  addBytes(bytes: number, tenant = 1, durable = this.head.op): MadeFrame {
+    return this.add('data', [{ tenant, event: this.#prng.bytes(bytes) }], durable);
   }
 }

@@ -82,10 +82,14 @@ describe.each(names)('layer %s', (layer) => {
 });
 
 test('every package of the table is a dependency, and every dependency is in the table', () => {
-  const manifest = JSON.parse(readText('package.json')) as { dependencies: Record<string, string> };
+  const manifest = JSON.parse(readText('package.json')) as {
+    dependencies: Record<string, string>;
+    peerDependencies: Record<string, string>;
+  };
   const used = [...rules.values()].flatMap((rule) => rule.packages);
   const packages = new Set(used.filter((name) => !name.startsWith('node:')));
-  expect([...packages].toSorted()).toEqual(Object.keys(manifest.dependencies).toSorted());
+  const dependencies = { ...manifest.dependencies, ...manifest.peerDependencies };
+  expect([...packages].toSorted()).toEqual(Object.keys(dependencies).toSorted());
 });
 
 const withoutNode = names.filter((layer) => rules.get(layer)?.pure === true && layer !== 'crypto');

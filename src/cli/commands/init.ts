@@ -1,17 +1,26 @@
 import { existsSync, rmSync } from 'node:fs';
 import { dirname, resolve, sep } from 'node:path';
 import { VerityError } from '../../base/index.ts';
-import { keys, Verity } from '../../database/index.ts';
+import { keys, type OpenOptions, Verity } from '../../database/index.ts';
 import { type ExitCode, usageError } from '../failure.ts';
 import { type Invocation, listing } from '../invocation.ts';
-import { keySourceOf, masterKeyOf } from '../master-key.ts';
+import { isAbsentDefault, type KeySource, keySourceOf, masterKeyOf } from '../master-key.ts';
 import { jsonDocument } from '../output/json.ts';
 
+/** What `verity init` is asked for besides DIR. */
+export interface InitRequest {
+  readonly algorithm?: 'aes-256-gcm' | 'chacha20-poly1305' | undefined;
+  readonly compression?: 'none' | 'brotli' | undefined;
+  /** No encryption. */
+  readonly plain?: boolean | undefined;
+}
+
 /** `verity init DIR`: creates a database, a key file if no key was given, and a recovery code. */
-export async function runInit(invocation: Invocation): Promise<ExitCode> {
+export async function runInit(invocation: Invocation, request: InitRequest): Promise<ExitCode> {
   const { directory, options, terminal } = invocation;
   assertNothingThere(directory);
   const source = keySourceOf(directory, options, terminal);
+  if (request.plain === true) return initPlain(invocation, request, source);
   if (source.kind === 'recovery' || source.kind === 'recoveryFile') {
     throw usageError(
       'A new database needs a master key; its recovery code is made by `verity init`.',
@@ -24,6 +33,7 @@ export async function runInit(invocation: Invocation): Promise<ExitCode> {
     await using database = await Verity.open(directory, {
       masterKey: await masterKeyOf(source, terminal),
       create: true,
+      ...suiteOf(request),
     });
     const recoveryCode = await database.addRecoveryCode();
     const { logId } = database.status();
@@ -32,6 +42,45 @@ export async function runInit(invocation: Invocation): Promise<ExitCode> {
     // The key we made opens nothing if the database did not come to be.
     if (makesKey && isAbsentOrEmpty(directory)) rmSync(keyFile, { force: true });
     throw error;
+  }
+  return 0;
+}
+
+function suiteOf({
+  algorithm,
+  compression,
+}: InitRequest): Pick<OpenOptions, 'algorithm' | 'compression'> {
+  return {
+    ...(algorithm !== undefined && { algorithm }),
+    ...(compression !== undefined && { compression }),
+  };
+}
+
+/** A database without a key, and so without a recovery code. */
+async function initPlain(
+  invocation: Invocation,
+  request: InitRequest,
+  source: KeySource,
+): Promise<ExitCode> {
+  const { directory, options, output, terminal } = invocation;
+  if (!isAbsentDefault(source)) {
+    throw usageError(
+      `A plain database has no key, but one was given or lies in ${directory}.key. Leave out --plain to encrypt the database.`,
+    );
+  }
+  const warnings: string[] = [];
+  await using database = await Verity.open(directory, {
+    encryption: 'none',
+    onWarning: (warning) => warnings.push(warning),
+    ...suiteOf(request),
+  });
+  const { logId } = database.status();
+  if (options.json === true) {
+    const none = { keyFile: null, keyFileCreated: false, recoveryCode: null };
+    await output.write(jsonDocument({ path: directory, logId, ...none, warnings }));
+  } else {
+    await output.line(`Created the database ${directory} (log ${logId}), NOT ENCRYPTED.`);
+    for (const warning of warnings) terminal.stderr.write(`WARNING: ${warning}\n`);
   }
   return 0;
 }

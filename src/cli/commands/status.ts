@@ -22,7 +22,8 @@ function statusText(status: Status): string {
     ['path', status.path],
     ['format', `revision ${status.formatRevision}`],
     ['log', status.logId],
-    ['encryption', status.encryption],
+    ['encryption', status.encryption === 'none' ? 'NONE (plain mode)' : status.encryption],
+    ['compression', status.compression],
     ['key slots', slots],
     ['position', count(Number(status.position))],
     ['frames', count(status.frames)],
@@ -33,6 +34,9 @@ function statusText(status: Status): string {
       `${byteCount(status.logBytes)} in ${count(status.segments)} ${status.segments === 1 ? 'segment' : 'segments'}`,
     ],
     ['tenants', tenantsText(status.tenants)],
+    ['subjects', subjectsText(status.subjects)],
+    ['failures', failuresText(status.security)],
+    ['memory', memoryText(status.memory)],
     ['last close', status.recovery.cleanShutdown ? 'clean' : 'not clean, or still open elsewhere'],
     ...status.recovery.cut.map(
       (cut) => ['torn tail', `${cut.file} at byte ${cut.offset}: ${cut.message}`] as const,
@@ -40,6 +44,20 @@ function statusText(status: Status): string {
   ];
   const width = Math.max(...lines.map(([name]) => name.length));
   return lines.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`).join('');
+}
+
+function subjectsText({ live, erased }: Status['subjects']): string {
+  return `${count(live)} keys${erased === 0 ? '' : `, ${count(erased)} erased`}`;
+}
+
+function failuresText({ failures, records }: Status['security']): string {
+  if (failures === 0 && records === 0) return 'none of authentication';
+  return `${count(failures)} of authentication now; ${count(records)} records of them in the log`;
+}
+
+function memoryText({ secureHeap, locked, lockedBytes }: Status['memory']): string {
+  const keys = locked ? `keys in ${byteCount(lockedBytes)} of locked memory` : 'keys not locked';
+  return secureHeap === 0 ? keys : `${keys}, secure heap of ${byteCount(secureHeap)}`;
 }
 
 function tenantsText(tenants: readonly string[]): string {

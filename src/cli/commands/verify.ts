@@ -1,18 +1,22 @@
 import { CorruptionError } from '../../base/index.ts';
 import { type Finding, Verity, type VerifyReport } from '../../database/index.ts';
 import type { ExitCode } from '../failure.ts';
-import { assertDatabaseDirectory, type Invocation, segmentProgress } from '../invocation.ts';
-import { keySourceOf, masterKeyOf } from '../master-key.ts';
+import {
+  accessTo,
+  assertDatabaseDirectory,
+  type Invocation,
+  segmentProgress,
+} from '../invocation.ts';
 import { jsonDocument } from '../output/json.ts';
 import { byteCount, count } from '../progress.ts';
 
 /** `verity verify DIR`: reads every byte and checks it. Exit code 3 if anything is not as it was written. */
-export async function runVerify(invocation: Invocation): Promise<ExitCode> {
-  const { directory, options, terminal, output } = invocation;
+export async function runVerify(invocation: Invocation, withoutKey: boolean): Promise<ExitCode> {
+  const { directory, options, output } = invocation;
   assertDatabaseDirectory(directory);
-  const masterKey = await masterKeyOf(keySourceOf(directory, options, terminal), terminal);
+  const access = withoutKey ? { withoutKey } : await accessTo(invocation);
   const progress = segmentProgress(invocation, 'verifying');
-  const report = await Verity.verify(directory, { masterKey, onProgress: progress.onProgress })
+  const report = await Verity.verify(directory, { ...access, onProgress: progress.onProgress })
     .catch(brokenReport)
     .finally(progress.end);
   await output.write(options.json === true ? jsonDocument(report) : reportText(report));
@@ -30,9 +34,23 @@ function brokenReport(error: unknown): PartialReport {
 
 function reportText(report: PartialReport): string {
   const { ok, findings } = report;
-  if (ok) return `${figures(report)}verified: every byte is as it was written.\n`;
+  if (ok && report.opened === false) {
+    return `${figures(report)}checked without a key: checksums, digests and chain hold; nothing was opened.\n`;
+  }
+  if (ok)
+    return `${figures(report)}${cutsText(report)}verified: every byte is as it was written.\n`;
   const total = findings.length === 1 ? '1 finding' : `${count(findings.length)} findings`;
   return `${findings.map(findingText).join('')}NOT VERIFIED: ${total}.\n`;
+}
+
+function cutsText({ cuts = [] }: PartialReport): string {
+  return cuts
+    .map(
+      ({ time, actor, file, offset, firstOp, lastOp }) =>
+        `cut by ${actor ?? 'a repair'} at ${time.toISOString()}: ${file} at byte ${offset}, ` +
+        `frames ${count(firstOp)} to ${count(lastOp)}\n`,
+    )
+    .join('');
 }
 
 function findingText(finding: Finding): string {

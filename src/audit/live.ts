@@ -1,0 +1,104 @@
+import { equalBytes, type ErrorCode, firstNonZero, type Position } from '../base/index.ts';
+import type { KernelState } from '../kernel/index.ts';
+import type { LogHead } from '../log/index.ts';
+import type { MemoryStore, StoreVersion } from '../store/index.ts';
+import type { Pause } from './pause.ts';
+import type { ReadLog } from './read-log.ts';
+import type { VerificationFinding } from './verify.ts';
+
+/** What an open handle knows; the files must agree with it. */
+export interface LiveState {
+  readonly head: LogHead;
+  readonly store: MemoryStore;
+  /** False for a handle that follows another process's log: the files may be ahead of it. */
+  readonly owner: boolean;
+  /** Whether frames behind the head are on their way to the disk. */
+  readonly busy: boolean;
+}
+
+/** Compares what was read with what the handle knew then. */
+export async function compareLive(
+  log: ReadLog,
+  state: KernelState,
+  live: LiveState,
+  pause: Pause,
+): Promise<VerificationFinding[]> {
+  const { tail } = log;
+  const at = (code: ErrorCode, message: string, offset = tail.offset): VerificationFinding[] => [
+    { code, file: tail.path, offset, message },
+  ];
+  if (tail.head.op < live.head.op) {
+    return at(
+      'MISSING_DATA',
+      `The log ends before frame ${live.head.op}, which was acknowledged, in ${tail.path} at byte ${tail.offset}.`,
+    );
+  }
+  if (!live.owner) return [];
+  const stray = live.busy ? -1 : firstNonZero(log.rest, 0);
+  if (stray !== -1) {
+    const offset = tail.offset + stray;
+    return at(
+      'CHECKSUM_MISMATCH',
+      `Bytes that no frame wrote follow the end of the log in ${tail.path} at byte ${offset}.`,
+      offset,
+    );
+  }
+  if (!equalBytes(tail.head.chainHash, live.head.chainHash)) {
+    return at('CHAIN_BROKEN', `The log in ${tail.path} is not the one this handle wrote.`);
+  }
+  const store = state.store as MemoryStore;
+  if (await storesDiffer(store, live.store, { upTo: live.head.position, pause })) {
+    return at(
+      'STATE_MISMATCH',
+      'What the handle serves differs from what the log yields. Reopen the database to rebuild it.',
+    );
+  }
+  return [];
+}
+
+/** Whether two stores differ in any version of any key up to a position; what either gets later does not count. */
+async function storesDiffer(
+  left: MemoryStore,
+  right: MemoryStore,
+  how: { readonly upTo: Position; readonly pause: Pause },
+): Promise<boolean> {
+  const { upTo, pause } = how;
+  for (const tree of new Set([...left.trees(), ...right.trees()])) {
+    const others = historyUpTo(right, tree, upTo);
+    for (const { key, versions } of historyUpTo(left, tree, upTo)) {
+      const other = others.next().value;
+      if (other === undefined || other.key !== key || !sameVersions(versions, other.versions)) {
+        return true;
+      }
+      await pause(0);
+    }
+    if (others.next().done !== true) return true;
+  }
+  return false;
+}
+
+type History = ReturnType<MemoryStore['history']>;
+
+function* historyUpTo(
+  store: MemoryStore,
+  tree: Parameters<MemoryStore['history']>[0],
+  upTo: Position,
+): History {
+  for (const { key, versions } of store.history(tree)) {
+    const settled = versions.filter(({ from }) => from <= upTo);
+    if (settled.length > 0) yield { key, versions: settled };
+  }
+}
+
+function sameVersions(left: readonly StoreVersion[], right: readonly StoreVersion[]): boolean {
+  return (
+    left.length === right.length &&
+    left.every((version, index) => sameVersion(version, right[index] as StoreVersion))
+  );
+}
+
+function sameVersion(left: StoreVersion, right: StoreVersion): boolean {
+  if (left.from !== right.from || left.leaf !== right.leaf) return false;
+  if (left.row === undefined || right.row === undefined) return left.row === right.row;
+  return equalBytes(left.row, right.row);
+}

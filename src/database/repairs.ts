@@ -1,0 +1,139 @@
+import { toHex, VerityError } from '../base/index.ts';
+import { verifyDatabase } from '../audit/index.ts';
+import type { MasterKeyProvider } from '../crypto/index.ts';
+import {
+  applyRepair,
+  cutRecordOf,
+  type EngineHost,
+  openEngine,
+  planCut,
+  planFromCopy,
+  type RepairPlan,
+} from '../engine/index.ts';
+import { acquireLock } from '../host/index.ts';
+import { hostFor, providerOf } from './surroundings.ts';
+import type { RepairOptions, RepairReport, VerifyReport } from './types.ts';
+import { verifyReportOf } from './verify-report.ts';
+
+/** Repairs the database in a directory, under its lock. */
+export async function repairDirectory(path: string, options: RepairOptions): Promise<RepairReport> {
+  const host = hostFor(path, false);
+  const names = host.disk.list('') ?? [];
+  if (!['verity.json', 'keyring', 'log'].some((name) => names.includes(name))) {
+    throw new VerityError('NO_DATABASE', `There is no database at ${path}. Check the path.`);
+  }
+  const copy = options.from === undefined ? undefined : hostFor(options.from, true);
+  const lock = acquireLock(host.disk.root);
+  try {
+    return await repairOn(host, copy, options);
+  } finally {
+    lock.release();
+  }
+}
+
+/** Repairs the database on a host's disk, from the one on another's. The caller sees to it that nobody has it open. */
+export async function repairOn(
+  host: EngineHost,
+  copy: EngineHost | undefined,
+  options: RepairOptions,
+): Promise<RepairReport> {
+  checkRepairOptions(options);
+  const { disk, entropy } = host;
+  const provider = providerOf(options, false);
+  const settings = { disk, provider, entropy };
+  const plan =
+    copy === undefined
+      ? await planCut(settings)
+      : await planFromCopy({ ...settings, copy: copy.disk, extend: options.extend === true });
+  const dryRun = options.dryRun === true;
+  let kept: string | undefined;
+  try {
+    if (!dryRun) {
+      kept = await applyRepair(disk, plan, () => new Promise((done) => host.scheduler.defer(done)));
+    }
+  } finally {
+    plan.hierarchy.wipe();
+  }
+  if (dryRun) return reportOf(plan, { dryRun, kept, verification: undefined });
+  const verification = await afterwards(host, { provider, plan, options });
+  return reportOf(plan, { dryRun, kept, verification });
+}
+
+/** A cut is recorded in the log at once; then everything is read. */
+async function afterwards(
+  host: EngineHost,
+  how: {
+    readonly provider: MasterKeyProvider;
+    readonly plan: RepairPlan;
+    readonly options: RepairOptions;
+  },
+): Promise<VerifyReport> {
+  const { provider, plan, options } = how;
+  const { actor, reason, onProgress } = options;
+  if (plan.cut !== undefined) {
+    const engine = await openEngine(host, {
+      provider,
+      mode: 'owner',
+      create: false,
+      repairOrigin: {
+        ...(actor !== undefined && { actor }),
+        ...(reason !== undefined && { reason }),
+      },
+    });
+    await engine.close();
+  }
+  const report = await verifyDatabase({
+    disk: host.disk,
+    entropy: host.entropy,
+    scheduler: host.scheduler,
+    root: provider,
+    ...(onProgress !== undefined && {
+      onProgress: (done: number, total: number) => onProgress({ phase: 'verify', done, total }),
+    }),
+  });
+  return verifyReportOf(report);
+}
+
+function reportOf(
+  plan: RepairPlan,
+  done: {
+    readonly dryRun: boolean;
+    readonly kept: string | undefined;
+    readonly verification: VerifyReport | undefined;
+  },
+): RepairReport {
+  const { dryRun, kept, verification } = done;
+  const { cut, head } = plan;
+  return {
+    ok: verification?.ok ?? true,
+    dryRun,
+    restored: [...plan.restored],
+    replaced: plan.replaced.map((part) => ({ ...part })),
+    removed: [...plan.replacements]
+      .filter(([, { kind }]) => kind === 'nothing' && cut === undefined)
+      .map(([path]) => path),
+    cut: cut && cutRecordOf(cut),
+    copyGoesOn: plan.copyGoesOn,
+    kept,
+    position: verification?.position ?? BigInt(head.position),
+    frames: verification?.frames ?? head.op,
+    chainHash: verification?.chainHash ?? toHex(head.chainHash),
+    ...(verification !== undefined && { verification }),
+  };
+}
+
+function checkRepairOptions({ from, cutTail, extend }: RepairOptions): void {
+  const ways = [from !== undefined, cutTail === true].filter(Boolean).length;
+  if (ways !== 1) {
+    throw new VerityError(
+      'INVALID_ARGUMENT',
+      'Say how to repair: { from: directory of another copy } or { cutTail: true }, not both.',
+    );
+  }
+  if (extend === true && from === undefined) {
+    throw new VerityError(
+      'INVALID_ARGUMENT',
+      'extend goes with from: there is no copy to extend by.',
+    );
+  }
+}

@@ -1,0 +1,495 @@
+import { assert, type LeafIndex, type Position, VerityError } from '../base/index.ts';
+import type { LogEvent } from '../codec/index.ts';
+import type { SecretKey } from '../crypto/index.ts';
+import { type Command, decide, type KernelState } from '../kernel/index.ts';
+import type { LogHead } from '../log/index.ts';
+import { anchoredAt, type AnchorFile } from './anchor.ts';
+import { CommitBatch, type CommandResult } from './commit-batch.ts';
+import { asVerityError, closedError, commitUnknown, poisonedError } from './commit-errors.ts';
+import { CommitFrames, type FrameParts } from './commit-frames.ts';
+import { CommitIdle } from './commit-idle.ts';
+import { CommitPace, defaultPace } from './commit-pace.ts';
+import { CommitQueue, detached } from './commit-queue.ts';
+import { CommitReplies } from './commit-replies.ts';
+import type { EngineHost } from './host.ts';
+import { loggedKeyring } from './keyring-record.ts';
+import { KeyringStore } from './keyring-store.ts';
+import { SegmentDigester } from './segment-digests.ts';
+
+/** One is flushed while the next, sealed and written, waits for the same disk; a third would only wait. */
+const framesOnTheirWayMax = 2;
+/** A longer frame is flushed in the background, whoever waits for it. */
+const frameBytesOnTurnMax = 256 << 10;
+
+export interface CommitLoopParts extends FrameParts {
+  readonly state: KernelState;
+  readonly anchor: AnchorFile;
+}
+
+/**
+ * The commit loop. Commands are decided at once against the newest state and gathered into a frame. It is
+ * written at the end of the turn, or when about half of all who wait are in it; while it is flushed the next
+ * is gathered, sealed and written. Replies go out, in order, as frames become durable.
+ *
+ * Invariants
+ * - No reply – result, rejection or no-op – goes out before the newest position it was decided on is durable.
+ * - After a failed write or flush nothing is written or acknowledged any more; committed state is read on.
+ * - Trees, index and head know durable frames only. What is decided lies in the overlay until then and is
+ *   dropped whole or not at all.
+ * - At most `framesOnTheirWayMax` frames are on their way and one is gathered; behind them commands wait undecided.
+ */
+export class CommitLoop {
+  readonly keyring: KeyringStore;
+  readonly #host: EngineHost;
+  readonly #state: KernelState;
+  readonly #frames: CommitFrames;
+  readonly #anchor: AnchorFile;
+  readonly #digests: SegmentDigester;
+  readonly #pace: CommitPace;
+  readonly #frameBytesTarget: number;
+  readonly #queue: CommitQueue;
+  readonly #replies = new CommitReplies();
+  readonly #idle: CommitIdle;
+  #batch = new CommitBatch();
+  /** The batches of the frames on their way, oldest first; a mark's is empty. */
+  readonly #flying: CommitBatch[] = [];
+  #scheduled = false;
+  /** No room could be had for the next frame while others are on their way: tried again when they are durable. */
+  #stalled = false;
+  #poison: VerityError | undefined;
+  #closing = false;
+  #closed = false;
+  #pumping = false;
+  /** Called once nothing is on its way. */
+  #onLanded: (() => void)[] = [];
+
+  constructor(parts: CommitLoopParts) {
+    this.#host = parts.host;
+    this.#state = parts.state;
+    this.#frames = new CommitFrames(parts);
+    const pace = parts.host.pace ?? defaultPace;
+    this.#pace = new CommitPace(pace);
+    this.#queue = new CommitQueue(pace.commandsWaitingMax);
+    this.#frameBytesTarget = pace.frameBytesTarget;
+    this.#anchor = parts.anchor;
+    this.#digests = new SegmentDigester({
+      disk: parts.host.disk,
+      scheduler: parts.host.scheduler,
+      state: parts.state,
+      tip: () => this.#frames.segment,
+      submit: async (command) => this.submitFor(command, () => undefined),
+    });
+    this.#digests.look();
+    this.#idle = new CommitIdle({
+      scheduler: parts.host.scheduler,
+      newest: () => this.#newest,
+      mark: () => this.#mark(),
+      anchor: () => this.#anchorUnderLoad(),
+    });
+    this.keyring = new KeyringStore({
+      host: parts.host,
+      hierarchy: parts.hierarchy,
+      logged: () => loggedKeyring(parts.state)?.generation ?? 0,
+      checkWritable: () => this.#checkSound(),
+      gather: (command) => this.#gatherSystem(command),
+      fail: (cause) => this.#fail(cause),
+    });
+  }
+
+  get head(): LogHead {
+    return this.#frames.head;
+  }
+  /** First position of the segment that is written. */
+  get segment(): Position {
+    return this.#frames.segment;
+  }
+  /** Whether frames are written that are not known to be durable. */
+  get busy(): boolean {
+    return this.#flying.length > 0;
+  }
+  get poisoned(): boolean {
+    return this.#poison !== undefined;
+  }
+
+  /** Throws CLOSED or DATABASE_POISONED unless commands are accepted. */
+  checkWritable(): void {
+    if (this.#closing) throw closedError();
+    this.#checkSound();
+  }
+
+  /** Calls `listener` after each commit until the returned function is called. */
+  onCommit(listener: () => void): () => void {
+    return this.#replies.onCommit(listener);
+  }
+
+  /**
+   * Decides a command – now, or when there is room for it – and answers, with the result in the caller's form, when
+   * everything the answer rests on is durable. Rejects with the command's rejection, with COMMIT_UNKNOWN and the
+   * other errors of a failed write, and with OVERLOADED. Throws at once what `checkWritable` throws.
+   */
+  submitFor<T>(command: Command, answer: (result: CommandResult) => T): Promise<T> {
+    this.checkWritable();
+    if (this.#hasRoom && this.#queue.isEmpty) return this.#decide(command, answer);
+    const later = detached(command);
+    return this.#queue.wait((resolve: (answer: T) => void) =>
+      this.#decide(later, (result) => resolve(answer(result))),
+    );
+  }
+
+  /** Has the anchor written with another key, which is taken over; whether all of it is now. Throws IO_ERROR. */
+  renewAnchor(key: SecretKey): boolean {
+    try {
+      return this.#anchor.renew(key);
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+  }
+
+  /**
+   * Finishes the segment that is being written, which holds a command, and goes on in a new one. Rejects with
+   * DISK_FULL when there is no room for one.
+   */
+  async finishSegment(): Promise<void> {
+    const segment = this.#frames.segment;
+    this.#frames.finishSegment(true);
+    try {
+      for (;;) {
+        this.checkWritable();
+        if (this.#frames.segment !== segment) return;
+        if (this.#flying.length === 0) break;
+        await this.#landing();
+      }
+      this.#roll();
+      this.checkWritable();
+      if (this.#frames.segment === segment) {
+        throw new VerityError('DISK_FULL', 'There is no room for another segment of the log.');
+      }
+    } finally {
+      if (this.#frames.segment === segment) this.#frames.finishSegment(false);
+    }
+    this.#schedule();
+  }
+
+  /**
+   * Has everything that was submitted decided and made durable, marks the clean end of the log and wipes the
+   * sealing keys. New commands are refused from the first moment.
+   */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#digests.stop();
+    // One turn's commands, and a frame refused, may leave others behind that wait.
+    while (this.#poison === undefined && this.#isBusy) {
+      this.#pump();
+      await this.#landing();
+    }
+    this.#closed = true;
+    this.#idle.stop();
+    try {
+      if (this.#poison === undefined) {
+        this.#frames.close();
+        this.#anchor.settle(anchoredAt(this.#frames.head, this.#frames.segment));
+      } else {
+        this.#frames.abandon();
+      }
+    } finally {
+      this.#anchor.close();
+      this.#frames.wipe();
+    }
+  }
+
+  #checkSound(): void {
+    if (this.#poison !== undefined) throw poisonedError(this.#poison);
+  }
+
+  get #isBusy(): boolean {
+    return this.#flying.length > 0 || !this.#frames.isEmpty || !this.#queue.isEmpty;
+  }
+
+  /** Whether the frame being gathered takes another command. */
+  get #hasRoom(): boolean {
+    return this.#frames.sizeBytes < this.#frameBytesTarget && !this.#batch.isFull;
+  }
+
+  #decide<T>(command: Command, answer: (result: CommandResult) => T): Promise<T> {
+    const time = this.#state.timeAt(this.#host.clock.now());
+    const decision = decide(this.#state, command, { time });
+    // A parameter's own code may have closed the database while it was read.
+    if (this.#closed) throw closedError();
+    if (decision.kind === 'accepted') {
+      this.#checkSound();
+      const batch = this.#batch;
+      batch.add(decision.position, this.#gather(decision.events));
+      const reply = batch.reply(decision.position, decision.outcome, answer);
+      this.#gathered();
+      return reply;
+    }
+    const outcome = decision.kind === 'rejected' ? decision.error : decision.outcome;
+    // A reply without changes still waits for what it was decided on; what was dropped has left a gap behind it.
+    const newest = this.#batch.isEmpty ? this.#flying.at(-1) : this.#batch;
+    return newest === undefined
+      ? this.#batch.reply(this.#frames.head.position, outcome, answer)
+      : newest.reply(this.#state.decidedPosition, outcome, answer);
+  }
+
+  #gatherSystem(command: Command): Position {
+    const time = this.#state.timeAt(this.#host.clock.now());
+    const decision = decide(this.#state, command, { time });
+    assert(decision.kind === 'accepted', 'a keyring record is always accepted');
+    this.#batch.add(decision.position, this.#gather(decision.events));
+    this.#schedule();
+    return decision.position;
+  }
+
+  /** Applies events to the overlay and puts them into the frame being gathered. */
+  #gather(events: readonly LogEvent[]): ReturnType<KernelState['evolve']> {
+    try {
+      const changes = this.#state.evolve(events);
+      for (const event of events) this.#frames.add(event);
+      return changes;
+    } catch (error) {
+      // The overlay may hold half a command: nothing that was decided may be acknowledged.
+      this.#fail(
+        new VerityError(
+          'DATABASE_POISONED',
+          'A command could not be applied. Reopen the database.',
+          { cause: error },
+        ),
+      );
+      throw error;
+    }
+  }
+
+  #gathered(): void {
+    const enough = this.#batch.commands.length >= this.#pace.cutCommands || !this.#hasRoom;
+    if (enough && this.#mayLaunch) this.#launch();
+    else this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // At the end of this turn's microtasks: everybody who was woken by the last frame has decided by then.
+    void Promise.resolve().then(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  get #mayLaunch(): boolean {
+    const onTheirWay = this.#flying.length;
+    // A full segment is rolled when nothing is on its way; where the disk is full too, it grows on.
+    const mayWrite = onTheirWay === 0 || !this.#frames.isSegmentFull;
+    return onTheirWay < framesOnTheirWayMax && mayWrite && !this.#stalled;
+  }
+
+  /** Does whatever can be done now: rolls, launches a frame, has those decided that wait for room. Never throws. */
+  #pump(): void {
+    // What is done here may land on this turn and come back.
+    if (this.#pumping) return;
+    this.#pumping = true;
+    this.#pumpAll();
+    this.#pumping = false;
+  }
+
+  #pumpAll(): void {
+    for (;;) {
+      if (this.#poison !== undefined) return;
+      if (this.#flying.length === 0 && this.#frames.isSegmentFull) this.#roll();
+      const pays =
+        this.#flying.length === 0 || this.#batch.commands.length >= this.#pace.cutCommands;
+      if (!this.#frames.isEmpty && this.#mayLaunch && (pays || !this.#hasRoom)) this.#launch();
+      if (this.#queue.isEmpty || !this.#hasRoom) return;
+      while (this.#hasRoom && !this.#queue.isEmpty) this.#queue.decideNext();
+    }
+  }
+
+  #stall(): void {
+    this.#stalled = true;
+    this.#host.onRarePath?.('frame waited for room');
+  }
+
+  /** Seals and writes what is gathered, and has it flushed. Never throws. */
+  #launch(): void {
+    try {
+      this.keyring.prepare(this.#frames.tenants);
+      this.#frames.reserve();
+    } catch (error) {
+      // The overlay is dropped whole or not at all: what is on its way is waited for.
+      if (this.#flying.length === 0) this.#refuse(error);
+      else this.#stall();
+      return;
+    }
+    const batch = this.#batch;
+    let bytes: number;
+    try {
+      bytes = this.#frames.write({
+        position: this.#state.decidedPosition,
+        leafCount: this.#state.leafCount,
+        timestamp: this.#state.timeAt(this.#frames.head.timestamp),
+      });
+      this.keyring.written();
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#batch = new CommitBatch();
+    this.#send(batch, bytes);
+  }
+
+  #send(batch: CommitBatch, bytes: number): void {
+    this.#flying.push(batch);
+    if (this.#flying.length === 2) this.#host.onRarePath?.('two frames on their way');
+    this.#pace.launched(this.#flying.reduce((sum, each) => sum + each.commands.length, 0));
+    this.#idle.written();
+    if (this.#flying.length === 1) this.#flush(bytes);
+  }
+
+  /** Flushes the one frame on its way. Never throws. */
+  #flush(bytes: number): void {
+    const { clock, scheduler } = this.#host;
+    const start = clock.now();
+    try {
+      if (bytes > frameBytesOnTurnMax || !this.#pace.takeTurn()) {
+        this.#flushInBackground();
+        return;
+      }
+      this.#frames.flush();
+      this.#commit();
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (this.#pace.answersOnTurn(clock.now() - start)) {
+      this.#replies.answer();
+    } else {
+      scheduler.defer(() => {
+        this.#pace.turnEnded();
+        this.#replies.answer();
+      });
+    }
+    this.#afterLanding();
+  }
+
+  #flushInBackground(): void {
+    this.#frames.flushInBackground().then(
+      () => this.#landed(),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  /** The oldest frame on its way has been flushed in the background. Never throws. */
+  #landed(): void {
+    if (this.#poison !== undefined) return;
+    try {
+      // The disk goes on while we commit and answer.
+      if (this.#flying.length > 1) this.#flushInBackground();
+      this.#commit();
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#afterLanding();
+    this.#replies.answer();
+  }
+
+  #afterLanding(): void {
+    this.#stalled = false;
+    this.#pump();
+    if (this.#flying.length > 0) return;
+    const waiting = this.#onLanded;
+    this.#onLanded = [];
+    for (const go of waiting) go();
+  }
+
+  /** Resolves when no frame is on its way. */
+  #landing(): Promise<void> {
+    if (this.#flying.length === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onLanded.push(resolve);
+    });
+  }
+
+  /** The oldest frame on its way is durable: its commands move from the overlay into the trees. */
+  #commit(): void {
+    const batch = this.#flying.shift();
+    assert(batch !== undefined, 'only a frame on its way becomes durable');
+    this.#frames.landed();
+    for (const { position, changes } of batch.commands) this.#state.commit(position, changes);
+    const { position, lastKind } = this.#frames.head;
+    assert(this.#state.store.appliedPosition === position, 'a durable frame is applied whole');
+    // Whatever becomes of the anchor: these commands are durable.
+    this.#replies.succeeded(batch);
+    if (this.keyring.committed(position) || lastKind === 'mark') this.#advanceAnchor();
+  }
+
+  #roll(): void {
+    try {
+      if (!this.#frames.roll()) return;
+      this.#advanceAnchor();
+      this.#digests.look();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #anchorUnderLoad(): void {
+    if (this.#poison !== undefined || this.#closed) return;
+    try {
+      this.#advanceAnchor();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Names the newest durable frame where a log that ends before it is found out. */
+  #advanceAnchor(): void {
+    this.#anchor.advance(anchoredAt(this.#frames.head, this.#frames.segment));
+  }
+
+  get #newest(): { op: LogHead['op']; isMark: boolean } | undefined {
+    const { op, lastKind } = this.#frames.head;
+    return this.#isBusy ? undefined : { op, isMark: lastKind !== 'data' };
+  }
+
+  #mark(): void {
+    if (this.#poison !== undefined || this.#closing) return;
+    try {
+      const bytes = this.#frames.writeEmpty('mark');
+      if (bytes !== undefined) this.#send(new CommitBatch(), bytes);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Nothing of the frame was written and no other is on its way: the batch is refused, the handle stays usable. */
+  #refuse(cause: unknown): void {
+    const error = asVerityError(cause, 'The log could not be extended.');
+    this.#host.onRarePath?.('batch refused');
+    this.#drop(() => error);
+  }
+
+  /** Bytes may or may not be durable: nothing more is written or acknowledged. */
+  #fail(cause: unknown): void {
+    if (this.#poison !== undefined) return;
+    const poison = asVerityError(cause, 'The log could not be written.');
+    this.#poison = poison;
+    this.#host.onRarePath?.('handle poisoned');
+    if (this.#flying.length > 1) this.#host.onRarePath?.('poisoned with two frames on their way');
+    this.#drop(() => commitUnknown(poison));
+    this.#queue.fail(() => poisonedError(poison));
+    const waiting = this.#onLanded;
+    this.#onLanded = [];
+    for (const go of waiting) go();
+  }
+
+  #drop(failure: () => VerityError): void {
+    this.#frames.drop();
+    this.keyring.dropped();
+    this.#state.drop(this.#frames.head.leafCount as LeafIndex);
+    for (const batch of [...this.#flying.splice(0), this.#batch])
+      this.#replies.failed(batch, failure);
+    this.#batch = new CommitBatch();
+    this.#host.scheduler.defer(() => this.#replies.answer());
+  }
+}

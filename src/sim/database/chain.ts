@@ -1,0 +1,78 @@
+/** The chain of the log as it lies on the disk, against what was seen of it before. */
+import { fromHex, type LogId, toHex } from '../../base/index.ts';
+import { emptyLogHead, isSegmentName, segmentHeaderBytes, walkSegment } from '../../log/index.ts';
+import type { Tally } from '../tally.ts';
+import { Violation } from '../violation.ts';
+
+interface Seen {
+  readonly chainHash: string;
+  /** When: lines of the trace by then. */
+  readonly line: number;
+}
+
+/**
+ * Remembers the chain hash of every frame that was durable once. No later log may have another one there, or end
+ * before it.
+ */
+export class ChainWitness {
+  readonly #seen = new Map<number, Seen>();
+  #newest = 0;
+
+  /** A handle says that its newest frame has this hash. */
+  saw(op: number, chainHash: string, line: number): void {
+    const before = this.#seen.get(op);
+    if (before !== undefined && before.chainHash !== chainHash) {
+      throw new Violation(
+        'chain',
+        `frame ${op} had chain hash ${before.chainHash}, now ${chainHash}`,
+      );
+    }
+    if (op > 0) this.#seen.set(op, before ?? { chainHash, line });
+    this.#newest = Math.max(this.#newest, op);
+  }
+
+  /** Walks the whole log of `image` and holds each frame against what was seen; remembers the new ones. */
+  check(
+    image: ReadonlyMap<string, Uint8Array>,
+    at: {
+      readonly logId: string;
+      readonly line: number;
+      /** The newest frame that is known to be durable; what memory holds of later ones may be lost. */
+      readonly durable: number;
+      readonly checks: Tally;
+    },
+  ): void {
+    let head = emptyLogHead(fromHex(at.logId) as Uint8Array as LogId);
+    const paths = [...image.keys()].filter((path) => isSegmentName(path.slice('log/'.length)));
+    for (const path of paths.toSorted()) {
+      const bytes = image.get(path) as Uint8Array;
+      const walked = walkSegment(
+        { bytes, offset: segmentHeaderBytes, head, last: true },
+        (_frame, _offset, after) => {
+          if (after.op <= at.durable) this.saw(after.op, toHex(after.chainHash), at.line);
+          at.checks.add('chain');
+          return undefined;
+        },
+      );
+      head = walked.head;
+      if (walked.end.kind === 'damaged') {
+        throw new Violation(
+          'chain',
+          `${path}: ${walked.end.problem.what} at ${walked.end.problem.offset}`,
+        );
+      }
+    }
+    if (head.op < this.#newest) {
+      throw new Violation(
+        'chain',
+        `the log ends at frame ${head.op}; frame ${this.#newest} was there`,
+      );
+    }
+  }
+
+  /** Takes back what was seen after line `line` of the trace: the disk had lied. */
+  forgetAfter(line: number): void {
+    for (const [op, seen] of this.#seen) if (seen.line > line) this.#seen.delete(op);
+    this.#newest = Math.max(0, ...this.#seen.keys());
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * What the simulator needs of a database. The SDK's handles are of this form; the simulator does not import them, so
+ * that it stays below the shell, and tests can pass a database with a planted fault.
+ */
+import type { MasterKeyProvider } from '../../crypto/index.ts';
+import type { EngineHost } from '../../engine/index.ts';
+
+export type SimValue = number | string | null;
+
+export interface SimResult {
+  readonly rows: readonly Record<string, unknown>[];
+  readonly position: bigint;
+}
+
+export interface SimDone {
+  readonly position: bigint;
+  readonly rowCount: number;
+}
+
+export interface SimCommandOptions {
+  readonly actor?: string;
+}
+
+export interface SimTransaction {
+  execute(sql: string, parameters?: readonly SimValue[]): Promise<SimDone>;
+  query(sql: string, parameters?: readonly SimValue[]): Promise<SimResult>;
+}
+
+export interface SimChange {
+  readonly position: bigint;
+  readonly actor: string | undefined;
+  readonly kind: string;
+  readonly table: string;
+  readonly key: Readonly<Record<string, unknown>>;
+  readonly before: Readonly<Record<string, unknown>> | undefined;
+  readonly after: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface SimTenant {
+  readonly name: string;
+  execute(
+    sql: string,
+    parameters?: readonly SimValue[],
+    options?: SimCommandOptions,
+  ): Promise<SimDone>;
+  query(sql: string, parameters?: readonly SimValue[]): Promise<SimResult>;
+  queryAt(sql: string, parameters: readonly SimValue[], at: bigint): Promise<SimResult>;
+  transaction<T>(body: (tx: SimTransaction) => Promise<T>, options?: SimCommandOptions): Promise<T>;
+  append(
+    stream: string,
+    events: readonly unknown[],
+    options?: SimCommandOptions & { readonly expectedVersion?: number },
+  ): Promise<{ readonly position: bigint }>;
+  read(stream: string): AsyncIterable<{ readonly data: unknown }>;
+  changes(): AsyncIterable<SimChange>;
+  tables(): Promise<readonly { readonly name: string }[]>;
+}
+
+export interface SimReport {
+  readonly ok: boolean;
+  readonly findings: readonly { readonly code: string; readonly message: string }[];
+}
+
+export interface SimStatus {
+  readonly logId: string;
+  readonly position: bigint;
+  /** The newest frame's op. */
+  readonly frames: number;
+  readonly chainHash: string;
+  readonly segments: number;
+  readonly poisoned: boolean;
+  readonly recovery: { readonly cleanShutdown: boolean; readonly cut: readonly unknown[] };
+}
+
+export interface SimDatabase {
+  createTenant(name: string): Promise<SimTenant>;
+  tenant(name: string): SimTenant;
+  tenants(): readonly string[];
+  status(): SimStatus;
+  verify(): Promise<SimReport>;
+  close(): Promise<void>;
+}
+
+/** Opens, or creates, the database on `host`: `Verity.openOn`, or one with a planted fault. */
+export type OpenDatabase = (
+  host: EngineHost,
+  options: { readonly masterKey: MasterKeyProvider; readonly readOnly: boolean },
+) => Promise<SimDatabase>;

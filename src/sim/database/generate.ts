@@ -1,0 +1,217 @@
+/** From a seed to the events of a run. Each seed draws which faults there are and what the load is like. */
+import { Prng } from '../../base/index.ts';
+import type { EngineHost } from '../../engine/index.ts';
+import type { DatabaseEvent, Fault, FaultKind } from './events.ts';
+import { drawMix, type LoadMix, Workload } from './workload.ts';
+
+/** How the engine is set up: not as by default, so that small loads reach what large ones do. */
+export type EngineSettings = Required<Pick<EngineHost, 'logSizes' | 'pace'>>;
+
+/** Small files, so that short runs roll segments and run into the end of what is filled. */
+const sizes: readonly EngineSettings['logSizes'][] = [
+  { segmentBytes: 6_000, fillBytesMin: 1_024, fillBytesMax: 4_096 },
+  { segmentBytes: 6_000, fillBytesMin: 512, fillBytesMax: 512 },
+  { segmentBytes: 2_500, fillBytesMin: 1_024, fillBytesMax: 2_048 },
+  { segmentBytes: 40_000, fillBytesMin: 4_096, fillBytesMax: 16_384 },
+];
+
+type Events = Iterable<DatabaseEvent>;
+
+const tenantNames = ['amber', 'birch', 'cedar', 'delta'];
+
+/** Faults by how often a seed has them. */
+const faultChances: Readonly<Record<Exclude<FaultKind, 'all clear'>, number>> = {
+  'crash at call': 0.5,
+  'crash at flush': 0.5,
+  'kill at call': 0.4,
+  'failed call': 0.3,
+  'failed flush': 0.3,
+  'full at call': 0.25,
+  'full disk': 0.25,
+  'refused growth': 0.3,
+  'slow flushes': 0.3,
+  'clock step': 0.3,
+  'bit rot': 0.25,
+  'lost write': 0.2,
+  'stray write': 0.2,
+};
+
+/** What one seed is like: which faults are on, and the mix of the load. */
+export interface Swarm {
+  readonly faults: readonly FaultKind[];
+  readonly mix: LoadMix;
+  readonly engine: EngineSettings;
+  readonly tenants: readonly string[];
+  /** How often commands come in bursts, are waited for, are followed by a pause; how often others look. */
+  readonly chances: Readonly<
+    Record<'burst' | 'settle' | 'wait' | 'look' | 'fault' | 'replay', number>
+  >;
+  readonly waitMsMax: number;
+  /** The most commands that are sent at once. Many make frames overtake flushes. */
+  readonly burstMax: number;
+}
+
+function drawSwarm(prng: Prng): Swarm {
+  const kinds = Object.keys(faultChances) as (keyof typeof faultChances)[];
+  const on = kinds.filter((kind) => prng.chance(faultChances[kind]));
+  // Without any fault there would be nothing to survive.
+  const faults = on.length > 0 ? on : (['crash at flush'] as const);
+  const chance = (low: number, high: number): number =>
+    low + ((high - low) * prng.below(1_000)) / 1_000;
+  const bursts = [3, 3, 6, 6, 12, 24] as const;
+  const waits = [20, 120, 5_000, 3_600_000] as const;
+  return {
+    faults,
+    mix: drawMix(prng),
+    engine: drawEngine(prng),
+    tenants: tenantNames.slice(0, 1 + prng.below(tenantNames.length)),
+    chances: {
+      burst: chance(0, 0.5),
+      settle: chance(0.2, 0.9),
+      wait: chance(0, 0.3),
+      look: chance(0, 0.35),
+      fault: chance(0.02, 0.12),
+      replay: chance(0, 0.15),
+    },
+    waitMsMax: waits[prng.below(waits.length)] as number,
+    burstMax: bursts[prng.below(bursts.length)] as number,
+  };
+}
+
+function drawEngine(prng: Prng): EngineSettings {
+  const frames = [500, 3_000, 4 << 20] as const;
+  return {
+    logSizes: sizes[prng.below(sizes.length)] as EngineSettings['logSizes'],
+    pace: {
+      writersOnTurnMax: prng.below(6),
+      cutCommandsMin: 1 + prng.below(4),
+      frameBytesTarget: frames[prng.below(frames.length)] as number,
+      commandsWaitingMax: prng.chance(0.3) ? 1 + prng.below(4) : 1_000,
+    },
+  };
+}
+
+export function generateEvents(seed: number): { swarm: Swarm; events: DatabaseEvent[] } {
+  const prng = new Prng(seed);
+  const swarm = drawSwarm(prng);
+  const generator = new EventGenerator(prng, swarm);
+  const phases = 2 + prng.below(3);
+  const events: DatabaseEvent[] = [];
+  for (let phase = 0; phase < phases; phase++) {
+    if (phase > 0) events.push(generator.restart());
+    events.push(...generator.phase(phase === 0));
+  }
+  return { swarm, events };
+}
+
+class EventGenerator {
+  readonly #prng: Prng;
+  readonly #swarm: Swarm;
+  readonly #workload: Workload;
+  readonly #tenants: string[] = [];
+
+  constructor(prng: Prng, swarm: Swarm) {
+    this.#prng = prng;
+    this.#swarm = swarm;
+    this.#workload = new Workload(prng, swarm.mix);
+  }
+
+  restart(): DatabaseEvent {
+    const ways = ['close', 'kill', 'power'] as const;
+    const how = ways[this.#prng.below(ways.length)] as (typeof ways)[number];
+    return { kind: 'restart', how, dice: this.#prng.nextUint32() };
+  }
+
+  *phase(isFirst: boolean): Events {
+    const prng = this.#prng;
+    const soon = prng.chance(0.3);
+    if (!isFirst || prng.chance(0.3)) {
+      if (prng.chance(0.5)) yield { kind: 'fault', fault: { kind: 'all clear' } };
+      if (prng.chance(0.8)) yield this.#fault(soon);
+    }
+    const steps = soon ? 4 : 5 + prng.below(11);
+    for (let step = 0; step < steps; step++) yield* this.#step();
+    if (prng.chance(0.6)) yield { kind: 'settle' };
+    if (prng.chance(this.#swarm.chances.replay)) yield { kind: 'replay' };
+    if (prng.chance(this.#swarm.chances.replay)) yield { kind: 'verify' };
+  }
+
+  *#step(): Events {
+    const prng = this.#prng;
+    const { chances, tenants } = this.#swarm;
+    const known = this.#tenants.length;
+    if (known === 0 || (known < tenants.length && prng.chance(0.15))) {
+      yield* this.#newTenant(tenants[known] as string);
+      return;
+    }
+    const tenant = this.#tenants[prng.below(known)] as string;
+    if (prng.chance(0.02)) yield { kind: 'tenant', tenant };
+    const burst = prng.chance(chances.burst) ? this.#burst() : 1;
+    for (let count = 0; count < burst; count++) {
+      const to = this.#tenants[prng.below(known)] as string;
+      yield { kind: 'send', tenant: to, spec: this.#workload.next() };
+    }
+    if (prng.chance(chances.look)) yield { kind: 'look', tenant, back: prng.below(1_000) / 1_000 };
+    if (prng.chance(chances.look / 2)) yield { kind: 'look', tenant, back: 0 };
+    if (prng.chance(chances.look / 3)) yield { kind: 'reader', tenant };
+    if (prng.chance(chances.settle)) yield { kind: 'settle' };
+    if (prng.chance(chances.fault)) yield this.#fault(prng.chance(0.5));
+    if (prng.chance(chances.wait)) {
+      yield { kind: 'wait', milliseconds: prng.below(this.#swarm.waitMsMax) };
+    }
+  }
+
+  /** One of many is as large as can be: only then a frame goes out while another is on its way. */
+  #burst(): number {
+    const { burstMax } = this.#swarm;
+    return burstMax > 12 && this.#prng.chance(0.5) ? burstMax : 1 + this.#prng.below(burstMax);
+  }
+
+  *#newTenant(tenant: string): Events {
+    this.#tenants.push(tenant);
+    yield { kind: 'tenant', tenant };
+    for (const name of ['accounts', 'notes'] as const) {
+      yield { kind: 'send', tenant, spec: { kind: 'table', name, ifNotExists: false } };
+    }
+    if (this.#prng.chance(0.5)) yield { kind: 'settle' };
+  }
+
+  #fault(soon: boolean): DatabaseEvent {
+    const { faults } = this.#swarm;
+    const kind = faults[this.#prng.below(faults.length)] as FaultKind;
+    return { kind: 'fault', fault: this.#drawFault(kind, soon) };
+  }
+
+  #drawFault(kind: FaultKind, soon: boolean): Fault {
+    const prng = this.#prng;
+    const calls = 1 + prng.below(soon ? 45 : 300);
+    const flushes = 1 + prng.below(soon ? 4 : 20);
+    switch (kind) {
+      case 'crash at call':
+      case 'kill at call':
+        return { kind, calls };
+      case 'crash at flush':
+      case 'failed flush':
+        return { kind, flushes };
+      case 'failed call':
+      case 'full at call':
+        return { kind, calls, forGood: prng.chance(0.3) };
+      case 'full disk':
+        return { kind, spareBytes: prng.below(soon ? 3_000 : 20_000) };
+      case 'refused growth':
+        return { kind, growths: 1 + prng.below(6) };
+      case 'slow flushes':
+        return { kind, micros: 5_000 + prng.below(2_000_000) };
+      case 'clock step':
+        return { kind, micros: (prng.below(2_000_001) - 1_000_000) * (soon ? 1 : 3_600) };
+      case 'bit rot':
+        return { kind, pick: prng.nextUint32(), mask: 1 << prng.below(8) };
+      case 'lost write':
+        return { kind, writes: flushes };
+      case 'stray write':
+        return { kind, writes: flushes, pick: prng.nextUint32() };
+      case 'all clear':
+        return { kind };
+    }
+  }
+}

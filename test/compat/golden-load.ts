@@ -1,0 +1,183 @@
+/**
+ * What the golden databases hold. Everything is decided here – keys, random bytes, time – so that the same code
+ * writes the same bytes. Never change what a variant of a released revision does: add another variant.
+ */
+import {
+  assert,
+  type Disk,
+  Prng,
+  type TenantId,
+  toHex,
+  type VerityError,
+} from '../../src/base/index.ts';
+import { SecretKey, sha256 } from '../../src/crypto/index.ts';
+import { type OpenOptions, type TenantHandle, Verity } from '../../src/database/index.ts';
+import { type Engine, type EngineHost, openEngine } from '../../src/engine/index.ts';
+import { HeldKeyProvider } from '../../src/keys/index.ts';
+import { SimClock, SimDisk, SimScheduler } from '../../src/sim/index.ts';
+
+export type Image = ReadonlyMap<string, Uint8Array>;
+
+/** The variants of revision 1. */
+export const variants = {
+  'aes-256-gcm': {},
+  'chacha20-poly1305': { algorithm: 'chacha20-poly1305' },
+  brotli: { compression: 'brotli' },
+  plain: { encryption: 'none' },
+  'plain-brotli': { encryption: 'none', compression: 'brotli' },
+  rekeyed: {},
+  subjects: {},
+} as const satisfies Record<string, OpenOptions>;
+export type Variant = keyof typeof variants;
+export const variantNames = Object.keys(variants) as Variant[];
+
+/** Small, so that there are several segments. */
+const logSizes = { segmentBytes: 6_000, fillBytesMin: 1_024, fillBytesMax: 2_048 };
+
+class GoldenKey extends HeldKeyProvider {
+  constructor() {
+    super('golden', 'golden', () => new SecretKey(new Uint8Array(32).fill(0x5a)));
+  }
+}
+
+/** What opens a variant; its suite is found in the files. */
+export function accessTo(variant: Variant): OpenOptions {
+  const onWarning = (): void => undefined;
+  return 'encryption' in variants[variant]
+    ? { encryption: 'none', onWarning }
+    : { masterKey: new GoldenKey() };
+}
+
+/** A world whose clock and random numbers are its own. Time goes on by a millisecond at each look. */
+export class GoldenWorld {
+  readonly clock = new SimClock(undefined, 1_000);
+  readonly scheduler = new SimScheduler(this.clock);
+  readonly #seed: number;
+
+  constructor(seed: number) {
+    this.#seed = seed;
+  }
+
+  open(disk: Disk, options: OpenOptions): Promise<Verity> {
+    const host = this.#hostOn(disk);
+    return this.settle(Verity.openOn(host, { timestamps: 'microseconds', ...options }));
+  }
+
+  /** As `open`, for what the SDK does not show: the keys of data subjects. */
+  openEngine(disk: Disk, { masterKey: provider }: OpenOptions): Promise<Engine> {
+    assert(provider !== undefined, 'subjects have keys in sealed databases');
+    return this.settle(openEngine(this.#hostOn(disk), { provider, mode: 'owner', create: false }));
+  }
+
+  #hostOn(disk: Disk): EngineHost {
+    const { clock, scheduler } = this;
+    return { disk, clock, scheduler, entropy: new Prng(this.#seed), logSizes };
+  }
+
+  settle<T>(promise: Promise<T>): Promise<T> {
+    return this.scheduler.settle(promise);
+  }
+}
+
+/** The files of a variant, written by this version. */
+export async function writeGolden(variant: Variant): Promise<Image> {
+  const world = new GoldenWorld(1);
+  const disk = new SimDisk();
+  const db = await world.open(disk, { ...accessTo(variant), ...variants[variant] });
+  const step = <T>(promise: Promise<T>): Promise<T> => world.settle(promise);
+  await fillClinic(await step(db.createTenant('clinic')), step);
+  if (variant === 'rekeyed') await step(db.keys.rotate({ tenant: 'clinic' }));
+  await fillLab(await step(db.createTenant('Labor Zürich')), step);
+  if (variant === 'rekeyed') {
+    await step(db.keys.rekey());
+    await step(db.keys.rotate({ tenant: 'Labor Zürich' }));
+    await step(db.tenant('Labor Zürich').append('runs', [{ after: 'rotation' }]));
+  }
+  await step(db.close());
+  if (variant === 'subjects') await addSubjects(world, disk, accessTo(variant));
+  return disk.image();
+}
+
+const clinicId = 1 as TenantId;
+const subjectCount = 3;
+const erasedSubject = 1;
+
+/** Keys for three data subjects of the clinic, of which one is destroyed. */
+async function addSubjects(world: GoldenWorld, disk: Disk, access: OpenOptions): Promise<void> {
+  const engine = await world.openEngine(disk, access);
+  await world.settle(engine.subjects.create(clinicId, subjectCount));
+  await world.settle(engine.subjects.erase(clinicId, [erasedSubject]));
+  await world.settle(engine.close());
+}
+
+/** SHA-256 of each subject's key, or why there is none. */
+export async function subjectsOf(
+  world: GoldenWorld,
+  disk: Disk,
+  access: OpenOptions,
+): Promise<string[]> {
+  const engine = await world.openEngine(disk, access);
+  const keys = Array.from({ length: subjectCount }, (_, number) => {
+    try {
+      return toHex(sha256(engine.subjects.key(clinicId, number).expose()));
+    } catch (error) {
+      return (error as VerityError).code;
+    }
+  });
+  await world.settle(engine.close());
+  return keys;
+}
+
+type Step = <T>(promise: Promise<T>) => Promise<T>;
+
+const types = `id integer PRIMARY KEY, s smallint, b bigint, r real, d double precision, n numeric,
+  m numeric(12,2), t text, v varchar(5), f boolean, x bytea, day date, ts timestamp, tz timestamptz, u uuid, j jsonb`;
+const rows = [
+  `(1, 1, 2, 1.5, 0.1, 123456789012345678901234567890.10, 12.5, 'Zoë 🦉', 'abc', true, '\\x00ff', '2026-11-22',
+    '2026-11-22 10:00:00.123456', '2026-11-22 10:00:00+02', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"b": [1, null], "a": "x"}')`,
+  `(2, -32768, -9223372036854775808, -1e-30, 'Infinity', -0.001, -99.99, '', '', false, '', '0044-03-15 BC',
+    'infinity', '-infinity', '00000000-0000-0000-0000-000000000000', '"text"')`,
+  `(3, 32767, 9223372036854775807, 3.4e38, 'NaN', 0, 0, 'line
+break', '€uro!', true, '\\xdeadbeef', 'infinity', '1970-01-01 00:00:00.000001', '9999-12-31 23:59:59.999999+00',
+    'ffffffff-ffff-ffff-ffff-ffffffffffff', '[]')`,
+  `(4, ${Array.from({ length: 15 }, () => 'NULL').join(', ')})`,
+];
+
+async function fillClinic(clinic: TenantHandle, step: Step): Promise<void> {
+  const who = { actor: 'Dr. Ångström', reason: 'intake', requestId: 'request 1' };
+  await step(clinic.execute(`CREATE TABLE types (${types})`, [], who));
+  for (const row of rows) await step(clinic.execute(`INSERT INTO types VALUES ${row}`, [], who));
+  await step(
+    clinic.execute(`CREATE TABLE patients (
+      code text NOT NULL, year integer NOT NULL CHECK (year > 1900), name text UNIQUE, note text, PRIMARY KEY (year, code))`),
+  );
+  for (let first = 0; first < 60; first += 20) {
+    const values = Array.from({ length: 20 }, (_, index) => {
+      const id = first + index;
+      return `('p${id}', ${1950 + (id % 30)}, 'patient ${id}', 'came with a cough and left with a prescription')`;
+    });
+    await step(clinic.execute(`INSERT INTO patients VALUES ${values.join(', ')}`, []));
+  }
+  await step(clinic.execute("UPDATE patients SET note = 'well' WHERE year < 1955", [], who));
+  await step(clinic.execute('DELETE FROM patients WHERE year = 1979'));
+  await step(
+    clinic.execute("INSERT INTO patients VALUES ('p29', 1979, 'patient 29', $1)", ['again']),
+  );
+  await step(clinic.append('visits', [{ visit: 1 }, { visit: 2, notes: ['fine', null] }], who));
+  await step(clinic.append('visits', ['a text'], { expectedVersion: 2 }));
+}
+
+async function fillLab(lab: TenantHandle, step: Step): Promise<void> {
+  await step(lab.execute('CREATE TABLE results (sample text, value numeric(8,3))'));
+  await step(
+    lab.transaction(async (tx) => {
+      await tx.execute("INSERT INTO results VALUES ('s1', 1.25), ('s2', NULL)");
+      await tx.execute("UPDATE results SET value = 2 WHERE sample = 's2'");
+    }),
+  );
+  // Records of more than a segment, so that the log rolls in the middle of them.
+  for (let round = 1; round <= 6; round++) {
+    const text = `${round} measured and measured again; `.repeat(40);
+    await step(lab.append('runs', [{ round, text }]));
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Databases that earlier versions wrote: every later version must open them, read all they hold, verify them and go
+ * on with them. And what this version writes is what the revision's writer wrote: see make-golden.ts.
+ */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { verifyDatabase } from '../../src/audit/index.ts';
+import { plainProvider } from '../../src/keys/index.ts';
+import { decodeFrameHeader, formatRevision, segmentHeaderBytes } from '../../src/log/index.ts';
+import { SimDisk } from '../../src/sim/index.ts';
+import { contentsOf } from './golden-contents.ts';
+import { digestsOf, pathOf, readExpected, readImage } from './golden-file.ts';
+import {
+  accessTo,
+  GoldenWorld,
+  type Image,
+  subjectsOf,
+  type Variant,
+  variantNames,
+  variants,
+  writeGolden,
+} from './golden-load.ts';
+
+const revisions = [1];
+const cases = revisions.flatMap((revision) =>
+  variantNames.map((variant) => ({ revision, variant })),
+);
+const imageOf = (revision: number, variant: Variant): Image =>
+  readImage(pathOf(revision, `${variant}.golden`));
+
+describe.each(cases)('the database of revision $revision, $variant', ({ revision, variant }) => {
+  const image = imageOf(revision, variant);
+  const expected = readExpected(pathOf(revision, `${variant}.expected`));
+  const access = accessTo(variant);
+
+  test('is what its name says', () => {
+    expect([...image.keys()].filter((path) => path.endsWith('.vlog')).length).toBeGreaterThan(2);
+    const [algorithm, compression] = headerBytes(image).slice(6, 8);
+    const { encryption, algorithm: cipher = 'aes-256-gcm', compression: packed = 'none' } =
+      variants[variant] as { encryption?: 'none'; algorithm?: string; compression?: string };
+    const ids = { none: 0, 'aes-256-gcm': 1, 'chacha20-poly1305': 2, brotli: 1 };
+    expect([algorithm, compression]).toEqual([
+      ids[(encryption ?? cipher) as keyof typeof ids],
+      ids[packed as keyof typeof ids],
+    ]);
+    if (variant === 'rekeyed') {
+      expect(new Set(secretNumbers(image))).toEqual(new Set([1, 2]));
+    }
+  });
+
+  test('is verified without a finding', async () => {
+    const root = access.masterKey ?? plainProvider();
+    const report = await verifyDatabase({ disk: SimDisk.fromImage(image), root });
+    expect(report).toMatchObject({ ok: true, findings: [], chainHash: expected.chainHash });
+  });
+
+  test('yields all that it held', async () => {
+    const world = new GoldenWorld(2);
+    const db = await world.open(SimDisk.fromImage(image), { ...access, readOnly: true });
+    expect(await contentsOf(world, db)).toEqual(expected.contents);
+    expect(db.status().chainHash).toBe(expected.chainHash);
+    await world.settle(db.close());
+  });
+
+  test.runIf(variant === 'subjects')('keeps the keys of its data subjects, but one', async () => {
+    const subjects = await subjectsOf(new GoldenWorld(2), SimDisk.fromImage(image), access);
+    expect(subjects).toEqual(expected.subjects);
+    const digest = expect.stringMatching(/^[0-9a-f]{64}$/);
+    expect(subjects).toEqual([digest, 'SUBJECT_ERASED', digest]);
+  });
+
+  test('goes on: a row and an event more, and all of it is there after another open', async () => {
+    const world = new GoldenWorld(3);
+    const disk = SimDisk.fromImage(image);
+    const db = await world.open(disk, { ...access, create: false });
+    const before = db.status();
+    expect(before.recovery).toMatchObject({ cleanShutdown: true, cut: [] });
+    const clinic = db.tenant('clinic');
+    await world.settle(clinic.execute("INSERT INTO patients VALUES ('new', 2026, 'new', NULL)"));
+    await world.settle(clinic.append('visits', [{ visit: 'new' }], { expectedVersion: 3 }));
+    await world.settle(db.close());
+    const again = await world.open(disk, { ...access, create: false });
+    const { rows } = await world.settle(
+      again.tenant('clinic').query("SELECT name FROM patients WHERE code = 'new'"),
+    );
+    expect(rows).toEqual([{ name: 'new' }]);
+    expect(again.status().position).toBeGreaterThanOrEqual(before.position + 2n);
+    expect(await world.settle(again.verify())).toMatchObject({ ok: true, findings: [] });
+    await world.settle(again.close());
+  });
+});
+
+/** The first bytes of the first frame. */
+function headerBytes(image: Image): Uint8Array {
+  const [, bytes] = [...image].find(([path]) => path.endsWith('.vlog')) as [string, Uint8Array];
+  return bytes.subarray(segmentHeaderBytes);
+}
+
+/** The secret numbers of all frames' first sections. */
+function secretNumbers(image: Image): number[] {
+  const numbers: number[] = [];
+  for (const [path, bytes] of image) {
+    if (!path.endsWith('.vlog')) continue;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let offset = segmentHeaderBytes; offset < bytes.length;) {
+      const header = decodeFrameHeader(bytes, offset);
+      if (typeof header === 'string') break;
+      const sections = offset + header.bodyStart + header.leafCount * 34;
+      numbers.push(view.getUint32(sections + 4, true));
+      offset += header.frameLength;
+    }
+  }
+  return numbers;
+}
+
+/** Files whose bytes depend on those of the log. */
+const derived = /^(log\/|anchor)/;
+
+describe('this version', () => {
+  const recorded = JSON.parse(readFileSync(pathOf(formatRevision, 'writer.json'), 'utf8')) as {
+    brotli: string;
+    digests: Record<string, Record<string, string>>;
+  };
+
+  test.each(variantNames)('writes %s as the revision did, byte for byte', async (variant) => {
+    const written = await writeGolden(variant);
+    const digests = digestsOf(written);
+    // Another version of Brotli may compress to other bytes.
+    const bytesVary =
+      'compression' in variants[variant] && process.versions['brotli'] !== recorded.brotli;
+    const what =
+      'The bytes that are written have changed. If their format has, it needs a new revision and golden ' +
+      'databases of its own. If it has not, record the new digests: npx tsx test/compat/make-golden.ts --writer';
+    const compared = (all: Record<string, string> = {}): Record<string, string> =>
+      Object.fromEntries(
+        Object.entries(all).filter(([path]) => !bytesVary || !derived.test(path)),
+      );
+    expect(compared(digests), what).toEqual(compared(recorded.digests[variant]));
+  });
+
+  test('has golden databases of its revision', () => {
+    expect(revisions).toContain(formatRevision);
+    expect(Object.keys(recorded.digests)).toEqual(variantNames);
+  });
+});

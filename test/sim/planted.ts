@@ -1,0 +1,141 @@
+/** Databases with a planted fault, one for each checker: what it must notice. */
+import { CorruptionError } from '../../src/base/index.ts';
+import { Verity } from '../../src/database/index.ts';
+import type { OpenDatabase, SimDatabase, SimTenant } from '../../src/sim/index.ts';
+
+const openVerity: OpenDatabase = (host, options) => Verity.openOn(host, options);
+
+/** `target` with some methods replaced. */
+function altered<T extends object>(target: T, changes: Partial<T>): T {
+  return new Proxy(target, {
+    get: (_target, name) => {
+      if (Object.hasOwn(changes, name)) return Reflect.get(changes, name);
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+function withTenants(
+  db: SimDatabase,
+  change: (tenant: SimTenant) => Partial<SimTenant>,
+): SimDatabase {
+  const alter = (tenant: SimTenant): SimTenant => altered(tenant, change(tenant));
+  return altered(db, {
+    tenant: (name) => alter(db.tenant(name)),
+    createTenant: async (name) => alter(await db.createTenant(name)),
+  });
+}
+
+function planted(change: (tenant: SimTenant) => Partial<SimTenant>): OpenDatabase {
+  return async (host, options) => withTenants(await openVerity(host, options), change);
+}
+
+/** Says that it is done, and has done nothing. */
+const acknowledgesNothing = planted((tenant) => ({
+  execute: async (sql, parameters, options) => {
+    if (!sql.startsWith('INSERT INTO notes')) return tenant.execute(sql, parameters, options);
+    const { position } = await tenant.query('SELECT 1');
+    return { position, rowCount: parameters?.length ?? 0 };
+  },
+}));
+
+const insertsTwice = planted((tenant) => ({
+  execute: async (sql, parameters, options) => {
+    const done = await tenant.execute(sql, parameters, options);
+    if (sql.startsWith('DELETE')) await tenant.append('orders', [1], { actor: 'nobody' });
+    return done;
+  },
+}));
+
+/** Every other answer waits until later ones have gone out. */
+const answersLate: OpenDatabase = async (host, options) => {
+  let calls = 0;
+  return withTenants(await openVerity(host, options), (tenant) => ({
+    execute: async (sql, parameters, commandOptions) => {
+      const done = await tenant.execute(sql, parameters, commandOptions);
+      calls += 1;
+      if (calls % 2 === 0) {
+        await new Promise<void>((resolve) => void host.scheduler.delay(15, resolve));
+      }
+      return done;
+    },
+  }));
+};
+
+const newestInsteadOfOld = planted((tenant) => ({
+  queryAt: (sql, parameters) => tenant.query(sql, parameters),
+  query: (sql, parameters) => tenant.query(sql.replace(/ AS OF POSITION \d+/, ''), parameters),
+}));
+
+const losesARow = planted((tenant) => ({
+  query: async (sql, parameters) => {
+    const result = await tenant.query(sql, parameters);
+    return sql.endsWith('ORDER BY id') ? { ...result, rows: result.rows.slice(1) } : result;
+  },
+}));
+
+const readerLosesARow: OpenDatabase = async (host, options) =>
+  options.readOnly
+    ? withTenants(await openVerity(host, options), (tenant) => ({
+        query: async (sql, parameters) => {
+          const result = await tenant.query(sql, parameters);
+          return { ...result, rows: result.rows.slice(1) };
+        },
+        queryAt: async (sql, parameters, at) => {
+          const result = await tenant.queryAt(sql, parameters, at);
+          return { ...result, rows: result.rows.slice(1) };
+        },
+      }))
+    : openVerity(host, options);
+
+const forgetsToAnswer = planted((tenant) => ({
+  append: (stream, events, options) =>
+    events.length === 3 ? new Promise(() => undefined) : tenant.append(stream, events, options),
+}));
+
+const otherChain: OpenDatabase = async (host, options) => {
+  const db = await openVerity(host, options);
+  const status = (): ReturnType<SimDatabase['status']> => ({
+    ...db.status(),
+    chainHash: '00'.repeat(32),
+  });
+  return altered<SimDatabase>(db, { status });
+};
+
+const neverFindsDamage: OpenDatabase = async (host, options) =>
+  altered<SimDatabase>(await openVerity(host, options), {
+    verify: async () => ({ ok: true, findings: [] }),
+  });
+
+const findsWhatIsNotThere: OpenDatabase = async (host, options) =>
+  altered<SimDatabase>(await openVerity(host, options), {
+    verify: async () => ({ ok: false, findings: [{ code: 'CHAIN_BROKEN', message: 'planted' }] }),
+  });
+
+/** Takes what is sound for damage. */
+function refusesToOpen(): OpenDatabase {
+  let opens = 0;
+  return (host, options) => {
+    opens += 1;
+    if (opens % 3 !== 0) return openVerity(host, options);
+    return Promise.reject(
+      new CorruptionError('CHECKSUM_MISMATCH', 'keyring', 0, 'Planted damage lies'),
+    );
+  };
+}
+
+/** Each checker, and what it must fire at. */
+export const plantedFaults: Readonly<Record<string, OpenDatabase>> = {
+  'no loss': acknowledgesNothing,
+  'no phantom': insertsTwice,
+  order: answersLate,
+  mvcc: newestInsteadOfOld,
+  state: losesARow,
+  reader: readerLosesARow,
+  answers: forgetsToAnswer,
+  chain: otherChain,
+  damage: neverFindsDamage,
+  verify: findsWhatIsNotThere,
+  opens: refusesToOpen(),
+};
