@@ -1,9 +1,9 @@
 /** What the options of `open` say about sealing and compression, checked at the door. */
-import { emitWarning } from 'node:process';
 import { VerityError } from '../base/index.ts';
 import { parseAlgorithm, parseCompression, plainProviderKind } from '../crypto/index.ts';
 import type { WantedSuite } from '../engine/index.ts';
 import type { OpenOptions } from './types.ts';
+import { warnWith } from './warnings.ts';
 
 /** Whether plain mode is asked for. Throws INVALID_ARGUMENT where a master key or an algorithm contradicts it. */
 export function isPlain(
@@ -39,7 +39,9 @@ function invalid(message: string): VerityError {
 
 /** Says loudly that a database is in plain mode: to `onWarning`, else as a warning of the process. */
 export function warnOfPlainMode(place: string, onWarning: OpenOptions['onWarning']): void {
-  const message = `The database in ${place} is in plain mode: nothing in it is encrypted, and whoever can write its files can forge it.`;
-  if (onWarning !== undefined) onWarning(message);
-  else emitWarning(message, { type: 'VerityWarning', code: 'VERITY_PLAIN_MODE' });
+  warnWith(
+    onWarning,
+    `The database in ${place} is in plain mode: nothing in it is encrypted, and whoever can write its files can forge it.`,
+    'VERITY_PLAIN_MODE',
+  );
 }

@@ -309,7 +309,7 @@ export interface RepairReport {
   /** Whether the database verifies now, or, for a dry run, whether the plan was read back well. */
   readonly ok: boolean;
   readonly dryRun: boolean;
-  /** Small files that were restored: keyring, verity.json, anchor. */
+  /** Whole files that were restored: keyring, verity.json, anchor, files of subject keys. */
   readonly restored: string[];
   /** Frames that were taken from the copy, by places in the repaired files. */
   readonly replaced: {

@@ -212,7 +212,8 @@ export class Engine {
       const { entropy } = this.#host;
       const keys = next.contents.tenants.get(tenant);
       if (keys === undefined) next.addTenant(tenant, root, entropy);
-      else next.setTenant(tenant, next.renewedTenant(tenant, keys, { from: root, to: root, entropy }));
+      else
+        next.setTenant(tenant, next.renewedTenant(tenant, keys, { from: root, to: root, entropy }));
     });
   }
 

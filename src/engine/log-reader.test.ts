@@ -58,15 +58,27 @@ function makeLog(seed: number) {
       timestamp: maker.head.timestamp,
     });
   }
+  const security = new SecurityMonitor();
+  let strangers = 0;
   const hierarchy = {
-    sectionKey: (tenant: TenantId) => maker.keyFor(tenant),
-    security: new SecurityMonitor(),
+    sectionKey: (tenant: TenantId) => maker.keyFor(tenant + strangers),
+    security,
   } as unknown as KeyHierarchy;
   const image = new Map([[path, maker.segment]]);
   let head = maker.head.op;
   const reader = (): LogReader =>
     new LogReader({ disk: SimDisk.fromImage(image), hierarchy, index, head: () => head });
-  return { maker, written, image, path, reader, setHead: (op: number) => (head = op as Op) };
+  return {
+    maker,
+    written,
+    image,
+    path,
+    reader,
+    security,
+    setHead: (op: number) => (head = op as Op),
+    /** From now on all keys are other tenants'. */
+    useWrongKeys: () => (strangers = 100),
+  };
 }
 
 const tenants = [1, 2, 3] as TenantId[];
@@ -130,4 +142,16 @@ test('damage within what may be read is named', () => {
     );
     expect(offset).toBeGreaterThanOrEqual(segmentHeaderBytes);
   }
+});
+
+test('what does not open is counted, once a failure', () => {
+  const { reader, security, useWrongKeys } = makeLog(5);
+  const read = (): unknown => [...reader().commands(tenants[0] as TenantId, 0 as Position)];
+  expect(read).not.toThrow();
+  expect(() => reader().positionAt(tenants[0] as TenantId, Number.MAX_SAFE_INTEGER)).not.toThrow();
+  expect(security.figures.failures).toBe(0);
+  useWrongKeys();
+  expect(read).toThrow(expect.objectContaining({ code: 'AUTHENTICATION_FAILED' }));
+  expect(() => reader().positionAt(tenants[0] as TenantId, Number.MAX_SAFE_INTEGER)).toThrow();
+  expect(security.figures).toMatchObject({ failures: 2, byCode: { AUTHENTICATION_FAILED: 2 } });
 });

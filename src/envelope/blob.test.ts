@@ -91,9 +91,9 @@ test('another Protobuf library reads our bytes, and writes the same', () => {
         const made = { kekId, encryptedDek, nonce, ciphertext };
         const encoded = encodeBlob(made);
         expect(fromBinary(message, encoded) as Declared).toMatchObject({ ...made, revision: 1 });
-        expect(toBinary(message, create(message, { ...made, revision: 1 } as Record<string, unknown>))).toEqual(
-          encoded,
-        );
+        expect(
+          toBinary(message, create(message, { ...made, revision: 1 } as Record<string, unknown>)),
+        ).toEqual(encoded);
         expect(decodeBlob(encoded)).toEqual(made);
       },
     ),

@@ -70,6 +70,8 @@ const seedsDrawn = 64;
 /** Writers kept for the next frame, so that one that grew need not grow again. */
 const spareWritersMax = 64;
 const spareBytesMax = 1 << 20;
+/** The same of the packed form, all of which is wiped after each frame. */
+const packedBytesMax = 1 << 17;
 
 /**
  * Gathers the events of one frame and seals them. Salts, commitments, chain hash and ciphertexts are made
@@ -82,7 +84,7 @@ export class FrameBuilder {
   readonly #header = new Writer(512);
   readonly #spare: Writer[] = [];
   /** The packed form of one section at a time. */
-  readonly #packed = new Writer(1024);
+  #packed = new Writer(1024);
   #seeds: Uint8Array = new Uint8Array();
   #bytes = 0;
 
@@ -189,14 +191,17 @@ export class FrameBuilder {
       durableHead: place.durableHead,
       epochSalt: context.epochSalt,
     };
+    let packedBytes = 0;
     const sealed = sections.map(({ tenant, number, plaintext }) => {
       const key = context.keyFor(tenant);
       const packed = packSection(plaintext.view(), context.suite.compression, this.#packed);
+      packedBytes = Math.max(packedBytes, this.#packed.length);
       const { secretNumber, commitment } = key;
       const { nonce, ciphertext, tag } = key.seal(sectionAad(physical, number, chain), packed);
       return { secretNumber, commitment, nonce, ciphertext, tag };
     });
-    if (this.#packed.length > 0) this.#packed.wipe();
+    if (packedBytes > 0) this.#packed.wipe();
+    if (packedBytes > packedBytesMax) this.#packed = new Writer(1024);
     const bytes = encodeFrame(physical, { logicalHeader, leaves, sections: sealed, chain });
     this.drop();
     return { bytes, chainHash: chain };

@@ -18,6 +18,8 @@ const microsPerMilli = 1000;
 /** How many turns of promises may follow a task before the next one starts. */
 const microtasksPerTask = 64;
 const roundsBeforeStandStill = 200;
+/** Where nothing outside is waited for, timers that set themselves again may not go on for ever. */
+const stepsInsideMax = 1_000_000;
 
 /** Somebody waits for something, and nothing is left that could bring it about. */
 export class StandStill extends Error {
@@ -113,9 +115,10 @@ export class SimScheduler implements Scheduler {
       () => void (isSettled = true),
       () => void (isSettled = true),
     );
-    for (;;) {
+    for (let steps = 0; ; steps++) {
       await microtasks();
       if (isSettled) return promise;
+      if (waitFor === 'inside' && steps > stepsInsideMax) throw new StandStill();
       if (this.step()) continue;
       if (waitFor === 'inside') {
         // A long chain of promises takes more turns than follow a task.

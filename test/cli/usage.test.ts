@@ -5,7 +5,15 @@ import { describe, expect, test } from 'vitest';
 import { root } from '../support/project.ts';
 import { verity, verityHere, verityJson, verityJsonHere } from './verity-command.ts';
 
-const common = ['--json', '--master-key', '--key-file', '--recovery-code-file', '--actor', '--reason', '--help'];
+const common = [
+  '--json',
+  '--master-key',
+  '--key-file',
+  '--recovery-code-file',
+  '--actor',
+  '--reason',
+  '--help',
+];
 const verbs: Record<string, string[]> = {
   init: [],
   import: ['--tenant', '--table', '--primary-key'],

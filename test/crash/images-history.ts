@@ -199,8 +199,16 @@ class Recording {
     await client.settled();
   }
 
+  /** A new way in, another key of a tenant, or a page of subject keys. */
   async #changeKeys(): Promise<void> {
-    this.#notes.code(await this.#notes.client.session.db.addRecoveryCode());
+    const prng = this.#prng;
+    const { db } = this.#notes.client.session;
+    const there = [...this.#notes.client.tenants.keys()];
+    const tenant = there[prng.below(there.length)] as string;
+    const dice = prng.below(3);
+    if (dice === 0) this.#notes.code(await db.addRecoveryCode());
+    else if (dice === 1) await db.keys.rotate({ tenant });
+    else if (db.tenants().includes(tenant)) await db.tenant(tenant).createEnvelopeKey();
     this.keyringChanges += 1;
   }
 

@@ -12,7 +12,7 @@ import { ImageSweep } from './images-sweep.ts';
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const histories = 200;
-const historiesPerTest = 50;
+const historiesPerTest = 25;
 const imagesPerHistory = 20;
 const afterRecovery = 5;
 

@@ -53,7 +53,9 @@ class WatchedKey implements MasterKeyProvider {
     return this.#inner.wrap(root, binding);
   }
 
-  unwrap(...given: Parameters<MasterKeyProvider['unwrap']>): ReturnType<MasterKeyProvider['unwrap']> {
+  unwrap(
+    ...given: Parameters<MasterKeyProvider['unwrap']>
+  ): ReturnType<MasterKeyProvider['unwrap']> {
     return this.#inner.unwrap(...given);
   }
 
@@ -61,7 +63,9 @@ class WatchedKey implements MasterKeyProvider {
     return this.#inner.describe();
   }
 
-  rotate(...given: Parameters<MasterKeyProvider['rotate']>): ReturnType<MasterKeyProvider['rotate']> {
+  rotate(
+    ...given: Parameters<MasterKeyProvider['rotate']>
+  ): ReturnType<MasterKeyProvider['rotate']> {
     return this.#inner.rotate(...given);
   }
 }

@@ -127,7 +127,13 @@ describe('a database made with a key file', () => {
     await attempt(() => keys.fromFile(keyFile('wrong.key', otherDigits)));
     await attempt(() => keys.fromFile(join(folder, 'none.key')));
     expect(differing(imageOf(nodeDisk(path, { readOnly: true })), image)).toEqual([]);
-    expect(readdirSync(path).toSorted()).toEqual(['LOCK', 'anchor', 'keyring', 'log', 'verity.json']);
+    expect(readdirSync(path).toSorted()).toEqual([
+      'LOCK',
+      'anchor',
+      'keyring',
+      'log',
+      'verity.json',
+    ]);
   });
 });
 

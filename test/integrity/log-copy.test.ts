@@ -3,8 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { verifyDatabase } from '../../src/audit/index.ts';
+import type { TenantId } from '../../src/base/index.ts';
 import { Verity } from '../../src/database/index.ts';
-import { copyLog, loadKeys } from '../../src/engine/index.ts';
+import { copyLog, loadKeys, openEngine } from '../../src/engine/index.ts';
 import { memoryDisk, nodeDisk } from '../../src/host/index.ts';
 import { differing, type DiskImage, diskOf, imageOf, withFlip } from './disk-image.ts';
 import { fillSample, hostOn, pause, sampleDatabase, TestKey } from './sample-database.ts';
@@ -215,6 +217,34 @@ describe('a copy of a running database', () => {
       expect((await Verity.verify(source, { masterKey })).findings).toEqual([]);
     },
   );
+
+  test('has the keys of data subjects as they are at its end', async () => {
+    const disk = diskOf(imageOf(diskAt(join(folder, 'closed'))));
+    const engine = await openEngine(hostOn(disk, 12), {
+      provider: masterKey,
+      mode: 'owner',
+      create: false,
+    });
+    await engine.subjects.create(1 as TenantId, 3);
+    const target = memoryDisk();
+    const copying = copyLog({
+      source: {
+        disk,
+        hierarchy: engine.hierarchy,
+        handle: { state: engine.state, head: () => engine.head },
+      },
+      target,
+      entropy: hostOn(disk, 13).entropy,
+      pause: () => pause(0),
+    });
+    await engine.subjects.create(1 as TenantId, 200);
+    await engine.subjects.erase(1 as TenantId, [2, 150]);
+    await copying;
+    await engine.close();
+    const report = await verifyDatabase({ disk: target, root: masterKey });
+    expect(report.findings).toEqual([]);
+    expect([...imageOf(target).keys()].some((path) => path.startsWith('subjects/'))).toBe(true);
+  });
 
   test('of what a crash left has all that a reopen would find, and no torn tail', async () => {
     const { db, disk } = await sampleDatabase(20, sizes);

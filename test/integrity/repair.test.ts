@@ -5,7 +5,7 @@ import { repairOn } from '../../src/database/repairs.ts';
 import { type RepairOptions, type RepairReport, Verity } from '../../src/database/index.ts';
 import { type Engine, openEngine } from '../../src/engine/index.ts';
 import { differing, type DiskImage, diskOf, imageOf, readFile, withFlip } from './disk-image.ts';
-import { type FramePlace, framesOf } from './forge.ts';
+import { type FramePlace, framesOf, reseal } from './forge.ts';
 import { hostOn, idleMs, pause, sampleDatabase, TestKey } from './sample-database.ts';
 
 const masterKey = new TestKey();
@@ -235,6 +235,23 @@ describe('from another copy', () => {
     await expect(repair(disk, { copy })).rejects.toMatchObject({
       code: 'MISSING_DATA',
       file: middle(),
+      offset: hurt.offset,
+    });
+    expect(differing(imageOf(disk), damaged)).toEqual([]);
+  });
+
+  test('a frame of the copy whose sealed bytes somebody changed, digests and all, is not taken', async () => {
+    const hurt = framesOf(bytesOf(whole, middle()))[1] as FramePlace;
+    const forged = bytesOf(whole, middle()).slice();
+    // The last byte of the last section: behind it lie two digests, padding and the trailer.
+    const at = hurt.offset + hurt.length - 64 - 8 - 20;
+    forged[at] = (forged[at] as number) ^ 1;
+    reseal(forged, hurt);
+    expect(framesOf(forged)).toEqual(framesOf(bytesOf(whole, middle())));
+    const damaged = withFlip(whole, middle(), hurt.offset + 150, 2);
+    const disk = diskOf(damaged);
+    await expect(repair(disk, { copy: withBytes(whole, middle(), forged) })).rejects.toMatchObject({
+      code: 'MISSING_DATA',
       offset: hurt.offset,
     });
     expect(differing(imageOf(disk), damaged)).toEqual([]);

@@ -20,6 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const secret = Uint8Array.from({ length: 32 }, (_, index) => 0xa1 + index);
 const passphrase = 'correct horse battery staple';
+const recoveryCode = 'JA7N-Z8R8-ZKAA-D98B-95EJ-2WH8-XPDN-CCHY-SNWA-9G36';
 const hex = Buffer.from(secret).toString('hex');
 const keyFile = join(folder, 'data.key');
 writeFileSync(keyFile, hex, { mode: 0o600 });
@@ -37,6 +38,8 @@ function tracesIn(text: string, bytes: Uint8Array = secret): string[] {
     base64: Buffer.from(bytes.subarray(3, 12)).toString('base64'),
     latin1: part.toString('latin1'),
     passphrase,
+    recoveryCode,
+    recoveryDigits: recoveryCode.replaceAll('-', ''),
   };
   return Object.entries(forms)
     .filter(([, form]) => text.toLowerCase().includes(form.toLowerCase()))
@@ -133,6 +136,8 @@ const held: Record<string, object> = {
   'keys.fromFile': keys.fromFile(keyFile),
   'keys.fromEnv': keys.fromEnv('VERITY_SECRETS_TEST'),
   'keys.fromPassphrase': keys.fromPassphrase(passphrase),
+  'keys.fromRecoveryCode': keys.fromRecoveryCode(recoveryCode),
+  'keys.fromKeyPair': keys.fromKeyPair({ privateKeyFile: keyFile, passphrase }),
 };
 
 describe.each(Object.entries(held))('%s', (_name, value) => {

@@ -25,6 +25,14 @@ export interface Mutant {
 /** A mutant must be killed within this. */
 export const killSecondsMax = 20;
 
+const timeoutMs = 120_000;
+
+/** Without what a test runner that starts us has set for its own workers. */
+function ownEnvironment(): Record<string, string | undefined> {
+  const names = Object.keys(process.env).filter((name) => !name.startsWith('VITEST'));
+  return Object.fromEntries(names.map((name) => [name, process.env[name]]));
+}
+
 export interface Outcome {
   readonly passed: number;
   /** The names of tests that failed. */
@@ -77,7 +85,7 @@ export class Copy {
     const { stderr } = spawnSync(
       process.execPath,
       [join(root, 'node_modules/vitest/vitest.mjs'), ...args],
-      { cwd: this.path, encoding: 'utf8', timeout: 4 * killSecondsMax * 1_000 },
+      { cwd: this.path, encoding: 'utf8', env: ownEnvironment(), timeout: timeoutMs },
     );
     const seconds = (performance.now() - started) / 1_000;
     return { ...readReport(report, stderr), seconds };

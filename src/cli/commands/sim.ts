@@ -85,6 +85,11 @@ async function simulate(
     const progress = startProgress({ terminal, label: 'seeds', total: runs, unit: 'seeds', quiet });
     const add = (result: SimulationResult): void => {
       summary.add(result);
+      const { violation } = result;
+      // At once: a long run may be ended before its report.
+      if (violation !== undefined && !quiet) {
+        terminal.stderr.write(`seed ${result.seed}: VIOLATION of ${violation.checker}\n`);
+      }
       progress.update(summary.runs);
     };
     if (jobs > 1) await runInProcesses({ seed, runs, jobs }, add);
