@@ -60,6 +60,7 @@ export class CommitLoop {
   #closing = false;
   #closed = false;
   #pumping = false;
+  #pumpAgain = false;
   /** Called once nothing is on its way. */
   #onLanded: (() => void)[] = [];
 
@@ -285,10 +286,14 @@ export class CommitLoop {
 
   /** Does whatever can be done now: rolls, launches a frame, has those decided that wait for room. Never throws. */
   #pump(): void {
-    // What is done here may land on this turn and come back.
+    // What is done here may land on this turn and come back: there is more to do then, such as a roll.
+    this.#pumpAgain = true;
     if (this.#pumping) return;
     this.#pumping = true;
-    this.#pumpAll();
+    while (this.#pumpAgain) {
+      this.#pumpAgain = false;
+      this.#pumpAll();
+    }
     this.#pumping = false;
   }
 

@@ -1,5 +1,5 @@
 export * from './commit-batch.ts';
-export { defaultPace, type PaceSettings } from './commit-pace.ts';
+export type { PaceSettings } from './commit-pace.ts';
 export * from './engine.ts';
 export * from './files.ts';
 export * from './host.ts';

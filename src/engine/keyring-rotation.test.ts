@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type LogId, Prng, type TenantId } from '../base/index.ts';
 import { SecretKey } from '../crypto/index.ts';
 import { KeyHierarchy, SealingEpoch } from './key-hierarchy.ts';
-import { Keyring, type TenantKeys } from './keyring.ts';
+import { Keyring, type TenantKeys, type WrappedSecret } from './keyring.ts';
 import { decodeKeyring, encodeKeyring, keyringIsAuthentic } from './keyring-file.ts';
 import { RootRenewal } from './root-renewal.ts';
 
@@ -68,7 +68,7 @@ test('a wrapped key opens in its own place only: not as another tenant, number, 
   swapped.setTenant(acme, zetaKeys);
   swapped.setTenant(zeta, acmeKeys);
   expect([secret(swapped, acme, 1), secret(swapped, zeta, 1)]).toEqual(['', '']);
-  const [first, second] = acmeKeys.secrets as [{ wrapped: Uint8Array }, { wrapped: Uint8Array }];
+  const [first, second] = acmeKeys.secrets as readonly [WrappedSecret, WrappedSecret];
   const renumbered = keyring.copy();
   renumbered.setTenant(acme, {
     ...acmeKeys,

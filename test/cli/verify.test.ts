@@ -89,12 +89,15 @@ test('status tells what the database is: these fields', async () => {
     'keySlots',
     'logBytes',
     'logId',
+    'memory',
     'path',
     'poisoned',
     'position',
     'readOnly',
     'recovery',
+    'security',
     'segments',
+    'subjects',
     'tenants',
   ]);
   expect(document).toMatchObject({

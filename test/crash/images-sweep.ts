@@ -1,7 +1,7 @@
 /** Builds images of crashes of recorded histories, and holds each against what the client knew. */
 import { createHash } from 'node:crypto';
 import { Prng } from '../../src/base/index.ts';
-import { SimDisk } from '../../src/sim/index.ts';
+import type { SimDisk } from '../../src/sim/index.ts';
 import type { Image } from './image.ts';
 import { checkImage, type ImageCounts } from './images-check.ts';
 import { type History, recordHistory } from './images-history.ts';
@@ -103,7 +103,8 @@ export class ImageSweep {
 
 function digestOf(image: Image): string {
   const hash = createHash('sha256');
-  for (const [path, bytes] of [...image].toSorted()) {
+  for (const path of [...image.keys()].toSorted()) {
+    const bytes = image.get(path) as Uint8Array;
     hash.update(`${path} ${bytes.length} `).update(bytes);
   }
   return hash.digest('base64');

@@ -117,4 +117,4 @@ async function enlarge() {
 }
 
 await (task === 'fill' ? fill() : load());
-console.log(JSON.stringify(result));
+process.stdout.write(`${JSON.stringify(result)}\n`);

@@ -127,7 +127,8 @@ test(`over ${sealsMin.toLocaleString('en')} seals no key meets a nonce twice`, a
 });
 
 test('the ledger sees a nonce that depends on the place only, and one that is a counter', async () => {
-  const seal = SectionKey.prototype.seal;
+  const { value } = Object.getOwnPropertyDescriptor(SectionKey.prototype, 'seal') ?? {};
+  const seal = value as (this: SectionKey, aad: Uint8Array, plaintext: Uint8Array) => Sealed;
   const broken: Record<string, (key: SectionKey, sealed: Sealed) => Uint8Array> = {
     counter: (key) => new Uint8Array(new BigUint64Array([BigInt(key.seals), 0n]).buffer, 0, 12),
     constant: () => new Uint8Array(12),

@@ -23,7 +23,7 @@ export interface Mutant {
 }
 
 /** A mutant must be killed within this. */
-export const killSecondsMax = 20;
+const killSecondsMax = 20;
 
 const timeoutMs = 120_000;
 

@@ -55,6 +55,27 @@ test('a part of a seed runs by the numbers of its events', () => {
   expect(exitCode).toBe(0);
 });
 
+test('the JSON document has these fields', () => {
+  const { document } = verityJson(['sim', '--seed', '4', '--keep', '0']);
+  expect(Object.keys(document).toSorted()).toEqual([
+    'checks',
+    'events',
+    'failures',
+    'faults',
+    'firstSeed',
+    'invalid',
+    'load',
+    'ok',
+    'rarePaths',
+    'runs',
+    'seconds',
+    'seedsPerSecond',
+    'simulatedHours',
+    'traceHash',
+    'violations',
+  ]);
+});
+
 test('wrong usage is refused', () => {
   for (const args of [
     ['--seed', 'x'],
