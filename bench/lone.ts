@@ -10,8 +10,8 @@ import { type Line, quantile, round } from './measure.ts';
 import { makeTenants, Place } from './place.ts';
 import { insertRow, makeRows, Numbers } from './rows.ts';
 
-const blocks = 300;
-const warmUpBlocks = 60;
+const blocks = 1_000;
+const warmUpBlocks = 1_500;
 const rowsPerBlock = 10;
 const zeros = Buffer.alloc(1 << 20);
 

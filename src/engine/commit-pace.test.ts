@@ -36,12 +36,19 @@ describe('where a flush goes', () => {
     expect(pace.takeTurn()).toBe(true);
   });
 
-  test('a slow flush sends the next ones to the background; then one is tried on the turn again', () => {
+  test('slow flushes send the next ones to the background; then one is tried on the turn again', () => {
     const pace = paceOf(1);
-    pace.answersOnTurn(2_001);
+    for (const _flush of [1, 2, 3]) {
+      expect(pace.takeTurn()).toBe(true);
+      pace.answersOnTurn(10_000);
+    }
     const turns = Array.from({ length: 130 }, () => pace.takeTurn());
     expect(turns.indexOf(true)).toBe(128);
-    pace.answersOnTurn(2_000);
+  });
+
+  test('a single slow flush, however slow, changes nothing', () => {
+    const pace = paceOf(1);
+    for (const micros of [150, 1_000_000, 150, 150]) pace.answersOnTurn(micros);
     expect(pace.takeTurn()).toBe(true);
   });
 });

@@ -27,12 +27,14 @@ export const defaultPace: PaceSettings = {
   commandsWaitingMax: limits.commandsWaitingMax,
 };
 
-/** A flush that takes longer than this blocks the event loop for longer than another thread costs. */
+/** Flushes that take longer than this, on average, block the event loop for longer than another thread costs. */
 const slowFlushMicros = 2_000;
+/** One flush counts for no more than this, and each for an eighth: a single slow one is an accident of the disk. */
+const flushMicrosMax = 4 * slowFlushMicros;
 /** After so many quick flushes in a row the event loop gets its turn. */
 const answersOnTurnMax = 4;
 const quickFlushMicros = 500;
-/** After a slow flush so many go to the background before one is tried on the turn again. */
+/** When they are slow so many go to the background before one is tried on the turn again. */
 const flushesAfterSlow = 128;
 
 export class CommitPace {
@@ -40,6 +42,8 @@ export class CommitPace {
   /** How many commands waited at once of late: follows a rise at once and a fall slowly. */
   #writers = 1;
   #afterSlow = 0;
+  /** Moving average of the flushes on the turn. */
+  #flushMicros = 0;
   #answersOnTurn = 0;
 
   constructor(settings: PaceSettings) {
@@ -73,7 +77,11 @@ export class CommitPace {
    * a loop of microtasks alone would starve timers and sockets, but a few rounds of it hurt nobody.
    */
   answersOnTurn(micros: number): boolean {
-    if (micros > slowFlushMicros) this.#afterSlow = flushesAfterSlow;
+    this.#flushMicros += (Math.min(Math.max(micros, 0), flushMicrosMax) - this.#flushMicros) / 8;
+    if (this.#flushMicros > slowFlushMicros) {
+      this.#afterSlow = flushesAfterSlow;
+      this.#flushMicros = 0;
+    }
     this.#answersOnTurn += 1;
     return micros <= quickFlushMicros && this.#answersOnTurn <= answersOnTurnMax;
   }

@@ -2,7 +2,7 @@
 import { Prng } from '../../src/base/index.ts';
 import { type Attempt, Client } from './client.ts';
 import { RecordingDisk } from './images-recorder.ts';
-import { type Process, startProcess, wait } from './machine.ts';
+import { type Process, smallPace, startProcess, wait } from './machine.ts';
 import type { Account, Spec } from '../../src/sim/index.ts';
 
 export interface History {
@@ -159,6 +159,7 @@ class Recording {
     const prng = this.#prng;
     const process = startProcess(this.#disk, {
       seed: prng.nextUint32(),
+      pace: smallPace,
       logSizes: {
         segmentBytes: 1_200 + prng.below(2_000),
         fillBytesMin: 1_024,
@@ -203,12 +204,12 @@ class Recording {
   async #changeKeys(): Promise<void> {
     const prng = this.#prng;
     const { db } = this.#notes.client.session;
-    const there = [...this.#notes.client.tenants.keys()];
-    const tenant = there[prng.below(there.length)] as string;
+    const there = db.tenants();
+    const tenant = there[prng.below(Math.max(1, there.length))];
     const dice = prng.below(3);
-    if (dice === 0) this.#notes.code(await db.addRecoveryCode());
+    if (dice === 0 || tenant === undefined) this.#notes.code(await db.addRecoveryCode());
     else if (dice === 1) await db.keys.rotate({ tenant });
-    else if (db.tenants().includes(tenant)) await db.tenant(tenant).createEnvelopeKey();
+    else await db.tenant(tenant).createEnvelopeKey();
     this.keyringChanges += 1;
   }
 

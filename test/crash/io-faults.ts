@@ -3,7 +3,7 @@ import { type DiskFile, VerityError } from '../../src/base/index.ts';
 import { type Account, SimDisk, type Spec } from '../../src/sim/index.ts';
 import { checkRecovered, Violation } from './checker.ts';
 import { Client, codeOf } from './client.ts';
-import { openSession, type Process, startProcess, wait } from './machine.ts';
+import { openSession, type Process, smallPace, startProcess, wait } from './machine.ts';
 
 export const faultKinds = [
   'write',
@@ -165,7 +165,7 @@ export interface FaultRun {
 export async function runWithFault(fault?: Fault): Promise<FaultRun> {
   const disk = new FaultyDisk(seed + (fault?.number ?? 0), fault);
   const client = new Client();
-  const process = startProcess(disk, { seed, logSizes });
+  const process = startProcess(disk, { seed, logSizes, pace: smallPace });
   const { scheduler } = process;
   const poisoned = await scheduler.settle(work(process, client));
   const { failures } = process.disk;

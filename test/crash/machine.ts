@@ -1,5 +1,5 @@
 /** A simulated machine, and processes on it that can be killed while its disk lives on. */
-import { Prng } from '../../src/base/index.ts';
+import { limits, Prng } from '../../src/base/index.ts';
 import { type MasterKeyProvider, SecretKey } from '../../src/crypto/index.ts';
 import { type OpenOptions, Verity } from '../../src/database/index.ts';
 import { HeldKeyProvider } from '../../src/keys/index.ts';
@@ -16,6 +16,14 @@ export type { Failure } from '../../src/sim/index.ts';
 
 /** Small files, so that short runs roll segments and run into the end of what is filled. */
 export const smallLogSizes = { segmentBytes: 6_000, fillBytesMin: 1_024, fillBytesMax: 4_096 };
+
+/** Three writers at once are flushed in the background, two frames on their way, as thirty-two are else. */
+export const smallPace = {
+  writersOnTurnMax: 2,
+  cutCommandsMin: 2,
+  frameBytesTarget: 512 << 10,
+  commandsWaitingMax: limits.commandsWaitingMax,
+};
 
 /** A master key that is the same in every run. */
 export function fixedKey(): MasterKeyProvider {
@@ -35,6 +43,7 @@ export interface SessionOptions
   readonly faults?: SimFaults;
   readonly clock?: SimClock;
   readonly logSizes?: typeof smallLogSizes;
+  readonly pace?: typeof smallPace;
 }
 
 const elapsed = new WeakMap<SimDisk, SimClock>();
@@ -57,6 +66,7 @@ export function startProcess(disk: SimDisk, options: SessionOptions = {}): Proce
     scheduler,
     entropy: new Prng(options.seed ?? 1),
     logSizes: options.logSizes ?? smallLogSizes,
+    ...(options.pace !== undefined && { pace: options.pace }),
   };
   const { readOnly, masterKey = fixedKey() } = options;
   return {
