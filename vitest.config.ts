@@ -10,6 +10,8 @@ const alias = {
 
 export default defineConfig({
   test: {
+    // One would leave a core idle where there are two.
+    maxWorkers: '100%',
     projects: [
       {
         resolve: { alias },

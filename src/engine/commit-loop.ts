@@ -137,6 +137,11 @@ export class CommitLoop {
     );
   }
 
+  /** Accepts nothing any more: what the disk holds is not known after `cause`. */
+  fail(cause: unknown): void {
+    this.#fail(cause);
+  }
+
   /** Has the anchor written with another key, which is taken over; whether all of it is now. Throws IO_ERROR. */
   renewAnchor(key: SecretKey): boolean {
     try {
@@ -425,7 +430,11 @@ export class CommitLoop {
     assert(this.#state.store.appliedPosition === position, 'a durable frame is applied whole');
     // Whatever becomes of the anchor: these commands are durable.
     this.#replies.succeeded(batch);
-    if (this.keyring.committed(position) || lastKind === 'mark') this.#advanceAnchor();
+    const isRecorded = this.keyring.committed(position);
+    // Both slots: of the two an attacker chooses the older one.
+    if (lastKind === 'mark')
+      this.#anchor.settle(anchoredAt(this.#frames.head, this.#frames.segment));
+    else if (isRecorded) this.#advanceAnchor();
   }
 
   #roll(): void {

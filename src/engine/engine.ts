@@ -234,6 +234,7 @@ export class Engine {
         changeKeyring: (change) => this.changeKeyring(change),
         renewSubjects: (tenant) => this.subjects.renew(tenant),
         checkWritable: () => this.checkWritable(),
+        fail: (cause) => loop.fail(cause),
       },
       options,
     );

@@ -8,6 +8,7 @@ import {
 import { decodeSegmentHeader, segmentHeaderBytes } from '../log/index.ts';
 import { identityPath, keyringPath, readStart, readWhole, segmentPaths } from './files.ts';
 import {
+  checkSlotKinds,
   checkSuite,
   decodeIdentity,
   firstDifference,
@@ -38,6 +39,7 @@ export async function loadKeys(
   }
   try {
     checkAuthentic(root, files);
+    checkSlotKinds(files.identity.suite, slots);
   } catch (error) {
     root.wipe();
     throw error;

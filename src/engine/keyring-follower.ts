@@ -60,11 +60,17 @@ export class KeyringFollower {
   }
 
   /**
-   * Reads the keyring if it is not of this generation. Throws RootKeyRenewed when the provider must be asked, which is
-   * under way then, and for a while what the provider's last answer was if that was an error; CorruptionError.
+   * Reads the keyring if it is older than this generation, which the log names. Throws RootKeyRenewed when the provider
+   * must be asked, which is under way then, and for a while what the provider's last answer was if that was an error;
+   * CorruptionError, with KEYRING_ROLLED_BACK if the file is older than the log.
    */
   follow(generation: number): void {
-    if (this.#parts.hierarchy.keyring.generation < generation) this.#read();
+    const { hierarchy } = this.#parts;
+    if (hierarchy.keyring.generation >= generation) return;
+    this.#read();
+    // A keyring is on the disk before the log names it.
+    const found = hierarchy.keyring.generation;
+    if (found < generation) throw olderKeyring(found, generation);
   }
 
   #missing(tenant: TenantId, secretNumber: number, epochSalt: Uint8Array): SectionKey | undefined {

@@ -93,6 +93,8 @@ export interface RekeyParts {
   readonly renewSubjects: (tenant: TenantId) => Promise<void>;
   /** Throws unless commands are accepted. */
   readonly checkWritable: () => void;
+  /** Poisons the handle: which file a crash would leave is not known any more. */
+  readonly fail: (cause: unknown) => void;
 }
 
 export class Rekey {
@@ -225,8 +227,19 @@ export class Rekey {
     await this.#check(path, bytes, written);
     const record = await this.#recordOf(written);
     await submit(segmentDigestCommand(segmentPosition(path), record));
+    this.#putInPlace(temporary, path);
+  }
+
+  #putInPlace(temporary: string, path: string): void {
+    const { disk, fail } = this.#parts;
     disk.rename(temporary, path);
-    disk.flushDirectory(logDirectory);
+    try {
+      disk.flushDirectory(logDirectory);
+    } catch (error) {
+      // A crash may bring the old file back, so no secret may go any more.
+      fail(error);
+      throw error;
+    }
   }
 
   async #reseal(path: string, bytes: Uint8Array): Promise<Uint8Array> {

@@ -74,10 +74,21 @@ export function chooseCopy(
   return record.written ? undefined : at(record.generation - 1);
 }
 
-/** Opens a tenant's file for writing; makes it, durably, if it is not there. */
-export function openForWriting(disk: Disk, logId: LogId, owner: TenantId): DiskFile {
+/**
+ * Opens a tenant's file for writing; makes it, durably, if it is not there. `isFirst`: its first change is not known to
+ * be done, so what is there may be what an interrupted one left.
+ */
+export function openForWriting(
+  disk: Disk,
+  logId: LogId,
+  { owner, isFirst }: { readonly owner: TenantId; readonly isFirst: boolean },
+): DiskFile {
   const path = subjectPath(owner);
-  if (disk.exists(path)) return disk.open(path, 'readwrite');
+  if (disk.exists(path)) {
+    // Its name may be there in memory only.
+    if (isFirst) for (const directory of ['', subjectsDirectory]) disk.flushDirectory(directory);
+    return disk.open(path, 'readwrite');
+  }
   disk.makeDirectory(subjectsDirectory);
   disk.flushDirectory('');
   const file = disk.open(path, 'create');

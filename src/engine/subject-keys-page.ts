@@ -167,7 +167,9 @@ export function encodeSubjectPage(
   bytes.set(wrapKey(wrapping, bucket), 48);
   bytes.set(page.commitment, commitmentAt);
   const aad = aadOf(bytes);
-  const nonce = hmac(page.nonce, pae(aad, content)).subarray(0, nonceBytes);
+  const covered = pae(aad, content);
+  const nonce = hmac(page.nonce, covered).subarray(0, nonceBytes);
+  covered.fill(0);
   bytes.set(nonce, nonceAt);
   bytes.set(sealBytes(page.encryption, nonce, aad, content, algorithm), sealedAt);
   view.setUint32(crcAt, crc32(bytes.subarray(0, crcAt)), true);

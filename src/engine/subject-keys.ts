@@ -107,6 +107,11 @@ export class SubjectKeys {
    */
   async erase(tenant: TenantId, numbers: readonly number[]): Promise<void> {
     await this.#change({ tenant, create: 0, erase: numbers, renew: false });
+    for (const number of numbers) {
+      const name = `${tenant}:${number}`;
+      this.#lent.get(name)?.wipe();
+      this.#lent.delete(name);
+    }
   }
 
   /** Seals all pages of a tenant anew under the newest of its secrets, so that older secrets can be removed. */
@@ -211,7 +216,9 @@ export class SubjectKeys {
   #writeOwner(owner: TenantId, records: readonly SubjectPageRecord[]): void {
     const { disk, hierarchy } = this.#parts;
     try {
-      const file = openForWriting(disk, hierarchy.keyring.logId, owner);
+      // Only the first change of all finds a file, or a header, that was left half made.
+      const isFirst = records.some(({ page, generation }) => page === 0 && generation === 1);
+      const file = openForWriting(disk, hierarchy.keyring.logId, { owner, isFirst });
       try {
         const header = new Uint8Array(subjectPageBytes);
         const problem = checkSubjectFileHeader(
@@ -219,8 +226,6 @@ export class SubjectKeys {
           hierarchy.keyring.logId,
           owner,
         );
-        // Only the first change of all finds a header that a crash left half written.
-        const isFirst = records.some(({ page, generation }) => page === 0 && generation === 1);
         if (problem !== undefined && isFirst)
           file.write(encodeSubjectFileHeader(hierarchy.keyring.logId, owner), 0);
         else if (problem !== undefined)

@@ -62,13 +62,6 @@ describe.each(cases)('the database of revision $revision, $variant', ({ revision
     await world.settle(db.close());
   });
 
-  test.runIf(variant === 'subjects')('keeps the keys of its data subjects, but one', async () => {
-    const subjects = await subjectsOf(new GoldenWorld(2), SimDisk.fromImage(image), access);
-    expect(subjects).toEqual(expected.subjects);
-    const digest = expect.stringMatching(/^[0-9a-f]{64}$/);
-    expect(subjects).toEqual([digest, 'SUBJECT_ERASED', digest]);
-  });
-
   test('goes on: a row and an event more, and all of it is there after another open', async () => {
     const world = new GoldenWorld(3);
     const disk = SimDisk.fromImage(image);
@@ -87,6 +80,15 @@ describe.each(cases)('the database of revision $revision, $variant', ({ revision
     expect(again.status().position).toBeGreaterThanOrEqual(before.position + 2n);
     expect(await world.settle(again.verify())).toMatchObject({ ok: true, findings: [] });
     await world.settle(again.close());
+  });
+
+  if (variant !== 'subjects') return;
+
+  test('keeps the keys of its data subjects, but one', async () => {
+    const subjects = await subjectsOf(new GoldenWorld(2), SimDisk.fromImage(image), access);
+    expect(subjects).toEqual(expected.subjects);
+    const digest = expect.stringMatching(/^[0-9a-f]{64}$/);
+    expect(subjects).toEqual([digest, 'SUBJECT_ERASED', digest]);
   });
 });
 

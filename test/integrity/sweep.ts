@@ -26,7 +26,7 @@ export interface Counts {
   crashed: string[];
 }
 
-export function noCounts(): Counts {
+function noCounts(): Counts {
   return { flips: 0, found: 0, repaired: 0, silent: [], misplaced: [], crashed: [] };
 }
 

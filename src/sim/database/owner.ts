@@ -201,10 +201,12 @@ export class Owner implements Actor<OwnerEvent> {
   async #verify(session: Session): Promise<void> {
     await this.#settle(session);
     await this.#environment.guarded(session, async () => {
+      // What is found may be written over before the rest has been read.
+      const wasDamaged = this.#environment.isDamaged;
       const report = await session.simProcess.live(session.db.verify());
       this.#environment.context.checks.add('verify');
       // What a failed write left half done is there to be found.
-      if (report.ok || this.#environment.isDamaged || hasFailed(session)) return;
+      if (report.ok || wasDamaged || this.#environment.isDamaged || hasFailed(session)) return;
       throw new Violation('verify', `verify: ${report.findings[0]?.message ?? 'not ok'}`);
     });
   }
