@@ -229,6 +229,15 @@ test('on a full disk what is on its way is acknowledged, the rest refused, and t
   expect(await after).toBeGreaterThan(here.engine.head.position - 2);
 });
 
+test('a durable frame that cannot be applied is answered as unknown, and poisons the handle', async () => {
+  const here = await world();
+  here.engine.state.commit = () => {
+    throw new Error('a defect of ours');
+  };
+  expect(await here.scheduler.settle(append(here))).toBe('COMMIT_UNKNOWN');
+  expect(here.engine.poisoned).toBe(true);
+});
+
 describe('closing', () => {
   test('makes durable what is on its way, gathered and waiting, and marks the clean end', async () => {
     const here = await world();

@@ -422,13 +422,14 @@ export class CommitLoop {
 
   /** The oldest frame on its way is durable: its commands move from the overlay into the trees. */
   #commit(): void {
-    const batch = this.#flying.shift();
+    const [batch] = this.#flying;
     assert(batch !== undefined, 'only a frame on its way becomes durable');
     this.#frames.landed();
     for (const { position, changes } of batch.commands) this.#state.commit(position, changes);
     const { position, lastKind } = this.#frames.head;
     assert(this.#state.store.appliedPosition === position, 'a durable frame is applied whole');
-    // Whatever becomes of the anchor: these commands are durable.
+    // Whatever becomes of the anchor: these commands are durable. Until here a failure answers them, too.
+    this.#flying.shift();
     this.#replies.succeeded(batch);
     const isRecorded = this.keyring.committed(position);
     // Both slots: of the two an attacker chooses the older one.
