@@ -228,6 +228,9 @@ describe('errors of the operating system', () => {
   );
 
   test.skipIf(process.platform === 'win32')('a directory without permission is READ_ONLY', () => {
+    // Loads the package of the locks, which another user may not be able to read where it is installed.
+    const elsewhere = mkdtempSync(join(root, 'locked-'));
+    acquireLock(elsewhere).release();
     chmodSync(root, isRoot ? 0o755 : 0o500);
     // The superuser may do anything, so look with another user's eyes.
     if (isRoot) process.seteuid?.(nobody);
