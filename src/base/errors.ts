@@ -186,6 +186,18 @@ export const errorTable = {
     'What the transaction read has changed. Run it again.',
     { retryable: true },
   ),
+  REQUEST_ID_REUSED: kind(
+    '23505',
+    'ALREADY_EXISTS',
+    409,
+    'The request id was used before for a command with other content.',
+  ),
+  REQUEST_EXPIRED: kind(
+    '23505',
+    'ALREADY_EXISTS',
+    410,
+    'The request was done too long ago for its result to be repeated. It is not done again.',
+  ),
   TRANSACTION_ENDED: kind(
     '25P01',
     'FAILED_PRECONDITION',

@@ -22,6 +22,9 @@ export const limits = {
   actorBytesMax: 1_024,
   reasonBytesMax: 4_096,
   requestIdBytesMax: 4_096,
+  /** How long, and for how many positions, the result of a command with a request id is repeated. */
+  requestWindowMs: 86_400_000,
+  requestWindowPositions: 10_000_000,
   /** Commands in one frame; at this many, or at 512 KiB of events, it is written at once. */
   frameCommandsMax: 32_768,
   /** Commands that wait, undecided, while the frame being gathered is full and two others are on their way. */

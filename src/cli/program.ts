@@ -208,6 +208,10 @@ function addSql(program: Command, context: ProgramContext): void {
       '--at <POSITION|TIME>',
       'read as of a log position, or a time in ISO 8601 (UTC unless it has a zone)',
     )
+    .option(
+      '--request-id <ID>',
+      'do each statement that writes once, however often the same script is run under this id',
+    )
     .addOption(
       new Option('--format <FORMAT>', 'form of the results (default: table)').choices(sqlFormats),
     );
@@ -215,15 +219,17 @@ function addSql(program: Command, context: ProgramContext): void {
     tenant: string;
     command?: string;
     at?: string;
+    requestId?: string;
     format?: SqlFormat;
   }
   addCommonOptions(command).action(async (directory: string, options: Options) => {
-    const { tenant, command: text, at, format } = options;
+    const { tenant, command: text, at, requestId, format } = options;
     context.exit(
       await runSql(invocationOf(context, directory, options), {
         tenant,
         command: text,
         at,
+        requestId,
         format,
       }),
     );

@@ -32,6 +32,8 @@ export type LogEvent = EventPlace &
       }
     | { readonly type: 'keyringChanged'; readonly generation: number; readonly digest: Uint8Array }
     | SegmentDigestEvent
+    /** A command with a request id that changed nothing. */
+    | { readonly type: 'requestNoted' }
     | SubjectPageEvent
   );
 
@@ -85,6 +87,8 @@ export interface CommandMetadata {
   readonly reason?: string;
   /** Keyed fingerprint of the request id: 16 bytes. */
   readonly request?: Uint8Array;
+  /** With a request id: digest of the command's content (32 bytes) and the outcome as JSON. */
+  readonly receipt?: Uint8Array;
   /** The normalised statement. */
   readonly statement?: string;
 }
@@ -99,6 +103,7 @@ const typeCodes = {
   keyringChanged: 7,
   segmentDigest: 8,
   subjectPage: 9,
+  requestNoted: 10,
 } as const;
 const typesByCode = new Map(
   Object.entries(typeCodes).map(([type, code]) => [code, type as LogEvent['type']]),
@@ -127,7 +132,7 @@ const tag = {
   written: 20,
 } as const;
 
-const present = { actor: 1, reason: 2, request: 4, statement: 8 } as const;
+const present = { actor: 1, reason: 2, request: 4, statement: 8, receipt: 16 } as const;
 const statementsKeptMax = 1_000;
 const statementLengthMax = 1_000;
 /** The UTF-8 of statements: a program runs few different ones, each many times. */
@@ -176,6 +181,8 @@ export function encodeEvent(writer: Writer, event: LogEvent): void {
       numberField(writer, tag.segment, event.segment);
       numberField(writer, tag.lengthBytes, event.lengthBytes);
       break;
+    case 'requestNoted':
+      break;
     case 'subjectPage':
       encodeSubjectPage(writer, event);
       break;
@@ -221,17 +228,19 @@ function encodeCommand(writer: Writer, command: CommandMetadata): void {
   const start = writer.beginBytes(1);
   writer.varint(command.time);
   writer.varint(command.eventCount);
-  const { actor, reason, request, statement } = command;
+  const { actor, reason, request, statement, receipt } = command;
   writer.u8(
     (actor === undefined ? 0 : present.actor) |
       (reason === undefined ? 0 : present.reason) |
       (request === undefined ? 0 : present.request) |
-      (statement === undefined ? 0 : present.statement),
+      (statement === undefined ? 0 : present.statement) |
+      (receipt === undefined ? 0 : present.receipt),
   );
   if (actor !== undefined) writer.text(actor);
   if (reason !== undefined) writer.text(reason);
   if (request !== undefined) writer.bytes(request);
   if (statement !== undefined) writer.bytes(bytesOfStatement(statement));
+  if (receipt !== undefined) writer.bytes(receipt);
   writer.endBytes(start, 1);
 }
 
@@ -258,6 +267,7 @@ function decodeCommand(bytes: Uint8Array): CommandMetadata {
     ...((flags & present.reason) !== 0 && { reason: reader.text() }),
     ...((flags & present.request) !== 0 && { request: reader.bytes() }),
     ...((flags & present.statement) !== 0 && { statement: reader.text() }),
+    ...((flags & present.receipt) !== 0 && { receipt: reader.bytes() }),
   };
 }
 
@@ -446,6 +456,8 @@ function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): Log
         digest: required(fields.digest, 'digest'),
         lengthBytes: required(fields.lengthBytes, 'length'),
       };
+    case 'requestNoted':
+      return { ...place, type };
     case 'subjectPage':
       return {
         ...place,

@@ -1,7 +1,7 @@
 /** What callers pass, checked at the door: a wrong argument is INVALID_ARGUMENT before anything is done. */
-import { limits, type TenantId, utf8Encode, utf8Length, VerityError } from '../base/index.ts';
-import { hmac, type SecretKey } from '../crypto/index.ts';
+import { VerityError } from '../base/index.ts';
 import type { CommandOrigin } from '../kernel/index.ts';
+import { identify, type RequestScope } from './requests.ts';
 import type { CommandOptions } from './types.ts';
 
 const noOrigin: CommandOrigin = {};
@@ -24,34 +24,24 @@ export function checkOptions(options: object): void {
   );
 }
 
-/** What fingerprints of request ids are made with. */
-export interface RequestScope {
-  readonly requestKey: SecretKey;
-  readonly tenant: TenantId;
-}
-
-/** Who, why and under which request id a command is sent. Throws INVALID_ARGUMENT. */
-export function originOf(options: CommandOptions, scope: RequestScope): CommandOrigin {
+/**
+ * Who, why and under which request id a command is sent; `content`, asked for with a request id only, is all that the
+ * command is to do. Throws INVALID_ARGUMENT.
+ */
+export function originOf(
+  options: CommandOptions,
+  scope: RequestScope,
+  content: () => readonly unknown[],
+): CommandOrigin {
   const { actor, reason, requestId } = options;
   if (actor === undefined && reason === undefined && requestId === undefined) return noOrigin;
   return {
     ...(actor !== undefined && { actor: checkedText('actor', actor) }),
     ...(reason !== undefined && { reason: checkedText('reason', reason) }),
-    ...(requestId !== undefined && { request: fingerprint(requestId, scope) }),
+    ...(requestId !== undefined && {
+      request: identify(checkedText('requestId', requestId), content(), scope),
+    }),
   };
-}
-
-/** 16 bytes that are the same for the same request id of a tenant, and tell nothing about it. */
-function fingerprint(requestId: unknown, { requestKey, tenant }: RequestScope): Uint8Array {
-  const text = checkedText('requestId', requestId);
-  const size = utf8Length(text);
-  if (size === 0 || size > limits.requestIdBytesMax) {
-    throw new VerityError(
-      'INVALID_ARGUMENT',
-      `A requestId must have 1 to ${limits.requestIdBytesMax} bytes; this one has ${size}.`,
-    );
-  }
-  return hmac(requestKey, utf8Encode(`${tenant}:${text}`)).slice(0, 16);
 }
 
 function checkedText(what: string, value: unknown): string {

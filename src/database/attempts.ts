@@ -1,6 +1,7 @@
 import { VerityError } from '../base/index.ts';
-import type { CommandOrigin } from '../kernel/index.ts';
+import type { CommandOrigin, Outcome } from '../kernel/index.ts';
 import { commandLate } from './deadline.ts';
+import { decodeAnswer, encodeAnswer } from './requests.ts';
 import { OpenTransaction, type TransactionScope } from './transaction.ts';
 import type { Transaction } from './types.ts';
 
@@ -20,6 +21,19 @@ export class TransactionAttempts {
   }
 
   async run<T>(body: (tx: Transaction) => Promise<T>): Promise<T> {
+    const before = await this.#answered();
+    if (before !== undefined) return decodeAnswer(before.value) as T;
+    try {
+      return await this.#attempt(body);
+    } catch (error) {
+      // What the body met may be the work of another call of the same request.
+      const meanwhile = await this.#answered().catch(() => undefined);
+      if (meanwhile !== undefined) return decodeAnswer(meanwhile.value) as T;
+      throw error;
+    }
+  }
+
+  async #attempt<T>(body: (tx: Transaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       if (this.#stopped !== undefined) throw this.#stopped;
       const { engine } = this.#scope;
@@ -27,10 +41,12 @@ export class TransactionAttempts {
       const transaction = new OpenTransaction(this.#scope);
       this.#current = transaction;
       const result = await this.#runBody(transaction, body);
+      const isKept = this.#origin.request !== undefined;
+      const value = isKept ? encodeAnswer(result) : undefined;
       try {
         this.#isCommitting = true;
-        await engine.submit(transaction.finish(this.#origin));
-        return result;
+        const { outcome } = await engine.submit(transaction.finish(this.#origin, value));
+        return outcome.repeated === true ? (decodeAnswer(outcome.value) as T) : result;
       } catch (error) {
         const again =
           error instanceof VerityError &&
@@ -41,6 +57,15 @@ export class TransactionAttempts {
         this.#isCommitting = false;
       }
     }
+  }
+
+  /** What an earlier call of the same request was answered; undefined if there was none, or without a request id. */
+  async #answered(): Promise<Outcome | undefined> {
+    const origin = this.#origin;
+    if (origin.request === undefined) return undefined;
+    const { engine, tenant } = this.#scope;
+    const { outcome } = await engine.submit({ kind: 'findRequest', tenant, origin });
+    return outcome.repeated === true ? outcome : undefined;
   }
 
   /** Ends it because its caller no longer waits; returns the error that tells what became of it. */

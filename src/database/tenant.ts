@@ -118,7 +118,7 @@ export class Tenant implements TenantHandle {
       tenant: this.#id,
       statement,
       parameters,
-      origin: this.#origin(options),
+      origin: this.#origin(options, () => ['execute', statement.text, ...parameters]),
     } as const;
     return withDeadline(
       this.#engine.submitFor(command, this.#toExecuteResult),
@@ -190,7 +190,11 @@ export class Tenant implements TenantHandle {
         'INVALID_ARGUMENT',
         'transaction() takes a function of the transaction.',
       );
-    const attempts = new TransactionAttempts(this.#scope, this.#origin(options));
+    const attempts = new TransactionAttempts(
+      this.#scope,
+      // What a function will do cannot be known before it has done it.
+      this.#origin(options, () => ['transaction']),
+    );
     return withDeadline(attempts.run(body), options, (why) => attempts.stop(why));
   }
 
@@ -220,13 +224,14 @@ export class Tenant implements TenantHandle {
       );
     }
     const { expectedVersion } = options;
+    // Not map(), which skips the holes of a sparse array.
+    const encoded = Array.from(events, encodeData);
     const command = {
       kind: 'append',
       tenant: this.#id,
       stream,
-      // Not map(), which skips the holes of a sparse array.
-      events: Array.from(events, encodeData),
-      origin: this.#origin(options),
+      events: encoded,
+      origin: this.#origin(options, () => ['append', stream, expectedVersion, ...encoded]),
       expectedVersion: expectedVersion === undefined ? undefined : parsePosition(expectedVersion),
     } as const;
     return withDeadline(this.#engine.submitFor(command, toAppendResult), options, commandLate);
@@ -452,8 +457,8 @@ export class Tenant implements TenantHandle {
     return new ChangeFeed({ engine: this.#engine, tenant: this.#id, timestamps: this.#timestamps });
   }
 
-  #origin(options: CommandOptions): CommandOrigin {
-    return originOf(options, this.#scope);
+  #origin(options: CommandOptions, content: () => readonly unknown[]): CommandOrigin {
+    return originOf(options, this.#scope, content);
   }
 }
 

@@ -118,8 +118,8 @@ export class OpenTransaction implements Transaction {
     return { rows, columns: builder.columns, position: BigInt(this.#snapshot) };
   }
 
-  /** The command that commits everything; the transaction takes no more statements. */
-  finish(origin: CommandOrigin): Command {
+  /** The command that commits everything; the transaction takes no more statements. `value`: kept with a request id. */
+  finish(origin: CommandOrigin, value: string | undefined): Command {
     this.#ended = true;
     return {
       kind: 'transaction',
@@ -128,6 +128,7 @@ export class OpenTransaction implements Transaction {
       reads: this.#view.reads,
       changes: this.#changes,
       statements: this.#texts,
+      ...(value !== undefined && { value }),
       origin,
     };
   }

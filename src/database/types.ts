@@ -108,7 +108,11 @@ export interface CommandOptions {
   readonly actor?: string;
   /** Why. */
   readonly reason?: string;
-  /** The caller's id of this request; a keyed fingerprint of it is recorded. At most 4,096 bytes. */
+  /**
+   * The caller's id of this request, at most 4,096 bytes, of which keyed digests are recorded. A command of the same
+   * tenant, actor, id and content is done once: a repetition gets the first result, also after a restart. Throws
+   * REQUEST_ID_REUSED for other content, REQUEST_EXPIRED once the result is no longer kept (a day).
+   */
   readonly requestId?: string;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;

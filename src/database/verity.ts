@@ -213,7 +213,10 @@ export class Verity {
   /** Creates a tenant. Throws TENANT_EXISTS. */
   async createTenant(name: string, options: CommandOptions = {}): Promise<TenantHandle> {
     checkDeadline(options);
-    const origin = originOf(options, { requestKey: this.#requestKey, tenant: systemTenant });
+    const origin = originOf(options, { requestKey: this.#requestKey, tenant: systemTenant }, () => [
+      'createTenant',
+      name,
+    ]);
     const result = await withDeadline(
       this.#engine.submit({ kind: 'createTenant', name, origin }),
       options,

@@ -233,9 +233,10 @@ export class CommitLoop {
     const outcome = decision.kind === 'rejected' ? decision.error : decision.outcome;
     // A reply without changes still waits for what it was decided on; what was dropped has left a gap behind it.
     const newest = this.#batch.isEmpty ? this.#flying.at(-1) : this.#batch;
+    const position = decision.kind === 'repeated' ? decision.position : undefined;
     return newest === undefined
-      ? this.#batch.reply(this.#frames.head.position, outcome, answer)
-      : newest.reply(this.#state.decidedPosition, outcome, answer);
+      ? this.#batch.reply(position ?? this.#frames.head.position, outcome, answer)
+      : newest.reply(position ?? this.#state.decidedPosition, outcome, answer);
   }
 
   #gatherSystem(command: Command): Position {

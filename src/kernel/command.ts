@@ -7,8 +7,15 @@ import type { ReadSet } from './read-set.ts';
 export interface CommandOrigin {
   readonly actor?: string;
   readonly reason?: string;
-  /** Keyed fingerprint of the request id: 16 bytes. */
-  readonly request?: Uint8Array;
+  readonly request?: RequestIdentity;
+}
+
+/** What a request is known by again: keyed digests, which tell nothing of what they are made of. */
+export interface RequestIdentity {
+  /** Of the caller's request id: 16 bytes. */
+  readonly id: Uint8Array;
+  /** Of all that the command is to do: 32 bytes. */
+  readonly content: Uint8Array;
 }
 
 /** Everything that can change the state. Time and randomness are part of it, so `decide` needs neither. */
@@ -38,8 +45,12 @@ export type Command =
       readonly changes: readonly RowChange[];
       /** The normalised statements, in order. */
       readonly statements: readonly string[];
+      /** What its caller gets, as text; kept with the request id. */
+      readonly value?: string;
       readonly origin: CommandOrigin;
     }
+  /** Changes nothing: asks for the answer that a request was given. */
+  | { readonly kind: 'findRequest'; readonly tenant: TenantId; readonly origin: CommandOrigin }
   | {
       readonly kind: 'keyringChanged';
       readonly generation: number;
@@ -83,6 +94,10 @@ export interface Outcome {
   readonly firstSubject?: number;
   /** The stream's version after an append. */
   readonly version?: number;
+  /** What a transaction with a request id gave its caller, as text. */
+  readonly value?: string;
+  /** The answer of an earlier command with the same request id. */
+  readonly repeated?: true;
 }
 
 export type Decision =
@@ -92,6 +107,8 @@ export type Decision =
       readonly events: readonly LogEvent[];
       readonly outcome: Outcome;
     }
+  /** Done before, under the same request id. */
+  | { readonly kind: 'repeated'; readonly position: Position; readonly outcome: Outcome }
   /** Nothing to change: an UPDATE that matches no row, a transaction without writes. */
   | { readonly kind: 'unchanged'; readonly outcome: Outcome }
   | { readonly kind: 'rejected'; readonly error: VerityError };

@@ -1,4 +1,5 @@
 import {
+  assert,
   type LeafIndex,
   limits,
   type Position,
@@ -22,6 +23,7 @@ import {
   streamsObject,
   tenantsTree,
 } from './objects.ts';
+import { answeredRequest, receiptOf } from './requests.ts';
 import type { KernelState } from './state.ts';
 import { changedSubjectPages, subjectPage, type SubjectPageRecord } from './subject-pages.ts';
 
@@ -35,44 +37,79 @@ const nothingChanged: Outcome = { rowCount: 0, columns: [], rows: [] };
 export function decide(state: KernelState, command: Command, context: DecisionContext): Decision {
   try {
     checkOrigin(command.origin);
-    switch (command.kind) {
-      case 'createTenant':
-        return createTenant(state, command, context);
-      case 'statement':
-        return runStatement(state, command, context);
-      case 'append':
-        return append(state, command, context);
-      case 'transaction':
-        return commitTransaction(state, command, context);
-      case 'keyringChanged':
-        return {
-          ...accepted(state, nothingChanged),
-          events: [
-            {
-              ...placeOf(state, systemTenant, metadata(context, command.origin, 1)),
-              type: 'keyringChanged',
-              generation: command.generation,
-              digest: command.digest,
-            },
-          ],
-        };
-      case 'segmentDigest':
-        return segmentDigest(state, command, context);
-      case 'subjectPagesChanging': {
-        const { records, first } = changedSubjectPages(state.overlay, command);
-        return subjectPageRecords(state, { records, first }, command.origin, context);
-      }
-      case 'subjectPagesWritten': {
-        const records = command.pages
-          .map((place) => subjectPage(state.overlay, place))
-          .filter((record) => record?.written === false)
-          .map((record) => ({ ...(record as SubjectPageRecord), written: true }));
-        return subjectPageRecords(state, { records, first: 0 }, command.origin, context);
-      }
-    }
+    return command.origin.request === undefined
+      ? decideNew(state, command, context)
+      : decideOnce(state, command, context);
   } catch (error) {
     if (error instanceof VerityError) return { kind: 'rejected', error };
     throw error;
+  }
+}
+
+/** A command with a request id: what the first of that id was answered, or done and its answer kept. */
+function decideOnce(state: KernelState, command: Command, context: DecisionContext): Decision {
+  const { origin } = command;
+  const tenant = 'tenant' in command ? command.tenant : systemTenant;
+  const now = { time: context.time, position: state.nextPosition };
+  const known = answeredRequest(state.overlay, tenant, origin, now);
+  if (known !== undefined) return { kind: 'repeated', ...known };
+  const decision = decideNew(state, command, context);
+  const { request } = origin;
+  const isDone = decision.kind === 'accepted' || decision.kind === 'unchanged';
+  if (!isDone || request === undefined || command.kind === 'findRequest') return decision;
+  const receipt = receiptOf(request, decision.outcome);
+  if (decision.kind === 'unchanged') {
+    // Logged all the same: a repetition might find something to change.
+    const noted = { ...metadata(context, origin, 1), receipt };
+    return {
+      ...accepted(state, decision.outcome),
+      events: [{ ...placeOf(state, tenant, noted), type: 'requestNoted' }],
+    };
+  }
+  const [first, ...rest] = decision.events;
+  assert(first?.command !== undefined, 'the first event of a command carries its metadata');
+  // The store is keyed by the tenant that asked.
+  assert(first.tenant === tenant, 'a request is of the tenant whose events it makes');
+  return { ...decision, events: [{ ...first, command: { ...first.command, receipt } }, ...rest] };
+}
+
+function decideNew(state: KernelState, command: Command, context: DecisionContext): Decision {
+  switch (command.kind) {
+    case 'createTenant':
+      return createTenant(state, command, context);
+    case 'statement':
+      return runStatement(state, command, context);
+    case 'append':
+      return append(state, command, context);
+    case 'transaction':
+      return commitTransaction(state, command, context);
+    case 'keyringChanged':
+      return {
+        ...accepted(state, nothingChanged),
+        events: [
+          {
+            ...placeOf(state, systemTenant, metadata(context, command.origin, 1)),
+            type: 'keyringChanged',
+            generation: command.generation,
+            digest: command.digest,
+          },
+        ],
+      };
+    case 'segmentDigest':
+      return segmentDigest(state, command, context);
+    case 'subjectPagesChanging': {
+      const { records, first } = changedSubjectPages(state.overlay, command);
+      return subjectPageRecords(state, { records, first }, command.origin, context);
+    }
+    case 'subjectPagesWritten': {
+      const records = command.pages
+        .map((place) => subjectPage(state.overlay, place))
+        .filter((record) => record?.written === false)
+        .map((record) => ({ ...(record as SubjectPageRecord), written: true }));
+      return subjectPageRecords(state, { records, first: 0 }, command.origin, context);
+    }
+    case 'findRequest':
+      return { kind: 'unchanged', outcome: nothingChanged };
   }
 }
 
@@ -248,7 +285,7 @@ function commitTransaction(
   command: Extract<Command, { kind: 'transaction' }>,
   context: DecisionContext,
 ): Decision {
-  const { tenant, changes, reads, snapshot, statements, origin } = command;
+  const { tenant, changes, reads, snapshot, statements, value, origin } = command;
   const changed = {
     latest: (tree: Parameters<typeof state.overlay.latest>[0], key: StoreKey) =>
       state.overlay.latest(tree, key),
@@ -261,9 +298,14 @@ function commitTransaction(
       'Rows that the transaction read were changed meanwhile. Run the transaction again.',
     );
   }
-  if (changes.length === 0) return { kind: 'unchanged', outcome: nothingChanged };
+  const outcome = {
+    ...nothingChanged,
+    rowCount: changes.length,
+    ...(value !== undefined && { value }),
+  };
+  if (changes.length === 0) return { kind: 'unchanged', outcome };
   return {
-    ...accepted(state, { ...nothingChanged, rowCount: changes.length }),
+    ...accepted(state, outcome),
     events: rowEvents(
       state,
       tenant,
@@ -346,7 +388,7 @@ function metadata(
   };
   if (actor !== undefined) command.actor = actor;
   if (reason !== undefined) command.reason = reason;
-  if (request !== undefined) command.request = request;
+  if (request !== undefined) command.request = request.id;
   if (statement !== undefined) command.statement = statement;
   return command;
 }

@@ -87,6 +87,8 @@ export function changesOf(
           leaf,
         },
       ];
+    case 'requestNoted':
+      return [];
     case 'subjectPage':
       return subjectPageChanges(event, leaf);
   }

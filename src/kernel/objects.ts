@@ -31,6 +31,8 @@ const segmentsObject = 6 as ObjectId;
 const subjectPagesObject = 7 as ObjectId;
 /** In the system tenant: those of them that are not known to be written. */
 const unwrittenSubjectPagesObject = 8 as ObjectId;
+/** Who sent a request and its id's fingerprint → digest of its content and what it was answered. */
+export const requestsObject = 9 as ObjectId;
 export const firstUserObject = 16;
 
 export const tenantsTree = treeOf(systemTenant, tenantsObject);

@@ -15,6 +15,7 @@ import type { ReadView, Store, StoreChange } from '../store/index.ts';
 import { changesOf } from './evolve.ts';
 import { catalogOf, catalogVersion, firstUserObject, schemaOf, tableById } from './objects.ts';
 import { Overlay } from './overlay.ts';
+import { requestChange } from './requests.ts';
 
 interface PreparedAt {
   readonly version: Position;
@@ -124,6 +125,10 @@ export class KernelState {
 
   #evolveOne(event: LogEvent, command: CommandMetadata): StoreChange[] {
     const changes = changesOf(event, this.#leafCount, this.overlay, command);
+    if (event.command?.receipt !== undefined) {
+      const remembered = requestChange(event.tenant, event.command, this.#leafCount);
+      if (remembered !== undefined) changes.push(remembered);
+    }
     for (const change of changes) this.overlay.put(event.position, change);
     this.#count(event);
     this.#leafCount = (this.#leafCount + 1) as LeafIndex;

@@ -242,3 +242,16 @@ test('output that cannot be written is an error, not silence', async () => {
   closeSync(full);
   return once(child, 'close').then(([exitCode]) => expect(exitCode).toBe(1));
 });
+
+test('--request-id does each statement of a script once, however often it is run', async () => {
+  const script =
+    'CREATE TABLE jobs (id integer PRIMARY KEY); INSERT INTO jobs VALUES (7) RETURNING id; SELECT 1 AS one';
+  const first = await sqlJson(script, '--request-id', 'job 7');
+  expect(first.exitCode).toBe(0);
+  expect(await sqlJson(script, '--request-id', 'job 7')).toMatchObject({
+    exitCode: 0,
+    document: { results: first.document.results },
+  });
+  const other = await sqlJson('DELETE FROM jobs', '--request-id', 'job 7');
+  expect(other).toMatchObject({ exitCode: 1, document: { error: { code: 'REQUEST_ID_REUSED' } } });
+});

@@ -20,7 +20,7 @@ const withoutDatabase = ['--json', '--help'];
 const verbs: Record<string, string[]> = {
   init: ['--algorithm', '--compression', '--plain', ...onDatabase],
   import: ['--tenant', '--table', '--primary-key', ...onDatabase],
-  sql: ['--tenant', '--command', '--at', '--format', ...onDatabase],
+  sql: ['--tenant', '--command', '--at', '--request-id', '--format', ...onDatabase],
   history: ['--tenant', ...onDatabase],
   verify: ['--without-key', ...onDatabase],
   status: onDatabase,

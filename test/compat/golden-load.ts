@@ -144,9 +144,13 @@ break', '€uro!', true, '\\xdeadbeef', 'infinity', '1970-01-01 00:00:00.000001'
 ];
 
 async function fillClinic(clinic: TenantHandle, step: Step): Promise<void> {
-  const who = { actor: 'Dr. Ångström', reason: 'intake', requestId: 'request 1' };
-  await step(clinic.execute(`CREATE TABLE types (${types})`, [], who));
-  for (const row of rows) await step(clinic.execute(`INSERT INTO types VALUES ${row}`, [], who));
+  let request = 0;
+  const who = () => {
+    request += 1;
+    return { actor: 'Dr. Ångström', reason: 'intake', requestId: `request ${request}` };
+  };
+  await step(clinic.execute(`CREATE TABLE types (${types})`, [], who()));
+  for (const row of rows) await step(clinic.execute(`INSERT INTO types VALUES ${row}`, [], who()));
   await step(
     clinic.execute(`CREATE TABLE patients (
       code text NOT NULL, year integer NOT NULL CHECK (year > 1900), name text UNIQUE, note text, PRIMARY KEY (year, code))`),
@@ -158,12 +162,12 @@ async function fillClinic(clinic: TenantHandle, step: Step): Promise<void> {
     });
     await step(clinic.execute(`INSERT INTO patients VALUES ${values.join(', ')}`, []));
   }
-  await step(clinic.execute("UPDATE patients SET note = 'well' WHERE year < 1955", [], who));
+  await step(clinic.execute("UPDATE patients SET note = 'well' WHERE year < 1955", [], who()));
   await step(clinic.execute('DELETE FROM patients WHERE year = 1979'));
   await step(
     clinic.execute("INSERT INTO patients VALUES ('p29', 1979, 'patient 29', $1)", ['again']),
   );
-  await step(clinic.append('visits', [{ visit: 1 }, { visit: 2, notes: ['fine', null] }], who));
+  await step(clinic.append('visits', [{ visit: 1 }, { visit: 2, notes: ['fine', null] }], who()));
   await step(clinic.append('visits', ['a text'], { expectedVersion: 2 }));
 }
 

@@ -11,6 +11,7 @@ export interface SqlRequest {
   /** The text of -c; without it statements come from standard input. */
   readonly command: string | undefined;
   readonly at: string | undefined;
+  readonly requestId: string | undefined;
   readonly format: SqlFormat | undefined;
 }
 
@@ -23,7 +24,8 @@ export async function runSql(invocation: Invocation, request: SqlRequest): Promi
   }
   const format = request.format ?? (json ? 'json' : 'table');
   const at = request.at === undefined ? undefined : readPoint(request.at);
-  const session = new SqlSession(invocation, request.tenant, at);
+  const { tenant, requestId } = request;
+  const session = new SqlSession(invocation, { tenant, at, requestId });
   const writer = (): ReturnType<typeof resultWriter> => resultWriter(format, terminal, output);
   try {
     const isConversation = terminal.stdin.isTTY === true && terminal.stdout.isTTY === true;

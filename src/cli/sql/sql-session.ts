@@ -20,6 +20,14 @@ export interface StatementResult {
   readonly rowsWritten: number | undefined;
 }
 
+export interface SqlTarget {
+  readonly tenant: string;
+  /** Reads are of then; nothing is written. */
+  readonly at: bigint | Date | undefined;
+  /** Request id of the first statement that writes; the n-th has `#n` behind it. */
+  readonly requestId: string | undefined;
+}
+
 /**
  * Runs statements one after the other. The database is opened read-only, beside an owner that may be
  * running, until the first statement that writes; from then on it is open for writing.
@@ -29,12 +37,16 @@ export class SqlSession {
   readonly #tenantName: string;
   readonly #at: bigint | Date | undefined;
   #database: Verity | undefined;
+  readonly #requestId: string | undefined;
   #writes = false;
+  /** Statements that wrote, or tried to. */
+  #written = 0;
 
-  constructor(invocation: Invocation, tenantName: string, at: bigint | Date | undefined) {
+  constructor(invocation: Invocation, target: SqlTarget) {
     this.#invocation = invocation;
-    this.#tenantName = tenantName;
-    this.#at = at;
+    this.#tenantName = target.tenant;
+    this.#at = target.at;
+    this.#requestId = target.requestId;
   }
 
   /** Runs one statement, whole or not at all. SQL errors carry the place in the whole input. */
@@ -78,8 +90,20 @@ export class SqlSession {
 
   async #write(sql: string, kind: string): Promise<StatementResult> {
     const tenant = await this.#writer();
-    const result = await tenant.execute(sql, [], commandOptions(this.#invocation.options));
+    const result = await tenant.execute(sql, [], {
+      ...commandOptions(this.#invocation.options),
+      ...this.#request(),
+    });
     return { kind, result, rowsWritten: result.rowCount };
+  }
+
+  /** A script that is run again goes on where it stopped: each of its statements has an id of its own. */
+  #request(): { readonly requestId?: string } {
+    if (this.#requestId === undefined) return {};
+    this.#written += 1;
+    return {
+      requestId: this.#written === 1 ? this.#requestId : `${this.#requestId}#${this.#written}`,
+    };
   }
 
   async #writer(): Promise<TenantHandle> {
