@@ -198,6 +198,9 @@ export const errorTable = {
     410,
     'The request was done too long ago for its result to be repeated. It is not done again.',
   ),
+  TRANSACTION_OPEN: kind('25001', 'FAILED_PRECONDITION', 409, 'A transaction is open already.'),
+  NO_TRANSACTION: kind('25P01', 'FAILED_PRECONDITION', 409, 'There is no open transaction.'),
+  UNDEFINED_SAVEPOINT: caller('3B001', 'The transaction has no savepoint of this name.'),
   TRANSACTION_ENDED: kind(
     '25P01',
     'FAILED_PRECONDITION',

@@ -25,6 +25,8 @@ export const limits = {
   /** How long, and for how many positions, the result of a command with a request id is repeated. */
   requestWindowMs: 86_400_000,
   requestWindowPositions: 10_000_000,
+  /** Savepoints that a transaction has at a time. */
+  savepointsMax: 10_000,
   /** Commands in one frame; at this many, or at 512 KiB of events, it is written at once. */
   frameCommandsMax: 32_768,
   /** Commands that wait, undecided, while the frame being gathered is full and two others are on their way. */

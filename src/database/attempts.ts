@@ -2,7 +2,7 @@ import { VerityError } from '../base/index.ts';
 import type { CommandOrigin, Outcome } from '../kernel/index.ts';
 import { commandLate } from './deadline.ts';
 import { decodeAnswer, encodeAnswer } from './requests.ts';
-import { OpenTransaction, type TransactionScope } from './transaction.ts';
+import { BufferedTransaction, type TransactionScope } from './transaction.ts';
 import type { Transaction } from './types.ts';
 
 const attemptsMax = 10;
@@ -11,7 +11,7 @@ const attemptsMax = 10;
 export class TransactionAttempts {
   readonly #scope: TransactionScope;
   readonly #origin: CommandOrigin;
-  #current: OpenTransaction | undefined;
+  #current: BufferedTransaction | undefined;
   #isCommitting = false;
   #stopped: VerityError | undefined;
 
@@ -38,7 +38,7 @@ export class TransactionAttempts {
       if (this.#stopped !== undefined) throw this.#stopped;
       const { engine } = this.#scope;
       engine.checkWritable();
-      const transaction = new OpenTransaction(this.#scope);
+      const transaction = new BufferedTransaction(this.#scope);
       this.#current = transaction;
       const result = await this.#runBody(transaction, body);
       const isKept = this.#origin.request !== undefined;
@@ -76,7 +76,7 @@ export class TransactionAttempts {
   }
 
   async #runBody<T>(
-    transaction: OpenTransaction,
+    transaction: BufferedTransaction,
     body: (tx: Transaction) => Promise<T>,
   ): Promise<T> {
     let result: T;

@@ -29,8 +29,9 @@ import {
   typeName,
 } from '../sql/index.ts';
 import type { ReadView } from '../store/index.ts';
-import { checkParameters, originOf } from './arguments.ts';
+import { checkOptions, checkParameters, originOf } from './arguments.ts';
 import { TransactionAttempts } from './attempts.ts';
+import { BegunTransaction } from './begun.ts';
 import { ChangeFeed } from './changes.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
 import { createEnvelopeKey, envelopeKeys } from './envelope-keys.ts';
@@ -42,6 +43,7 @@ import type {
   CommandOptions,
   EnvelopeKeys,
   ExecuteResult,
+  OpenTransaction,
   QueryOptions,
   QueryResult,
   Row,
@@ -196,6 +198,20 @@ export class Tenant implements TenantHandle {
       this.#origin(options, () => ['transaction']),
     );
     return withDeadline(attempts.run(body), options, (why) => attempts.stop(why));
+  }
+
+  begin(options: Pick<CommandOptions, 'actor' | 'reason'> = {}): OpenTransaction {
+    checkOptions(options);
+    this.#engine.checkWritable();
+    const { actor, reason } = options;
+    const who = {
+      ...(actor !== undefined && { actor }),
+      ...(reason !== undefined && { reason }),
+    };
+    return new BegunTransaction(
+      this.#scope,
+      this.#origin(who, () => []),
+    );
   }
 
   append(
@@ -465,11 +481,20 @@ export class Tenant implements TenantHandle {
 const noParameters: readonly SqlParameter[] = [];
 const noOptions: CommandOptions = {};
 
+const controlKinds: ReadonlySet<ParsedStatement['kind']> = new Set([
+  'begin',
+  'commit',
+  'rollback',
+  'savepoint',
+  'rollbackTo',
+  'release',
+]);
+
 function checkStandalone(statement: ParsedStatement): void {
-  if (statement.kind === 'begin' || statement.kind === 'commit' || statement.kind === 'rollback') {
+  if (controlKinds.has(statement.kind)) {
     throw new VerityError(
       'UNSUPPORTED_SQL',
-      'Transactions are run with tenant.transaction(), not with BEGIN and COMMIT.',
+      'Transactions are run with tenant.transaction() or tenant.begin(), not with BEGIN and COMMIT.',
       { details: { offset: statement.offset } },
     );
   }

@@ -1,7 +1,9 @@
 import {
   type LeafIndex,
+  limits,
   type Position,
   type TenantId,
+  treeOf,
   utf8Length,
   VerityError,
 } from '../base/index.ts';
@@ -10,15 +12,18 @@ import {
   checkCommandSize,
   type Command,
   type CommandOrigin,
+  definitionsObject,
   executionContext,
   Overlay,
   rowChanges,
+  singleKey,
   TrackingView,
   type VersionedView,
 } from '../kernel/index.ts';
 import {
   bindParameters,
   type ExecutionContext,
+  type ParsedStatement,
   type PreparedStatement,
   type RowChange,
 } from '../sql/index.ts';
@@ -34,6 +39,13 @@ import type {
   Transaction,
 } from './types.ts';
 
+interface Savepoint {
+  readonly name: string;
+  readonly changes: number;
+  readonly texts: number;
+  readonly bytes: number;
+}
+
 export interface TransactionScope {
   readonly engine: Engine;
   readonly tenant: TenantId;
@@ -47,7 +59,7 @@ const eventTypes = { insert: 'rowInserted', update: 'rowUpdated', delete: 'rowDe
  * An interactive transaction: reads at a snapshot plus its own writes, which are buffered; what it read is
  * checked for changes when it commits, so committed transactions are serialisable.
  */
-export class OpenTransaction implements Transaction {
+export class BufferedTransaction implements Transaction {
   readonly #scope: TransactionScope;
   readonly #snapshot: Position;
   readonly #local: Overlay;
@@ -57,6 +69,8 @@ export class OpenTransaction implements Transaction {
   readonly #texts: string[] = [];
   /** Bytes of `#changes` and `#texts`. */
   #bytes = 0;
+  /** Oldest first; of two with one name the newer counts. */
+  #savepoints: Savepoint[] = [];
   #ended = false;
 
   constructor(scope: TransactionScope) {
@@ -73,7 +87,13 @@ export class OpenTransaction implements Transaction {
     parameters: readonly SqlParameter[] = [],
   ): Promise<ExecuteResult<R>> {
     checkParameters(parameters);
-    const { prepared, normalized } = this.#prepare(sql);
+    const statement = this.#parse(sql);
+    if (statement.savepoint !== undefined) {
+      this.#keepPlace(statement.kind, statement.savepoint);
+      return this.#result(0, [], []);
+    }
+    const prepared = this.#prepare(statement);
+    const { normalized } = statement;
     if (prepared.kind === 'definition') {
       throw new VerityError(
         'UNSUPPORTED_SQL',
@@ -105,7 +125,7 @@ export class OpenTransaction implements Transaction {
     parameters: readonly SqlParameter[] = [],
   ): Promise<QueryResult<R>> {
     checkParameters(parameters);
-    const { prepared } = this.#prepare(sql);
+    const prepared = this.#prepare(this.#parse(sql));
     if (prepared.kind !== 'query') {
       throw new VerityError(
         'INVALID_ARGUMENT',
@@ -120,6 +140,7 @@ export class OpenTransaction implements Transaction {
 
   /** The command that commits everything; the transaction takes no more statements. `value`: kept with a request id. */
   finish(origin: CommandOrigin, value: string | undefined): Command {
+    this.#checkOpen();
     this.#ended = true;
     return {
       kind: 'transaction',
@@ -138,14 +159,17 @@ export class OpenTransaction implements Transaction {
     this.#ended = true;
   }
 
-  #prepare(sql: string): { prepared: PreparedStatement; normalized: string } {
-    if (this.#ended)
-      throw new VerityError(
-        'TRANSACTION_ENDED',
-        'The transaction has ended. Start another with tenant.transaction().',
-      );
-    const { engine, tenant, statements } = this.#scope;
-    const statement = statements.parse(sql);
+  #checkOpen(): void {
+    if (!this.#ended) return;
+    throw new VerityError(
+      'TRANSACTION_ENDED',
+      'The transaction has ended. Start another with tenant.transaction() or tenant.begin().',
+    );
+  }
+
+  #parse(sql: string): ParsedStatement {
+    this.#checkOpen();
+    const statement = this.#scope.statements.parse(sql);
     if (statement.asOf !== undefined) {
       throw new VerityError(
         'UNSUPPORTED_SQL',
@@ -153,10 +177,49 @@ export class OpenTransaction implements Transaction {
         { details: { offset: statement.offset } },
       );
     }
-    return {
-      prepared: engine.state.prepare(tenant, statement, this.#local),
-      normalized: statement.normalized,
-    };
+    return statement;
+  }
+
+  #prepare(statement: ParsedStatement): PreparedStatement {
+    const { engine, tenant } = this.#scope;
+    // Rows are written as the tables are defined at the snapshot: a definition that changes meanwhile is a conflict.
+    this.#view.reads.addKey(treeOf(tenant, definitionsObject), singleKey);
+    return engine.state.prepare(tenant, statement, this.#local);
+  }
+
+  /** SAVEPOINT, ROLLBACK TO and RELEASE. What was read since stays read: the commit still rests on it. */
+  #keepPlace(kind: ParsedStatement['kind'], name: string): void {
+    if (kind === 'savepoint') {
+      if (this.#savepoints.length >= limits.savepointsMax) {
+        throw new VerityError(
+          'COMMAND_TOO_LARGE',
+          `A transaction has at most ${limits.savepointsMax} savepoints. Release some.`,
+        );
+      }
+      const { length } = this.#changes;
+      this.#savepoints.push({
+        name,
+        changes: length,
+        texts: this.#texts.length,
+        bytes: this.#bytes,
+      });
+      return;
+    }
+    const index = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name);
+    const savepoint = this.#savepoints[index];
+    if (savepoint === undefined) {
+      throw new VerityError(
+        'UNDEFINED_SAVEPOINT',
+        `The transaction has no savepoint "${name}". Set it with SAVEPOINT before.`,
+      );
+    }
+    this.#savepoints.length = kind === 'release' ? index : index + 1;
+    if (kind === 'release') return;
+    this.#texts.length = savepoint.texts;
+    this.#bytes = savepoint.bytes;
+    const kept = this.#changes.splice(0).slice(0, savepoint.changes);
+    this.#local.drop();
+    for (const change of kept) this.#buffer(change);
   }
 
   /** Refuses a statement whole, before memory is taken, with which the transaction could not be committed. */

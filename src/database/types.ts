@@ -138,6 +138,7 @@ export interface QueryResult<R extends Row = Row> {
   readonly position: bigint;
 }
 
+/** Reads at one snapshot plus its own writes. SAVEPOINT, ROLLBACK TO and RELEASE are statements of it. */
 export interface Transaction {
   execute<R extends Row = Row>(
     sql: string,
@@ -147,6 +148,14 @@ export interface Transaction {
     sql: string,
     parameters?: readonly SqlParameter[],
   ): Promise<QueryResult<R>>;
+}
+
+/** A transaction that its caller ends. Until then it holds nothing but memory. */
+export interface OpenTransaction extends Transaction {
+  /** Makes everything durable at one position. Rejects with TRANSACTION_CONFLICT if what was read has changed. */
+  commit(): Promise<{ readonly position: bigint }>;
+  /** Forgets everything. */
+  rollback(): void;
 }
 
 export interface StreamEvent {
@@ -200,6 +209,11 @@ export interface TenantHandle {
     parameters?: readonly SqlParameter[],
     options?: QueryOptions,
   ): AsyncIterableIterator<R>;
+  /**
+   * Starts a transaction whose end the caller decides; `transaction()` does that, and runs it again after a conflict.
+   * Throws CLOSED, READ_ONLY, DATABASE_POISONED.
+   */
+  begin(options?: Pick<CommandOptions, 'actor' | 'reason'>): OpenTransaction;
   transaction<T>(body: (tx: Transaction) => Promise<T>, options?: CommandOptions): Promise<T>;
   append(
     stream: string,

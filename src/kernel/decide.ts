@@ -292,7 +292,8 @@ function commitTransaction(
     changedSince: (...range: Parameters<typeof state.overlay.changedSince>) =>
       state.overlay.changedSince(...range) || state.store.changedSince(...range),
   };
-  if (reads.changedSince(changed, snapshot)) {
+  // Without writes it stands where it read: at its snapshot.
+  if (changes.length > 0 && reads.changedSince(changed, snapshot)) {
     throw new VerityError(
       'TRANSACTION_CONFLICT',
       'Rows that the transaction read were changed meanwhile. Run the transaction again.',

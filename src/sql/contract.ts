@@ -23,7 +23,10 @@ export interface ParsedStatement {
     | 'createTable'
     | 'begin'
     | 'commit'
-    | 'rollback';
+    | 'rollback'
+    | 'savepoint'
+    | 'rollbackTo'
+    | 'release';
   /** The statement's own text, without `AS OF …` and the semicolon. */
   readonly text: string;
   /** Where the statement starts in the script (UTF-16 index); error offsets already include it. */
@@ -33,6 +36,8 @@ export interface ParsedStatement {
   readonly asOf: AsOf | undefined;
   /** The highest $n used. */
   readonly parameterCount: number;
+  /** The name in SAVEPOINT, ROLLBACK TO and RELEASE. */
+  readonly savepoint?: string;
   /** libpg-query's tree; only sql/ looks inside. */
   readonly tree: unknown;
 }

@@ -255,3 +255,35 @@ test('--request-id does each statement of a script once, however often it is run
   const other = await sqlJson('DELETE FROM jobs', '--request-id', 'job 7');
   expect(other).toMatchObject({ exitCode: 1, document: { error: { code: 'REQUEST_ID_REUSED' } } });
 });
+
+test('BEGIN … COMMIT is one position, ROLLBACK leaves nothing, and an open end is an error', async () => {
+  const start = 'CREATE TABLE ward (id integer PRIMARY KEY);';
+  const { exitCode, document } = await sqlJson(
+    `${start} BEGIN ISOLATION LEVEL SERIALIZABLE; INSERT INTO ward VALUES (1); SAVEPOINT s;
+     INSERT INTO ward VALUES (2); ROLLBACK TO s; SELECT count(*) AS n FROM ward; COMMIT;
+     BEGIN; DELETE FROM ward; ROLLBACK; SELECT id FROM ward`,
+  );
+  expect(exitCode).toBe(0);
+  const results = document.results as { kind: string; position: number; rows: unknown[] }[];
+  expect(results.map((result) => result.kind).join(' ')).toBe(
+    'createTable begin insert savepoint insert rollbackTo select commit begin delete rollback select',
+  );
+  expect(results[6]?.rows).toEqual([{ n: 1 }]);
+  expect(results.at(-1)).toMatchObject({ rows: [{ id: 1 }], position: results[7]?.position });
+
+  const open = await sqlJson('BEGIN; INSERT INTO ward VALUES (3)');
+  expect(open).toMatchObject({ exitCode: 1, document: { error: { code: 'TRANSACTION_OPEN' } } });
+  expect((await sqlJson('SELECT id FROM ward WHERE id = 3')).document.results).toMatchObject([
+    { rows: [] },
+  ]);
+  for (const [text, code] of [
+    ['COMMIT', 'NO_TRANSACTION'],
+    ['ROLLBACK', 'NO_TRANSACTION'],
+    ['BEGIN; BEGIN', 'TRANSACTION_OPEN'],
+    ['BEGIN; COMMIT AND CHAIN', 'UNSUPPORTED_SQL'],
+  ] as const) {
+    expect(await sqlJson(text)).toMatchObject({ exitCode: 1, document: { error: { code } } });
+  }
+  const named = await sqlJson('BEGIN; COMMIT', '--request-id', 'x');
+  expect(named.exitCode).toBe(2);
+});

@@ -147,6 +147,7 @@ test('handles have these methods', async () => {
   expect(methods(db.keys)).toEqual(['addRecoveryCode', 'exportPublic', 'list', 'rekey', 'rotate']);
   expect(methods(await db.createTenant('pins'))).toEqual([
     'append',
+    'begin',
     'changes',
     'createEnvelopeKey',
     'envelopeKeys',

@@ -57,6 +57,7 @@ async function runScript(
       for (const statement of splitter.push(text)) await writer.add(await session.run(statement));
     }
     for (const statement of splitter.end()) await writer.add(await session.run(statement));
+    session.checkEnded();
   } finally {
     await writer.end();
   }

@@ -55,7 +55,8 @@ export async function runPrompt(options: PromptOptions): Promise<void> {
     closed = true;
   });
   const askNext = (): void => {
-    lines.setPrompt(`${printable(tenant)}${splitter.unfinished ? '->' : '=>'} `);
+    const mark = options.session.inTransaction ? '*' : '';
+    lines.setPrompt(`${printable(tenant)}${splitter.unfinished ? '-' : '='}${mark}> `);
     // Lines that came before the input ended are still run after it, when readline prompts no more.
     if (closed) terminal.stdout.write(lines.getPrompt());
     else lines.prompt();

@@ -33,6 +33,8 @@ const rowsPerWrite = 1_000;
 /** Rows of one table; the next ones get a table of their own, so that columns fit what is in them. */
 const rowsPerTable = 5_000;
 
+const rowKinds: ReadonlySet<string> = new Set(['insert', 'update', 'delete']);
+
 class TableWriter implements ResultWriter {
   readonly #terminal: Terminal;
   readonly #output: Output;
@@ -54,7 +56,9 @@ class TableWriter implements ResultWriter {
       await this.#output.line(`${rowsText(result.rows.length)} at position ${position}`);
     else if (kind === 'createTable')
       await this.#output.line(`table created at position ${position}`);
-    else await this.#output.line(`${kind}: ${rowsText(rowsWritten)} at position ${position}`);
+    else if (rowKinds.has(kind))
+      await this.#output.line(`${kind}: ${rowsText(rowsWritten)} at position ${position}`);
+    else await this.#output.line(`${kind} at position ${position}`);
   }
 
   async end(): Promise<void> {}

@@ -3,6 +3,7 @@ import {
   type CommandOptions,
   type ExecuteResult,
   inspectStatement,
+  type OpenTransaction,
   type QueryResult,
   ready,
   type TenantHandle,
@@ -13,7 +14,7 @@ import { commandOptions, type Invocation, openDatabase, tenantOf } from '../invo
 import { placeInInput, type Statement } from './statement-splitter.ts';
 
 export interface StatementResult {
-  /** 'select', 'insert', 'update', 'delete' or 'createTable'. */
+  /** The statement's kind, such as 'select', 'insert' or 'commit'. */
   readonly kind: string;
   readonly result: QueryResult | ExecuteResult;
   /** Rows written; undefined for a query. */
@@ -39,6 +40,7 @@ export class SqlSession {
   #database: Verity | undefined;
   readonly #requestId: string | undefined;
   #writes = false;
+  #transaction: OpenTransaction | undefined;
   /** Statements that wrote, or tried to. */
   #written = 0;
 
@@ -54,9 +56,14 @@ export class SqlSession {
     try {
       await ready();
       const { kind } = inspectStatement(statement.text);
-      if (kind === 'select') return await this.#query(statement.text);
+      if (kind === 'select' && this.#transaction === undefined)
+        return await this.#query(statement.text);
       if (this.#at !== undefined)
         throw usageError('--at reads the past; only SELECT can be run with it.');
+      if (kind === 'begin' || kind === 'commit' || kind === 'rollback')
+        return await this.#control(kind);
+      if (this.#transaction !== undefined)
+        return await within(this.#transaction, statement.text, kind);
       return await this.#write(statement.text, kind);
     } catch (error) {
       throw withPlace(error, statement);
@@ -74,7 +81,23 @@ export class SqlSession {
     return tenantOf(this.#invocation, await this.open(), this.#tenantName);
   }
 
+  /** Whether a transaction is open. */
+  get inTransaction(): boolean {
+    return this.#transaction !== undefined;
+  }
+
+  /** Throws TRANSACTION_OPEN if the input ended within a transaction: nothing of it is committed. */
+  checkEnded(): void {
+    if (this.#transaction === undefined) return;
+    throw new VerityError(
+      'TRANSACTION_OPEN',
+      'The input ended within a transaction; nothing of it was committed. End it with COMMIT.',
+    );
+  }
+
   async close(): Promise<void> {
+    this.#transaction?.rollback();
+    this.#transaction = undefined;
     const database = this.#database;
     this.#database = undefined;
     this.#writes = false;
@@ -86,6 +109,33 @@ export class SqlSession {
     const at = this.#at;
     const result = at === undefined ? await tenant.query(sql) : await tenant.queryAt(sql, [], at);
     return { kind: 'select', result, rowsWritten: undefined };
+  }
+
+  async #control(kind: 'begin' | 'commit' | 'rollback'): Promise<StatementResult> {
+    const transaction = this.#transaction;
+    if (kind === 'begin') {
+      if (transaction !== undefined) {
+        throw new VerityError(
+          'TRANSACTION_OPEN',
+          'A transaction is open already. End it with COMMIT or ROLLBACK, or use SAVEPOINT within it.',
+        );
+      }
+      if (this.#requestId !== undefined)
+        throw usageError('--request-id is for single statements; run the script without BEGIN.');
+      const tenant = await this.#writer();
+      this.#transaction = tenant.begin(commandOptions(this.#invocation.options));
+      return controlled(kind, (await this.open()).status().position);
+    }
+    if (transaction === undefined) {
+      throw new VerityError(
+        'NO_TRANSACTION',
+        `There is no open transaction to ${kind === 'commit' ? 'commit' : 'roll back'}. Start one with BEGIN.`,
+      );
+    }
+    this.#transaction = undefined;
+    if (kind === 'commit') return controlled(kind, (await transaction.commit()).position);
+    transaction.rollback();
+    return controlled(kind, (await this.open()).status().position);
   }
 
   async #write(sql: string, kind: string): Promise<StatementResult> {
@@ -115,6 +165,19 @@ export class SqlSession {
     const options = commandOptions(this.#invocation.options);
     return openTenant(this.#database as Verity, this.#tenantName, options);
   }
+}
+
+async function within(
+  transaction: OpenTransaction,
+  sql: string,
+  kind: string,
+): Promise<StatementResult> {
+  const result = await transaction.execute(sql);
+  return { kind, result, rowsWritten: kind === 'select' ? undefined : result.rowCount };
+}
+
+function controlled(kind: string, position: bigint): StatementResult {
+  return { kind, result: { position, rowCount: 0, rows: [], columns: [] }, rowsWritten: 0 };
 }
 
 /** The tenant, created if there is none of the name. */

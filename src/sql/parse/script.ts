@@ -6,7 +6,7 @@ import { checkComments, checkNesting } from './complexity.ts';
 import { type Token, tokenize } from './lexer.ts';
 import { normalize } from './normalize.ts';
 import { SourceText } from './source.ts';
-import { statementKind } from './statement-kind.ts';
+import { savepointName, statementKind } from './statement-kind.ts';
 import { syntaxError } from './syntax-error.ts';
 
 /** What ParsedStatement.tree holds: one statement's tree and the text that its offsets mean. */
@@ -53,6 +53,7 @@ export function parseScript(text: string): ParsedStatement[] {
     const own = clause === undefined ? group : group.filter((token) => token.start < clause.start);
     const parameterCount = parameterCounts[index] as number;
     const start = (own[0] as Token).start;
+    const savepoint = savepointName(statements[index] as RawStmt);
     return {
       kind,
       text: text.slice(start, (own[own.length - 1] as Token).end),
@@ -60,6 +61,7 @@ export function parseScript(text: string): ParsedStatement[] {
       normalized: normalize(text, own, parameterCount),
       asOf: clause?.asOf,
       parameterCount,
+      ...(savepoint !== undefined && { savepoint }),
       tree: { statement: (statements[index] as RawStmt).stmt, source },
     };
   });

@@ -1,4 +1,4 @@
-import type { RawStmt } from 'libpg-query';
+import type { Node, RawStmt } from 'libpg-query';
 import { sqlError } from '../../base/index.ts';
 import type { ParsedStatement } from '../contract.ts';
 import type { Token } from './lexer.ts';
@@ -17,7 +17,26 @@ const transactionKinds: Readonly<Record<string, ParsedStatement['kind']>> = {
   TRANS_STMT_START: 'begin',
   TRANS_STMT_COMMIT: 'commit',
   TRANS_STMT_ROLLBACK: 'rollback',
+  TRANS_STMT_SAVEPOINT: 'savepoint',
+  TRANS_STMT_ROLLBACK_TO: 'rollbackTo',
+  TRANS_STMT_RELEASE: 'release',
 };
+
+/** Every transaction is serialisable, whatever isolation it asks for. */
+function isServed(option: Node): boolean {
+  const { defname, arg } = 'DefElem' in option ? option.DefElem : {};
+  const isReadWrite = arg !== undefined && 'A_Const' in arg && (arg.A_Const.ival?.ival ?? 0) === 0;
+  return (
+    defname === 'transaction_isolation' || (defname === 'transaction_read_only' && isReadWrite)
+  );
+}
+
+/** The name in SAVEPOINT, ROLLBACK TO and RELEASE. */
+export function savepointName(raw: RawStmt): string | undefined {
+  return raw.stmt !== undefined && 'TransactionStmt' in raw.stmt
+    ? raw.stmt.TransactionStmt.savepoint_name
+    : undefined;
+}
 
 /** The kind of a statement. Throws UNSUPPORTED_SQL at its first token if it is none of ours. */
 export function statementKind(
@@ -31,7 +50,7 @@ export function statementKind(
   if (raw.stmt !== undefined && 'TransactionStmt' in raw.stmt) {
     const { kind: transactionKind = '', options, chain } = raw.stmt.TransactionStmt;
     const known = transactionKinds[transactionKind];
-    if (known !== undefined && options === undefined && chain === undefined) return known;
+    if (known !== undefined && (options ?? []).every(isServed) && chain === undefined) return known;
   }
   const start = source.indexOfByte(raw.stmt_location ?? 0);
   const first = tokens.find((token) => token.start >= start && token.kind === 'word');
@@ -39,7 +58,7 @@ export function statementKind(
   if (name === 'TransactionStmt') {
     throw sqlError(
       'UNSUPPORTED_SQL',
-      'Of transaction control only plain BEGIN, COMMIT and ROLLBACK are supported; transactions are serialisable.',
+      'Of transaction control BEGIN, COMMIT, ROLLBACK, SAVEPOINT, ROLLBACK TO and RELEASE are supported, without READ ONLY and AND CHAIN.',
       offset,
     );
   }
@@ -49,7 +68,7 @@ export function statementKind(
       : source.text.slice(first.start, first.end).toUpperCase();
   throw sqlError(
     'UNSUPPORTED_SQL',
-    `${word} is not supported here. Supported are CREATE TABLE, INSERT, UPDATE, DELETE, SELECT, BEGIN, COMMIT and ROLLBACK.`,
+    `${word} is not supported here. Supported are CREATE TABLE, INSERT, UPDATE, DELETE, SELECT and transaction control.`,
     offset,
   );
 }
