@@ -33,7 +33,7 @@ export async function bulkImport(): Promise<Line[]> {
   }
 }
 
-async function importBatches(
+export async function importBatches(
   tenant: TenantHandle,
   sql: string,
   work: { readonly batches: readonly (readonly (string | number | Date)[])[]; next: number },

@@ -62,7 +62,11 @@ function insertInto(tenants: readonly TenantHandle[]): Insert {
 }
 
 /** Inserts all rows; each of the writers takes the next row when its last one is durable. */
-function insertAll(rows: readonly VisitRow[], writers: number, insert: Insert): Promise<Slice> {
+export function insertAll(
+  rows: readonly VisitRow[],
+  writers: number,
+  insert: Insert,
+): Promise<Slice> {
   return timed(async () => {
     const work = { rows, next: 0, insert };
     await Promise.all(Array.from({ length: writers }, (_, writer) => write(work, writer)));

@@ -59,11 +59,11 @@ export async function timed(work: () => Promise<number> | number): Promise<Slice
   };
 }
 
-/** Measures `subjects` in turns after one unmeasured round; each but the last is compared with the last. */
-export async function measureInTurns(
+/** The slices of `subjects`, measured in turns after one unmeasured round. */
+export async function slicesInTurns(
   subjects: readonly Subject[],
   rounds: number,
-): Promise<Line[]> {
+): Promise<Slice[][]> {
   for (const subject of subjects) await subject.slice();
   const slices: Slice[][] = subjects.map(() => []);
   for (let round = 0; round < rounds; round++) {
@@ -71,6 +71,15 @@ export async function measureInTurns(
       (slices[index] as Slice[]).push(await subject.slice());
     }
   }
+  return slices;
+}
+
+/** Measures `subjects` in turns; each but the last is compared with the last. */
+export async function measureInTurns(
+  subjects: readonly Subject[],
+  rounds: number,
+): Promise<Line[]> {
+  const slices = await slicesInTurns(subjects, rounds);
   const reference = subjects.length > 1 ? subjects.length - 1 : undefined;
   return subjects.map((subject, index) => {
     const line = lineOf(subject, slices[index] as Slice[]);
@@ -92,7 +101,8 @@ export function checked(found: number, expected: number): number {
   return found;
 }
 
-function lineOf(subject: Subject, slices: readonly Slice[]): Line {
+/** What is printed of all slices of a subject: the median of their speeds. */
+export function lineOf(subject: Subject, slices: readonly Slice[]): Line {
   const late = slices.flatMap((slice) => slice.timerLateMs ?? []);
   const line = {
     bench: subject.bench,
@@ -108,7 +118,8 @@ function lineOf(subject: Subject, slices: readonly Slice[]): Line {
   return { ...line, timerLateMs: { p99, max: Math.max(...late.map((each) => each.max)) } };
 }
 
-function ratiosOf(slices: readonly Slice[], reference: readonly Slice[]): number[] {
+/** Speeds of slices over those of their neighbours. */
+export function ratiosOf(slices: readonly Slice[], reference: readonly Slice[]): number[] {
   return slices.map((slice, index) => speed(slice) / speed(reference[index] as Slice));
 }
 

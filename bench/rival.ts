@@ -1,14 +1,8 @@
 /** better-sqlite3, installed in compare/ at its first use so that it never slows an install of VerityDB. */
-import { spawnSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import process from 'node:process';
-import { fileURLToPath } from 'node:url';
+import { loadPeer } from './compare/peers.ts';
 import { checked } from './measure.ts';
 import type { VisitRow } from './rows.ts';
-
-const folder = fileURLToPath(new URL('compare/', import.meta.url));
-const fromFolder = createRequire(join(folder, 'package.json'));
 
 interface Statement {
   run(...values: unknown[]): unknown;
@@ -58,29 +52,5 @@ export function openRival(directory: string, rows: readonly VisitRow[]): Rival |
 type Driver = new (path: string) => Sqlite;
 
 function loadDriver(): Driver | Error {
-  const present = requireDriver();
-  if (!(present instanceof Error)) return present;
-  process.stderr.write(
-    'Installing better-sqlite3 for comparison; where it must be compiled, that takes minutes …\n',
-  );
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  const { status, error } = spawnSync(npm, ['ci', '--no-audit', '--no-fund'], {
-    cwd: folder,
-    stdio: ['ignore', 2, 2],
-  });
-  if (error !== undefined) return error;
-  return status === 0
-    ? requireDriver()
-    : new Error(`npm ci in bench/compare ended with exit code ${status}.`);
-}
-
-/** The driver; an Error when it is absent, or was built for another Node. */
-function requireDriver(): Driver | Error {
-  try {
-    const Database = fromFolder('better-sqlite3') as Driver;
-    new Database(':memory:').close();
-    return Database;
-  } catch (error) {
-    return error as Error;
-  }
+  return loadPeer<Driver>('better-sqlite3', (Driver) => void new Driver(':memory:').close());
 }

@@ -58,6 +58,13 @@ export const errorTable = {
     403,
     'The master key is not the one of this database.',
   ),
+  KEY_SLOT_FOREIGN: kind(
+    '28000',
+    'FAILED_PRECONDITION',
+    400,
+    'What a key pair opens was locked with its public key alone, so that anybody may have made it.',
+    { exit: 3 },
+  ),
   NOT_ENCRYPTED: kind(
     '28000',
     'FAILED_PRECONDITION',
@@ -232,6 +239,19 @@ export const errorTable = {
   UNDEFINED_PARAMETER: caller('42P02', 'A parameter was not given a value.'),
   INDETERMINATE_TYPE: caller('42P18', 'The type of a parameter cannot be inferred.'),
   DUPLICATE_TABLE: caller('42P07', 'There is already a table of this name.'),
+  UNDEFINED_OBJECT: caller('42704', 'There is no index or constraint of this name.'),
+  DUPLICATE_OBJECT: caller('42710', 'There is already a constraint of this name.'),
+  WRONG_OBJECT_TYPE: caller(
+    '42809',
+    'The name is that of a table, view or index, not of what the statement is for.',
+  ),
+  DEPENDENT_OBJECTS: kind(
+    '2BP01',
+    'FAILED_PRECONDITION',
+    409,
+    'Other definitions rest on this one.',
+  ),
+  INVALID_FOREIGN_KEY: caller('42830', 'A foreign key refers to columns that are not a key.'),
   DUPLICATE_COLUMN: caller('42701', 'A column is named twice.'),
   INVALID_TABLE_DEFINITION: caller('42P16', 'The table definition contradicts itself.'),
   INVALID_COLUMN_REFERENCE: caller('42P10', 'A column reference is not allowed here.'),
@@ -243,6 +263,19 @@ export const errorTable = {
   NUMERIC_OUT_OF_RANGE: caller('22003', 'The number is out of the range of its type.'),
   DIVISION_BY_ZERO: caller('22012', 'Division by zero.'),
   AMBIGUOUS_COLUMN: caller('42702', 'A name could mean several columns.'),
+  INVALID_FUNCTION_ARGUMENT: caller('2201F', 'A power or root has no value for its argument.'),
+  INVALID_LOGARITHM: caller('2201E', 'A logarithm has no value for its argument.'),
+  DUPLICATE_ALIAS: caller('42712', 'FROM or WITH uses a name twice.'),
+  CARDINALITY_VIOLATION: caller(
+    '21000',
+    'A subquery that stands for one value yields several rows.',
+  ),
+  QUERY_TOO_LARGE: kind(
+    '54000',
+    'RESOURCE_EXHAUSTED',
+    400,
+    'A query reads or holds more rows than one query may.',
+  ),
   CANNOT_COERCE: caller('42846', 'There is no cast between these types.'),
   INVALID_ESCAPE: caller('22025', 'The escape of a LIKE pattern is malformed.'),
   SUBSTRING_ERROR: caller('22011', 'The length of a substring is negative.'),
@@ -250,6 +283,12 @@ export const errorTable = {
   INVALID_LIMIT: caller('2201W', 'LIMIT or OFFSET must not be negative.'),
   NOT_NULL_VIOLATION: kind('23502', 'FAILED_PRECONDITION', 409, 'NULL in a NOT NULL column.'),
   UNIQUE_VIOLATION: kind('23505', 'ALREADY_EXISTS', 409, 'The key already exists.'),
+  FOREIGN_KEY_VIOLATION: kind(
+    '23503',
+    'FAILED_PRECONDITION',
+    409,
+    'A row refers to one that is not there, or is still referred to.',
+  ),
   CHECK_VIOLATION: kind('23514', 'FAILED_PRECONDITION', 409, 'A CHECK constraint does not hold.'),
 } as const satisfies Record<string, ErrorKind>;
 

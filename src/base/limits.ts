@@ -6,6 +6,10 @@ export const limits = {
   statementDepthMax: 200,
   /** Most parameters of a statement ($1 … $n). */
   parametersMax: 65_535,
+  /** Most rows that a query with joins or subqueries looks at. */
+  queryRowsReadMax: 20_000_000,
+  /** Most rows that a query holds at once, to sort, group, join or tell them apart. */
+  queryRowsHeldMax: 2_000_000,
   /** Largest single value, encoded. */
   valueBytesMax: 1 << 20,
   /** Largest encoded row key. */
@@ -31,4 +35,6 @@ export const limits = {
   frameCommandsMax: 32_768,
   /** Commands that wait, undecided, while the frame being gathered is full and two others are on their way. */
   commandsWaitingMax: 131_072,
+  /** What their values may take together, encoded. */
+  commandsWaitingBytesMax: 64 << 20,
 } as const;

@@ -1,5 +1,4 @@
 /** The argument of --master-key: one text that names a key provider and where its key is, and never holds a secret. */
-import { readFileSync } from 'node:fs';
 import { VerityError } from '../base/index.ts';
 import { keys, type MasterKeyProvider } from '../database/index.ts';
 import { usageError } from './failure.ts';
@@ -8,7 +7,8 @@ import type { Terminal } from './terminal.ts';
 
 /** What a URI says, before any secret is asked for. */
 export type KeyUri =
-  | { readonly kind: 'file' | 'key-pair' | 'public-key'; readonly path: string }
+  | { readonly kind: 'file' | 'public-key'; readonly path: string }
+  | { readonly kind: 'key-pair'; readonly path: string; readonly acceptForeign: boolean }
   | { readonly kind: 'environment'; readonly variable: string | undefined }
   | { readonly kind: 'passphrase' }
   | { readonly kind: 'aws-secret' | 'aws-kms'; readonly id: string; readonly facts: Facts }
@@ -28,7 +28,7 @@ export const keyUriHelp = `
   file:PATH                       64 hex digits
   env:NAME                        64 hex digits in a variable, or in .env
   passphrase:                     VERITY_PASSPHRASE, else asked for
-  key-pair:PATH                   passphrase as above
+  key-pair:PATH[?accept-foreign]  passphrase as above; also opens what was locked with the public key alone
   public-key:PATH                 wraps only
   aws-secret:ID[?region=R&endpoint=URL&field=NAME&stage=STAGE]
   aws-kms:ID[?region=R&endpoint=URL]
@@ -44,9 +44,10 @@ export function parseKeyUri(uri: string): KeyUri {
   const rest = uri.slice(colon + 1);
   switch (scheme) {
     case 'file':
-    case 'key-pair':
     case 'public-key':
       return { kind: scheme, path: needed(scheme, 'a path', rest) };
+    case 'key-pair':
+      return parseKeyPair(rest);
     case 'env':
       return { kind: 'environment', variable: rest === '' ? undefined : rest };
     case 'passphrase':
@@ -63,6 +64,18 @@ export function parseKeyUri(uri: string): KeyUri {
     default:
       throw usageError(`--master-key has no known form. ${form}`);
   }
+}
+
+const acceptForeign = '?accept-foreign';
+
+/** Paths may hold a question mark: only this one end of them is a parameter. */
+function parseKeyPair(rest: string): KeyUri {
+  const accepts = rest.endsWith(acceptForeign);
+  const path = accepts ? rest.slice(0, -acceptForeign.length) : rest;
+  if (!path.includes(acceptForeign)) {
+    return { kind: 'key-pair', path: needed('key-pair', 'a path', path), acceptForeign: accepts };
+  }
+  throw usageError('key-pair: takes ?accept-foreign, without a value, and nothing else.');
 }
 
 function parseAws(kind: 'aws-secret' | 'aws-kms', rest: string, known: string[]): KeyUri {
@@ -135,7 +148,11 @@ export async function providerOf(uri: KeyUri, terminal: Terminal): Promise<Maste
     case 'passphrase':
       return keys.fromPassphrase(await passphrase(terminal));
     case 'key-pair':
-      return keys.fromKeyPair({ privateKeyFile: uri.path, passphrase: await passphrase(terminal) });
+      return keys.fromKeyPair({
+        privateKeyFile: uri.path,
+        passphrase: await passphrase(terminal),
+        acceptForeign: uri.acceptForeign,
+      });
     case 'public-key':
       return keys.fromKeyPair({ publicKeyFile: uri.path });
     case 'aws-secret': {
@@ -160,7 +177,8 @@ export async function providerOf(uri: KeyUri, terminal: Terminal): Promise<Maste
         ...(uri.slot !== undefined && { slot: uri.slot }),
         keyLabel: uri.key,
         retry: waitingFor('the PKCS#11 token', terminal),
-        pin: uri.pinFile === undefined ? await pin(terminal) : pinIn(uri.pinFile),
+        pin:
+          uri.pinFile === undefined ? await pin(terminal) : keys.readSecretText(uri.pinFile, 'PIN'),
       });
   }
 }
@@ -202,15 +220,4 @@ async function secretOf(terminal: Terminal, variable: string, name: string): Pro
     'KEY_MISSING',
     `${name} is not given. Set ${variable}, or run the command at a terminal.`,
   );
-}
-
-function pinIn(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (cause) {
-    throw new VerityError('KEY_MISSING', `Cannot read the PIN from ${path}. Check the path.`, {
-      cause,
-      details: { file: path },
-    });
-  }
 }

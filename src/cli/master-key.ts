@@ -104,18 +104,7 @@ function keyFileMissing(path: string): VerityError {
 /** The code in a file, or for `-` the one that is typed (not shown) or piped in. */
 async function recoveryCode(path: string, terminal: Terminal): Promise<string> {
   if (path === '-') return (await readSecret(terminal, 'Recovery code: ')).trim();
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    throw new VerityError(
-      'KEY_MISSING',
-      `Cannot read the recovery code from ${path}. Check the path.`,
-      {
-        cause: error,
-        details: { file: path },
-      },
-    );
-  }
+  return keys.readSecretText(path, 'recovery code');
 }
 
 function isSet(terminal: Terminal, name: string): boolean {

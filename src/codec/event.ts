@@ -35,6 +35,7 @@ export type LogEvent = EventPlace &
     /** A command with a request id that changed nothing. */
     | { readonly type: 'requestNoted' }
     | SubjectPageEvent
+    | IndexFilledEvent
   );
 
 export interface EventPlace {
@@ -78,6 +79,17 @@ export interface SubjectPageEvent extends EventPlace {
   readonly written: boolean;
 }
 
+/** The rows of a table whose keys lie in a range were entered into one of its indexes. */
+export interface IndexFilledEvent extends EventPlace {
+  readonly type: 'indexFilled';
+  readonly object: ObjectId;
+  readonly index: ObjectId;
+  /** The first key; absent: from the beginning. */
+  readonly from?: StoreKey;
+  /** The key behind the last one; absent: to the end. */
+  readonly to?: StoreKey;
+}
+
 /** Who, when, why and by what statement. Never a literal or a parameter. */
 export interface CommandMetadata {
   readonly time: TimestampMicros;
@@ -104,6 +116,7 @@ const typeCodes = {
   segmentDigest: 8,
   subjectPage: 9,
   requestNoted: 10,
+  indexFilled: 11,
 } as const;
 const typesByCode = new Map(
   Object.entries(typeCodes).map(([type, code]) => [code, type as LogEvent['type']]),
@@ -130,6 +143,9 @@ const tag = {
   count: 18,
   erased: 19,
   written: 20,
+  index: 21,
+  from: 22,
+  to: 23,
 } as const;
 
 const present = { actor: 1, reason: 2, request: 4, statement: 8, receipt: 16 } as const;
@@ -186,6 +202,22 @@ export function encodeEvent(writer: Writer, event: LogEvent): void {
     case 'subjectPage':
       encodeSubjectPage(writer, event);
       break;
+    case 'indexFilled':
+      encodeIndexFilled(writer, event);
+      break;
+  }
+}
+
+function encodeIndexFilled(writer: Writer, event: IndexFilledEvent): void {
+  numberField(writer, tag.object, event.object);
+  numberField(writer, tag.index, event.index);
+  if (event.from !== undefined) {
+    writer.u8(tag.from);
+    writer.binary(event.from);
+  }
+  if (event.to !== undefined) {
+    writer.u8(tag.to);
+    writer.binary(event.to);
   }
 }
 
@@ -292,6 +324,9 @@ interface Fields {
   count?: number;
   erased?: Uint8Array;
   written?: number;
+  index?: number;
+  from?: StoreKey;
+  to?: StoreKey;
 }
 
 /** Decodes one event; byte fields are views into `bytes`. Throws DecodeError. */
@@ -391,6 +426,15 @@ function decodeSubjectField(fields: Fields, fieldTag: number, reader: Reader): v
     case tag.written:
       fields.written = decodeNumber(reader);
       break;
+    case tag.index:
+      fields.index = decodeNumber(reader);
+      break;
+    case tag.from:
+      fields.from = reader.binary() as StoreKey;
+      break;
+    case tag.to:
+      fields.to = reader.binary() as StoreKey;
+      break;
     default:
       reader.bytes();
   }
@@ -458,6 +502,8 @@ function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): Log
       };
     case 'requestNoted':
       return { ...place, type };
+    case 'indexFilled':
+      return indexFilledOf(place, fields);
     case 'subjectPage':
       return {
         ...place,
@@ -470,6 +516,17 @@ function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): Log
         written: required(fields.written, 'state') === 1,
       };
   }
+}
+
+function indexFilledOf(place: EventPlace, { object, index, from, to }: Fields): IndexFilledEvent {
+  return {
+    ...place,
+    type: 'indexFilled',
+    object: required(object, 'object') as ObjectId,
+    index: required(index, 'index') as ObjectId,
+    ...(from !== undefined && { from }),
+    ...(to !== undefined && { to }),
+  };
 }
 
 function required<T>(value: T | undefined, what: string): T {

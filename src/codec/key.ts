@@ -192,19 +192,20 @@ export function decodeKey(types: readonly ColumnType[], key: StoreKey): Value[] 
   const values: Value[] = [];
   let at = 0;
   for (const type of types) {
-    const mark = key.charCodeAt(at++);
-    if (mark === nullMarkCode) {
-      values.push(null);
-    } else if (mark === valueMarkCode) {
-      const part = decodeColumn(type, key, at);
-      values.push(part.value);
-      at = part.end;
-    } else {
-      throw new DecodeError('a key column begins with neither mark', at - 1);
-    }
+    const part = decodeKeyColumn(type, key, at);
+    values.push(part.value);
+    at = part.end;
   }
   if (at !== key.length) throw new DecodeError('bytes are left over', at);
   return values;
+}
+
+/** The value of the column that begins at `at` in a key, and where it ends. Throws DecodeError. */
+export function decodeKeyColumn(type: ColumnType, key: string, at: number): KeyPart<Value> {
+  const mark = key.charCodeAt(at);
+  if (mark === nullMarkCode) return { value: null, end: at + 1 };
+  if (mark === valueMarkCode) return decodeColumn(type, key, at + 1);
+  throw new DecodeError('a key column begins with neither mark', at);
 }
 
 function decodeColumn(type: ColumnType, key: string, at: number): KeyPart<Value> {
@@ -292,7 +293,7 @@ function checkFloat(value: number, encoded: string, key: string, at: number): nu
 export function keyPrefixRange(key: StoreKey): { readonly from: StoreKey; readonly to: StoreKey } {
   let last = key.length - 1;
   while (last >= 0 && key.charCodeAt(last) === 0xff) last--;
-  // No key begins with FF: columns begin with 01 or 02 and row ids with a byte below 20.
+  // No key begins with FF: columns begin with 01 or 02, descending ones with FE or FD, and row ids with a byte below 20.
   if (last < 0) return { from: key, to: '\xff' as StoreKey };
   const to = key.slice(0, last) + String.fromCharCode(key.charCodeAt(last) + 1);
   return { from: key, to: to as StoreKey };

@@ -5,6 +5,7 @@
  * |-------------|------------------------------------------------------------------------|
  * | null bitmap | ceil(columns / 8); bit i of byte i >> 3 (lowest first) set: NULL       |
  * | values      | every non-null value in column order, without padding                  |
+ * | groups      | the same two again for each group of columns added since (row-groups.ts) |
  *
  * | type                        | value                                                    |
  * |-----------------------------|----------------------------------------------------------|
@@ -116,6 +117,32 @@ export function rowCodec(types: readonly ColumnType[]): RowCodec {
         if (!isNull(bytes, index)) skipValue(forms[index] as number, bytes);
       }
       return readValue(forms[ordinal] as number, bytes);
+    },
+  };
+}
+
+/** A part of a row: the bitmap and the values of some of its columns, anywhere in its bytes. */
+export interface RowPart {
+  /** Appends the part; `values` are those of its columns. */
+  encode(writer: Writer, values: readonly Value[]): void;
+  /** Appends the part's values to `values`; returns where the part ends. Throws DecodeError. */
+  decode(bytes: Uint8Array, start: number, values: Value[]): number;
+}
+
+export function rowPart(types: readonly ColumnType[]): RowPart {
+  const forms = Uint8Array.from(types, (type) => formOf[type.name]);
+  const bitmapBytes = (forms.length + 7) >> 3;
+  const whole = rowCodec(types);
+  return {
+    encode: (writer, values) => whole.encode(writer, values),
+    decode: (bytes, start, values) => {
+      const bitmap = bytes.subarray(start, start + bitmapBytes);
+      checkBitmap(bitmap, forms.length, bitmapBytes);
+      cursor = start + bitmapBytes;
+      for (let index = 0; index < forms.length; index++) {
+        values.push(isNull(bitmap, index) ? null : readValue(forms[index] as number, bytes));
+      }
+      return cursor;
     },
   };
 }

@@ -14,13 +14,29 @@ export interface TableSchema {
   readonly primaryKey: readonly number[];
   readonly indexes: readonly Index[];
   readonly checks: readonly Check[];
+  /** The primary key constraint's name where it is not `<table>_pkey`. */
+  readonly primaryKeyName?: string;
+  /** Indexes whose older entries are still being made: kept up to date, of no use to a query yet. */
+  readonly building?: readonly Index[];
+  readonly foreignKeys?: readonly ForeignKey[];
+  /** The table is gone; its rows are history. */
+  readonly dropped?: true;
+  /** Set: this is a view, without rows of its own. */
+  readonly view?: View;
 }
 
 export interface Column {
+  /** Empty when dropped. */
   readonly name: string;
   readonly type: ColumnType;
   readonly notNull: boolean;
   readonly default?: Expression;
+  /** The version of the table that added the column; absent: its first. */
+  readonly since?: number;
+  /** What rows written before `since` show; absent: NULL. */
+  readonly missing?: LiteralValue;
+  /** Written as NULL and never read; older rows may still hold values. */
+  readonly dropped?: true;
 }
 
 export interface Index {
@@ -29,6 +45,27 @@ export interface Index {
   readonly unique: boolean;
   /** Column ordinals in key order. */
   readonly columns: readonly number[];
+  /** For each of them whether it is kept in descending order; absent: none is. */
+  readonly descending?: readonly boolean[];
+  /** What made it; absent: a UNIQUE constraint of its name. A primary key added later is a unique index too. */
+  readonly origin?: 'index' | 'primaryKey' | 'foreignKey';
+}
+
+export interface ForeignKey {
+  readonly name: string;
+  readonly columns: readonly number[];
+  /** The referenced table, and its columns in the order of `columns`. */
+  readonly table: ObjectId;
+  readonly references: readonly number[];
+  readonly onDelete: 'noAction' | 'restrict';
+  readonly onUpdate: 'noAction' | 'restrict';
+}
+
+export interface View {
+  /** The SELECT, as it was written. */
+  readonly query: string;
+  /** Tables and views that it reads, as they were when it was made: it does not see columns added later. */
+  readonly reads: readonly { readonly table: ObjectId; readonly version: number }[];
 }
 
 export interface Check {

@@ -120,10 +120,14 @@ export class Writer {
     assert(Number.isSafeInteger(value) && value >= 0, 'varint is a safe whole number');
     this.#reserve(8);
     let rest = value;
-    // Beyond 31 bits the quick shifts would lose the high ones.
-    while (rest > 0x7fff_ffff) {
-      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
+    // Beyond 31 bits the quick shifts would lose the high ones: four groups of 7 bits first, and 25 bits remain.
+    if (value > 0x7fff_ffff) {
+      rest = Math.floor(value / 0x1000_0000);
+      const low = value - rest * 0x1000_0000;
+      this.#bytes[this.#length++] = (low & 0x7f) | 0x80;
+      this.#bytes[this.#length++] = ((low >>> 7) & 0x7f) | 0x80;
+      this.#bytes[this.#length++] = ((low >>> 14) & 0x7f) | 0x80;
+      this.#bytes[this.#length++] = ((low >>> 21) & 0x7f) | 0x80;
     }
     while (rest > 0x7f) {
       this.#bytes[this.#length++] = (rest & 0x7f) | 0x80;

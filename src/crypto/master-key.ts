@@ -26,12 +26,16 @@ export type NewKeySlot = Omit<KeySlot, 'id'> & {
 /** The place a root key belongs to. Providers that can bind the wrapped key to it do. */
 export interface SlotBinding {
   readonly logId: LogId;
+  /** What the id is of, where it is no database's: a saved ring of envelope keys. */
+  readonly use?: 'kek-ring';
 }
 
 /** What `unwrap` found: the root key, which the caller owns and wipes, and the slot that gave it. */
 export interface UnwrappedRoot {
   readonly root: SecretKey;
   readonly slotId: number;
+  /** That slot made anew, which is to take its place as soon as somebody may write. */
+  readonly renewed?: NewKeySlot;
 }
 
 /** How a provider is asked. */

@@ -1,6 +1,13 @@
 import type { CommandOrigin } from '../kernel/index.ts';
 import { BufferedTransaction, type TransactionScope } from './transaction.ts';
-import type { ExecuteResult, OpenTransaction, QueryResult, Row, SqlParameter } from './types.ts';
+import type {
+  ExecuteResult,
+  OpenTransaction,
+  QueryOptions,
+  QueryResult,
+  Row,
+  SqlParameter,
+} from './types.ts';
 
 /** A transaction that its caller ends. */
 export class BegunTransaction implements OpenTransaction {
@@ -21,11 +28,12 @@ export class BegunTransaction implements OpenTransaction {
     return this.#buffered.execute(sql, parameters);
   }
 
-  query<R extends Row = Row>(
+  query<R extends Row | unknown[] = Row>(
     sql: string,
     parameters?: readonly SqlParameter[],
+    options?: Pick<QueryOptions, 'rowMode'>,
   ): Promise<QueryResult<R>> {
-    return this.#buffered.query(sql, parameters);
+    return this.#buffered.query(sql, parameters, options);
   }
 
   async commit(): Promise<{ readonly position: bigint }> {

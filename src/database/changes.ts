@@ -122,11 +122,11 @@ export class ChangeFeed {
 
   #otherChange(event: LogEvent, metadata: CommandMetadata): Change | undefined {
     if (event.type === 'tableDefined') {
-      const name = schemaOf(event.schema).name;
+      const schema = schemaOf(event.schema);
       return {
         ...common(event.position, metadata),
-        kind: 'createTable',
-        table: name,
+        kind: definitionKind(schema),
+        table: schema.name,
         key: {},
         before: undefined,
         after: undefined,
@@ -165,10 +165,11 @@ export class ChangeFeed {
   #object(columns: readonly TableSchema['columns'][number][], values: readonly Value[]): Row {
     const { timestamps } = this.#scope;
     return Object.fromEntries(
-      columns.map((column, index) => [
-        column.name,
-        jsConverter(column.type, { timestamps })(values[index] as Value),
-      ]),
+      columns.flatMap((column, index) =>
+        column.dropped === true
+          ? []
+          : [[column.name, jsConverter(column.type, { timestamps })(values[index] as Value)]],
+      ),
     );
   }
 
@@ -194,6 +195,12 @@ export class ChangeFeed {
 
 function isRowEvent(event: LogEvent): event is RowEvent {
   return event.type in kinds;
+}
+
+function definitionKind({ version, dropped, view }: TableSchema): Change['kind'] {
+  if (view !== undefined) return dropped === true ? 'dropView' : 'createView';
+  if (dropped === true) return 'dropTable';
+  return version === 1 ? 'createTable' : 'alterTable';
 }
 
 function common(

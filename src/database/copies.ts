@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve, sep } from 'node:path';
-import { toHex, VerityError } from '../base/index.ts';
+import { type Disk, toHex, VerityError } from '../base/index.ts';
 import {
   copyLog,
   type CopySource,
@@ -14,13 +14,32 @@ import { acquireLock, type DirectoryLock } from '../host/index.ts';
 import { hostFor, memoryPath, providerOf } from './surroundings.ts';
 import type { CopyOptions, LogCopyReport, OpenOptions } from './types.ts';
 
+interface OpenHandle {
+  readonly engine: Engine;
+  readonly host: EngineHost;
+}
+
 /** Copies what an open handle serves. */
 export async function copyHandle(
-  { engine, host }: { readonly engine: Engine; readonly host: EngineHost },
+  handle: OpenHandle,
   out: string,
   options: CopyOptions,
 ): Promise<LogCopyReport> {
-  const source: CopySource = {
+  const { host } = handle;
+  return copyTo(sourceOf(handle), { out, from: host.disk.root, host }, options);
+}
+
+/** Copies what an open handle serves to an empty disk. */
+export async function copyHandleOnto(
+  handle: OpenHandle,
+  target: Disk,
+  options: CopyOptions,
+): Promise<LogCopyReport> {
+  return copyOnto(sourceOf(handle), { target, host: handle.host }, options);
+}
+
+function sourceOf({ engine, host }: OpenHandle): CopySource {
+  return {
     disk: host.disk,
     hierarchy: engine.hierarchy,
     handle: {
@@ -32,7 +51,6 @@ export async function copyHandle(
       },
     },
   };
-  return copyTo(source, { out, from: host.disk.root, host }, options);
 }
 
 /** Copies a directory: alone, if nobody has it open, else as one who follows the owner's log. */
@@ -84,18 +102,27 @@ function lockIfFree(root: string): DirectoryLock | undefined {
 async function copyTo(
   source: CopySource,
   place: { readonly out: string; readonly from: string; readonly host: EngineHost },
-  { onProgress }: CopyOptions,
+  options: CopyOptions,
 ): Promise<LogCopyReport> {
   const { out, from, host } = place;
   const target = hostFor(out, false).disk;
   checkTarget(out, from, target.list(''));
   target.makeDirectory('');
+  return copyOnto(source, { target, host }, options);
+}
+
+async function copyOnto(
+  source: CopySource,
+  { target, host }: { readonly target: Disk; readonly host: EngineHost },
+  { onProgress }: CopyOptions,
+): Promise<LogCopyReport> {
   const { head, instanceId, segments, bytes } = await copyLog({
     source,
     target,
     entropy: host.entropy,
     pause: () => new Promise((done) => host.scheduler.defer(done)),
     onProgress: onProgress && ((done, total) => onProgress({ phase: 'copy', done, total })),
+    ...(host.onRarePath !== undefined && { onRarePath: host.onRarePath }),
   });
   return {
     path: target.root,

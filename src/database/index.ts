@@ -12,6 +12,7 @@ import {
   generateKeyPair,
   generatePkcs11Key,
   publicKeyOf,
+  readSecretText,
 } from '../keys/index.ts';
 
 export { CorruptionError, type ErrorCode, errorTable, limits, VerityError } from '../base/index.ts';
@@ -36,4 +37,5 @@ export const keys = {
   generateKeyPair,
   generatePkcs11Key,
   publicKeyOf,
+  readSecretText,
 };

@@ -83,6 +83,32 @@ export class KeyAccess {
   }
 }
 
+/** Says what was opened with `acceptForeign`, or that it is not needed any more: with it, forgeries open. */
+export function warnOfForeignSlot(
+  opened: {
+    readonly engine: Engine;
+    readonly provider: MasterKeyProvider;
+    /** The database's directory. */
+    readonly root: string;
+  },
+  onWarning: OpenOptions['onWarning'],
+): void {
+  const { engine, provider, root } = opened;
+  if (provider.describe().parameters['acceptForeign'] !== true) return;
+  const { renewedSlot } = engine.hierarchy;
+  const marked = engine.readOnly
+    ? 'It was only read, so the next open needs acceptForeign again.'
+    : 'It carries the mark of your key pair now, so leave acceptForeign out from now on, and rotate the master key to ' +
+      'shut out whoever locked it.';
+  const message =
+    renewedSlot === undefined
+      ? `The database in ${root} opens without acceptForeign. Leave it out: with it, one that anybody made with your ` +
+        'public key opens in its place.'
+      : `The database in ${root} was locked with your public key alone (slot ${renewedSlot.id}), and whoever did that ` +
+        `knows its keys. ${marked}`;
+  warnWith(onWarning, message, 'VERITY_FOREIGN_KEY_SLOT');
+}
+
 /** The times of the watch; undefined where none is asked for. Throws INVALID_ARGUMENT. */
 export function keyCheckTimes(
   options: OpenOptions,

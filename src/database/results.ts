@@ -1,6 +1,6 @@
-import type { Value } from '../base/index.ts';
+import { type Value, VerityError } from '../base/index.ts';
 import { jsConverter, type ResultColumn, typeName } from '../sql/index.ts';
-import type { ResultColumnInfo, Row } from './types.ts';
+import type { QueryOptions, ResultColumnInfo, Row } from './types.ts';
 
 export type TimestampForm = 'date' | 'microseconds';
 
@@ -8,6 +8,8 @@ export type TimestampForm = 'date' | 'microseconds';
 export interface RowBuilder {
   readonly columns: ResultColumnInfo[];
   readonly build: (values: readonly Value[]) => Row;
+  /** The row in the order of `columns`. */
+  readonly buildArray: (values: readonly Value[]) => unknown[];
 }
 
 const builders = {
@@ -42,7 +44,18 @@ export function rowBuilder(
       }
       return row;
     },
+    buildArray: (values) => converters.map((converter, index) => converter(values[index] as Value)),
   };
   builders[timestamps].set(columns, builder);
   return builder;
+}
+
+/** How the caller wants rows. Throws INVALID_ARGUMENT for another word than those of QueryOptions. */
+export function rowForm(
+  builder: RowBuilder,
+  mode: QueryOptions['rowMode'] = 'object',
+): (values: readonly Value[]) => Row | unknown[] {
+  if (mode !== 'object' && mode !== 'array')
+    throw new VerityError('INVALID_ARGUMENT', "rowMode is 'object' or 'array'.");
+  return mode === 'array' ? builder.buildArray : builder.build;
 }

@@ -11,6 +11,7 @@ import type { SecretKey } from '../crypto/index.ts';
 import type { CommandResult, Engine } from '../engine/index.ts';
 import {
   checkName,
+  type Command,
   type CommandOrigin,
   decodeStreamRow,
   executionContext,
@@ -26,6 +27,7 @@ import {
   type ParsedStatement,
   parseText,
   type PreparedQuery,
+  primaryKeyColumns,
   typeName,
 } from '../sql/index.ts';
 import type { ReadView } from '../store/index.ts';
@@ -33,9 +35,10 @@ import { checkOptions, checkParameters, originOf } from './arguments.ts';
 import { TransactionAttempts } from './attempts.ts';
 import { BegunTransaction } from './begun.ts';
 import { ChangeFeed } from './changes.ts';
+import { tellingCommands } from './command-facts.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
 import { createEnvelopeKey, envelopeKeys } from './envelope-keys.ts';
-import { rowBuilder, type TimestampForm } from './results.ts';
+import { rowBuilder, rowForm, type TimestampForm } from './results.ts';
 import type { StatementCache } from './statements.ts';
 import { collect, type TransactionScope } from './transaction.ts';
 import type {
@@ -70,6 +73,8 @@ interface Opened {
   readonly prepared: PreparedQuery;
   readonly rows: ReturnType<PreparedQuery['run']>;
 }
+
+const definitions: ReadonlySet<ParsedStatement['kind']> = new Set(['createIndex', 'alterTable']);
 
 /** One tenant's tables and streams. Made by Verity.tenant and Verity.createTenant. */
 export class Tenant implements TenantHandle {
@@ -111,7 +116,7 @@ export class Tenant implements TenantHandle {
     checkParameters(parameters);
     const statement = this.#statements.parse(sql);
     if (statement.kind === 'select') {
-      const result = this.#read(statement, parameters, undefined);
+      const result = this.#read<Row>(statement, parameters, undefined);
       return Promise.resolve({ ...result, rowCount: result.rows.length });
     }
     checkStandalone(statement);
@@ -122,11 +127,19 @@ export class Tenant implements TenantHandle {
       parameters,
       origin: this.#origin(options, () => ['execute', statement.text, ...parameters]),
     } as const;
-    return withDeadline(
-      this.#engine.submitFor(command, this.#toExecuteResult),
-      options,
-      commandLate,
-    );
+    const result = definitions.has(statement.kind)
+      ? this.#define(command)
+      : this.#engine.submitFor(command, this.#toExecuteResult);
+    return withDeadline(result, options, commandLate);
+  }
+
+  /** A definition is done when the indexes that it makes are of use. */
+  async #define(command: Command): Promise<ExecuteResult> {
+    const result = await this.#engine.submit(command);
+    const { building } = result.outcome;
+    if (building === undefined) return this.#toExecuteResult(result);
+    await this.#engine.finishIndexes(building);
+    return this.#toExecuteResult({ ...result, position: this.#engine.committedPosition });
   }
 
   readonly #toExecuteResult = ({ position, outcome }: CommandResult): ExecuteResult => {
@@ -139,17 +152,17 @@ export class Tenant implements TenantHandle {
     };
   };
 
-  async query<R extends Row = Row>(
+  async query<R extends Row | unknown[] = Row>(
     sql: string,
     parameters: readonly SqlParameter[] = [],
     options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
     checkDeadline(options);
     checkParameters(parameters);
-    return this.#read<R>(this.#statements.parse(sql), parameters, undefined);
+    return this.#read<R>(this.#statements.parse(sql), parameters, undefined, options.rowMode);
   }
 
-  async queryAt<R extends Row = Row>(
+  async queryAt<R extends Row | unknown[] = Row>(
     sql: string,
     parameters: readonly SqlParameter[],
     at: bigint | Date,
@@ -164,10 +177,10 @@ export class Tenant implements TenantHandle {
         'The statement names a position itself; give it either there or to queryAt().',
       );
     }
-    return this.#read<R>(statement, parameters, this.#positionOf(at));
+    return this.#read<R>(statement, parameters, this.#positionOf(at), options.rowMode);
   }
 
-  stream<R extends Row = Row>(
+  stream<R extends Row | unknown[] = Row>(
     sql: string,
     parameters: readonly SqlParameter[] = [],
     options: QueryOptions = {},
@@ -333,8 +346,10 @@ export class Tenant implements TenantHandle {
     const view = this.#engine.state.store;
     return tablesOf(view, this.#id).map((table) => ({
       name: table.name,
-      columns: table.columns.map((column) => ({ name: column.name, type: typeName(column.type) })),
-      primaryKey: table.primaryKey.map(
+      columns: table.columns
+        .filter((column) => column.dropped !== true)
+        .map((column) => ({ name: column.name, type: typeName(column.type) })),
+      primaryKey: (primaryKeyColumns(table) ?? []).map(
         (ordinal) => (table.columns[ordinal] as { name: string }).name,
       ),
       rowCount: countRows(view, treeOf(this.#id, table.id)),
@@ -351,24 +366,25 @@ export class Tenant implements TenantHandle {
     return this.#run(statement, parameters, this.#engine.state.store.viewAt(position));
   }
 
-  async *#streamed<R extends Row>(
+  async *#streamed<R extends Row | unknown[]>(
     { prepared, rows }: Opened,
-    { signal }: QueryOptions,
+    { signal, rowMode }: QueryOptions,
   ): AsyncGenerator<R, undefined> {
-    const builder = rowBuilder(prepared.columns, this.#timestamps);
+    const build = rowForm(rowBuilder(prepared.columns, this.#timestamps), rowMode);
     for (let next = rows.next(); next.done !== true; next = rows.next()) {
       if (signal?.aborted === true)
         throw new VerityError('ABORTED', 'The caller cancelled while rows were read.');
       this.#engine.checkReadable();
-      yield builder.build(next.value) as R;
+      yield build(next.value) as R;
     }
     return undefined;
   }
 
-  #read<R extends Row>(
+  #read<R extends Row | unknown[]>(
     statement: ParsedStatement,
     parameters: readonly SqlParameter[],
     at: Position | undefined,
+    rowMode?: QueryOptions['rowMode'],
   ): QueryResult<R> {
     this.#engine.checkReadable();
     this.#engine.catchUp();
@@ -378,7 +394,7 @@ export class Tenant implements TenantHandle {
     const { prepared, rows } = this.#run(statement, parameters, view);
     const builder = rowBuilder(prepared.columns, this.#timestamps);
     return {
-      rows: collect(rows, builder.build) as R[],
+      rows: collect(rows, rowForm(builder, rowMode)) as R[],
       columns: builder.columns,
       position: BigInt(position ?? store.appliedPosition),
     };
@@ -395,10 +411,10 @@ export class Tenant implements TenantHandle {
       );
     }
     const values = bindParameters(prepared.parameterTypes, parameters);
-    return {
-      prepared,
-      rows: prepared.run(view, values, executionContext(state, this.#id, { time: now })),
-    };
+    const plain = executionContext(state, this.#id, { time: now });
+    const context =
+      prepared.tellsCommands === true ? tellingCommands(plain, this.#engine, this.#id) : plain;
+    return { prepared, rows: prepared.run(view, values, context) };
   }
 
   /** The position an AS OF clause names; undefined without one. */

@@ -28,10 +28,11 @@ import {
   type RowChange,
 } from '../sql/index.ts';
 import { checkParameters } from './arguments.ts';
-import { rowBuilder, type TimestampForm } from './results.ts';
+import { rowBuilder, rowForm, type TimestampForm } from './results.ts';
 import type { StatementCache } from './statements.ts';
 import type {
   ExecuteResult,
+  QueryOptions,
   QueryResult,
   ResultColumnInfo,
   Row,
@@ -97,7 +98,7 @@ export class BufferedTransaction implements Transaction {
     if (prepared.kind === 'definition') {
       throw new VerityError(
         'UNSUPPORTED_SQL',
-        'A table cannot be created within a transaction. Create it before.',
+        'Tables, indexes and views cannot be defined within a transaction. Do it before.',
         { details: { offset: 0 } },
       );
     }
@@ -120,9 +121,10 @@ export class BufferedTransaction implements Transaction {
     );
   }
 
-  async query<R extends Row = Row>(
+  async query<R extends Row | unknown[] = Row>(
     sql: string,
     parameters: readonly SqlParameter[] = [],
+    { rowMode }: Pick<QueryOptions, 'rowMode'> = {},
   ): Promise<QueryResult<R>> {
     checkParameters(parameters);
     const prepared = this.#prepare(this.#parse(sql));
@@ -134,7 +136,8 @@ export class BufferedTransaction implements Transaction {
     }
     const values = bindParameters(prepared.parameterTypes, parameters);
     const builder = rowBuilder(prepared.columns, this.#scope.timestamps);
-    const rows = collect(prepared.run(this.#view, values, this.#context), builder.build) as R[];
+    const build = rowForm(builder, rowMode);
+    const rows = collect(prepared.run(this.#view, values, this.#context), build) as R[];
     return { rows, columns: builder.columns, position: BigInt(this.#snapshot) };
   }
 

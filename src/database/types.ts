@@ -121,6 +121,11 @@ export interface CommandOptions {
 export interface QueryOptions {
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
+  /**
+   * 'array': a row is an array in the order of `columns`, so columns of one name do not hide each other (of an object's,
+   * the last wins); name the type: `query<unknown[]>(…)`. Default 'object'.
+   */
+  readonly rowMode?: 'object' | 'array';
 }
 
 export interface ExecuteResult<R extends Row = Row> {
@@ -131,7 +136,7 @@ export interface ExecuteResult<R extends Row = Row> {
   readonly columns: ResultColumnInfo[];
 }
 
-export interface QueryResult<R extends Row = Row> {
+export interface QueryResult<R extends Row | unknown[] = Row> {
   readonly rows: R[];
   readonly columns: ResultColumnInfo[];
   /** The position the rows were read at. */
@@ -144,9 +149,10 @@ export interface Transaction {
     sql: string,
     parameters?: readonly SqlParameter[],
   ): Promise<ExecuteResult<R>>;
-  query<R extends Row = Row>(
+  query<R extends Row | unknown[] = Row>(
     sql: string,
     parameters?: readonly SqlParameter[],
+    options?: Pick<QueryOptions, 'rowMode'>,
   ): Promise<QueryResult<R>>;
 }
 
@@ -176,7 +182,17 @@ export interface Change {
   readonly reason: string | undefined;
   /** The statement with literals replaced by $n. */
   readonly statement: string | undefined;
-  readonly kind: 'insert' | 'update' | 'delete' | 'append' | 'createTable';
+  readonly kind:
+    | 'insert'
+    | 'update'
+    | 'delete'
+    | 'append'
+    | 'createTable'
+    /** ALTER TABLE, CREATE INDEX and DROP INDEX. */
+    | 'alterTable'
+    | 'dropTable'
+    | 'createView'
+    | 'dropView';
   /** Table or stream name. */
   readonly table: string;
   /** Primary key columns → values; the row id for a table without one; the version for a stream. */
@@ -193,18 +209,18 @@ export interface TenantHandle {
     parameters?: readonly SqlParameter[],
     options?: CommandOptions,
   ): Promise<ExecuteResult<R>>;
-  query<R extends Row = Row>(
+  query<R extends Row | unknown[] = Row>(
     sql: string,
     parameters?: readonly SqlParameter[],
     options?: QueryOptions,
   ): Promise<QueryResult<R>>;
-  queryAt<R extends Row = Row>(
+  queryAt<R extends Row | unknown[] = Row>(
     sql: string,
     parameters: readonly SqlParameter[],
     at: bigint | Date,
     options?: QueryOptions,
   ): Promise<QueryResult<R>>;
-  stream<R extends Row = Row>(
+  stream<R extends Row | unknown[] = Row>(
     sql: string,
     parameters?: readonly SqlParameter[],
     options?: QueryOptions,

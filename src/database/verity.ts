@@ -1,5 +1,6 @@
 import {
   assert,
+  type Disk,
   systemTenant,
   type TenantId,
   toHex,
@@ -23,12 +24,12 @@ import { acquireLock, type DirectoryLock } from '../host/index.ts';
 import { checkName, nameKey, tenantsTree } from '../kernel/index.ts';
 import type { MemoryStore } from '../store/index.ts';
 import { checkOptions, originOf } from './arguments.ts';
-import { copyDirectory, copyHandle } from './copies.ts';
+import { copyDirectory, copyHandle, copyHandleOnto } from './copies.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
-import { KeyAccess, keyCheckTimes } from './key-access.ts';
+import { KeyAccess, keyCheckTimes, warnOfForeignSlot } from './key-access.ts';
 import { keyCacheBounds } from './key-cache.ts';
 import { DatabaseKeys } from './keys.ts';
-import { repairDirectory } from './repairs.ts';
+import { repairDirectory, repairOn } from './repairs.ts';
 import {
   failureHandler,
   memoryOfProcess,
@@ -145,6 +146,7 @@ export class Verity {
       }),
     });
     if (isPlain(options)) warnOfPlainMode(host.disk.root, options.onWarning);
+    warnOfForeignSlot({ engine, provider, root: host.disk.root }, options.onWarning);
     isOpen = true;
     const keyAccess = new KeyAccess(provider, engine, host.scheduler, options);
     return new Verity({ host, engine, lock, timestamps, keyAccess });
@@ -192,6 +194,9 @@ export class Verity {
     return repairDirectory(path, options);
   }
 
+  /** What `repair` does, on given disks, as `openOn` opens on one. */
+  static readonly repairOn = repairOn;
+
   /**
    * Copies the database in `path` to the new or empty directory `out`, also while another process writes it. The
    * copy opens with the same key and has an instance id of its own.
@@ -208,6 +213,12 @@ export class Verity {
   async copyLog(out: string, options: CopyOptions = {}): Promise<LogCopyReport> {
     this.#engine.checkOpen();
     return copyHandle({ engine: this.#engine, host: this.#parts.host }, out, options);
+  }
+
+  /** As `copyLog`, to a given empty disk. */
+  async copyOnto(target: Disk, options: CopyOptions = {}): Promise<LogCopyReport> {
+    this.#engine.checkOpen();
+    return copyHandleOnto({ engine: this.#engine, host: this.#parts.host }, target, options);
   }
 
   /** Creates a tenant. Throws TENANT_EXISTS. */

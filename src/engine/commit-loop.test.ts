@@ -29,7 +29,7 @@ const ascending = (answers: readonly Answer[]): Answer[] =>
 
 describe('frames', () => {
   test('a lone writer is flushed on the calling turn, many in the background', async () => {
-    const here = await world({ pace: defaultPace });
+    const here = await world({ pace: { ...defaultPace, overlapMicrosPerWriter: 0 } });
     const before = { ...here.disk.calls };
     for (let count = 0; count < 3; count++) await here.scheduler.settle(append(here));
     expect(here.disk.calls.flush).toBe(before.flush + 3);
@@ -80,6 +80,24 @@ describe('frames', () => {
     expect(answers).toEqual(ascending(answers));
     expect(here.disk.list('log')?.length).toBeGreaterThan(4);
     expect(framesOf(here.disk.image()).at(-1)?.header.op).toBe(here.engine.head.op);
+  });
+
+  test('answers come in the order of positions while flushes go back and forth', async () => {
+    // On the turn a flush takes no simulated time: a microsecond at least is counted.
+    const here = await world({ pace: { ...eagerPace, overlapMicrosPerWriter: 1e-9 } });
+    const { calls } = here.disk;
+    const before = { ...calls };
+    const answers: Answer[] = [];
+    const writer = async (): Promise<void> => {
+      for (let count = 0; count < 80; count++) answers.push(await append(here));
+    };
+    await here.scheduler.settle(Promise.all(Array.from({ length: 16 }, writer)));
+    // Of the 160 frames all but every 128th are flushed in the background.
+    expect(calls.flushInBackground - before.flushInBackground).toBeGreaterThan(128);
+    expect(calls.flush - before.flush).toBeGreaterThan(0);
+    expect(answers).toHaveLength(16 * 80);
+    expect(answers).toEqual(ascending(answers));
+    expect(here.engine.committedPosition).toBe(answers.at(-1));
   });
 
   test('is marked as durable when nothing has come for a while', async () => {

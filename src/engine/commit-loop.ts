@@ -3,23 +3,21 @@ import type { LogEvent } from '../codec/index.ts';
 import type { SecretKey } from '../crypto/index.ts';
 import { type Command, decide, type KernelState } from '../kernel/index.ts';
 import type { LogHead } from '../log/index.ts';
-import { anchoredAt, type AnchorFile } from './anchor.ts';
+import type { AnchorFile } from './anchor.ts';
 import { CommitBatch, type CommandResult } from './commit-batch.ts';
 import { asVerityError, closedError, commitUnknown, poisonedError } from './commit-errors.ts';
+import { CommitFlights } from './commit-flights.ts';
 import { CommitFrames, type FrameParts } from './commit-frames.ts';
-import { CommitIdle } from './commit-idle.ts';
 import { CommitPace, defaultPace } from './commit-pace.ts';
-import { CommitQueue, detached } from './commit-queue.ts';
+import { CommitQueue, detached, sizeOf } from './commit-queue.ts';
 import { CommitReplies } from './commit-replies.ts';
+import { CommitTail } from './commit-tail.ts';
 import type { EngineHost } from './host.ts';
 import { loggedKeyring } from './keyring-record.ts';
 import { KeyringStore } from './keyring-store.ts';
-import { SegmentDigester } from './segment-digests.ts';
 
 /** One is flushed while the next, sealed and written, waits for the same disk; a third would only wait. */
 const framesOnTheirWayMax = 2;
-/** A longer frame is flushed in the background, whoever waits for it. */
-const frameBytesOnTurnMax = 256 << 10;
 
 export interface CommitLoopParts extends FrameParts {
   readonly state: KernelState;
@@ -43,16 +41,13 @@ export class CommitLoop {
   readonly #host: EngineHost;
   readonly #state: KernelState;
   readonly #frames: CommitFrames;
-  readonly #anchor: AnchorFile;
-  readonly #digests: SegmentDigester;
+  readonly #tail: CommitTail;
   readonly #pace: CommitPace;
   readonly #frameBytesTarget: number;
   readonly #queue: CommitQueue;
   readonly #replies = new CommitReplies();
-  readonly #idle: CommitIdle;
   #batch = new CommitBatch();
-  /** The batches of the frames on their way, oldest first; a mark's is empty. */
-  readonly #flying: CommitBatch[] = [];
+  readonly #flights: CommitFlights;
   #scheduled = false;
   /** No room could be had for the next frame while others are on their way: tried again when they are durable. */
   #stalled = false;
@@ -61,8 +56,6 @@ export class CommitLoop {
   #closed = false;
   #pumping = false;
   #pumpAgain = false;
-  /** Called once nothing is on its way. */
-  #onLanded: (() => void)[] = [];
 
   constructor(parts: CommitLoopParts) {
     this.#host = parts.host;
@@ -70,22 +63,33 @@ export class CommitLoop {
     this.#frames = new CommitFrames(parts);
     const pace = parts.host.pace ?? defaultPace;
     this.#pace = new CommitPace(pace);
-    this.#queue = new CommitQueue(pace.commandsWaitingMax);
+    this.#queue = new CommitQueue(pace);
     this.#frameBytesTarget = pace.frameBytesTarget;
-    this.#anchor = parts.anchor;
-    this.#digests = new SegmentDigester({
-      disk: parts.host.disk,
+    this.#flights = new CommitFlights({
+      clock: parts.host.clock,
       scheduler: parts.host.scheduler,
-      state: parts.state,
-      tip: () => this.#frames.segment,
-      submit: async (command) => this.submitFor(command, () => undefined),
+      pace: this.#pace,
+      replies: this.#replies,
+      flush: () => this.#frames.flush(),
+      flushInBackground: () => this.#frames.flushInBackground(),
+      commit: () => this.#commit(),
+      landed: () => {
+        this.#stalled = false;
+        this.#pump();
+      },
+      fail: (cause) => this.#fail(cause),
+      hasFailed: () => this.#poison !== undefined,
     });
-    this.#digests.look();
-    this.#idle = new CommitIdle({
-      scheduler: parts.host.scheduler,
-      newest: () => this.#newest,
-      mark: () => this.#mark(),
-      anchor: () => this.#anchorUnderLoad(),
+    this.#tail = new CommitTail({
+      host: parts.host,
+      state: parts.state,
+      frames: this.#frames,
+      anchor: parts.anchor,
+      submit: async (command) => this.submitFor(command, () => undefined),
+      isBusy: () => this.#isBusy,
+      isOver: () => this.#poison !== undefined || this.#closing,
+      sendEmpty: (bytes) => this.#send(new CommitBatch(), bytes),
+      fail: (cause) => this.#fail(cause),
     });
     this.keyring = new KeyringStore({
       host: parts.host,
@@ -106,7 +110,7 @@ export class CommitLoop {
   }
   /** Whether frames are written that are not known to be durable. */
   get busy(): boolean {
-    return this.#flying.length > 0;
+    return this.#flights.count > 0;
   }
   get poisoned(): boolean {
     return this.#poison !== undefined;
@@ -132,7 +136,9 @@ export class CommitLoop {
     this.checkWritable();
     if (this.#hasRoom && this.#queue.isEmpty) return this.#decide(command, answer);
     const later = detached(command);
-    return this.#queue.wait((resolve: (answer: T) => void) =>
+    // A parameter's own code may have closed the database while it was copied.
+    this.checkWritable();
+    return this.#queue.wait(sizeOf(later), (resolve: (answer: T) => void) =>
       this.#decide(later, (result) => resolve(answer(result))),
     );
   }
@@ -144,12 +150,7 @@ export class CommitLoop {
 
   /** Has the anchor written with another key, which is taken over; whether all of it is now. Throws IO_ERROR. */
   renewAnchor(key: SecretKey): boolean {
-    try {
-      return this.#anchor.renew(key);
-    } catch (error) {
-      this.#fail(error);
-      throw error;
-    }
+    return this.#tail.renewAnchor(key);
   }
 
   /**
@@ -163,10 +164,10 @@ export class CommitLoop {
       for (;;) {
         this.checkWritable();
         if (this.#frames.segment !== segment) return;
-        if (this.#flying.length === 0) break;
-        await this.#landing();
+        if (this.#flights.count === 0) break;
+        await this.#flights.landing();
       }
-      this.#roll();
+      this.#tail.roll();
       this.checkWritable();
       if (this.#frames.segment === segment) {
         throw new VerityError('DISK_FULL', 'There is no room for another segment of the log.');
@@ -183,23 +184,23 @@ export class CommitLoop {
    */
   async close(): Promise<void> {
     this.#closing = true;
-    this.#digests.stop();
+    this.#tail.stopDigests();
     // One turn's commands, and a frame refused, may leave others behind that wait.
     while (this.#poison === undefined && this.#isBusy) {
       this.#pump();
-      await this.#landing();
+      await this.#flights.landing();
     }
     this.#closed = true;
-    this.#idle.stop();
+    this.#tail.stop();
     try {
       if (this.#poison === undefined) {
         this.#frames.close();
-        this.#anchor.settle(anchoredAt(this.#frames.head, this.#frames.segment));
+        this.#tail.settle();
       } else {
         this.#frames.abandon();
       }
     } finally {
-      this.#anchor.close();
+      this.#tail.close();
       this.#frames.wipe();
     }
   }
@@ -209,7 +210,7 @@ export class CommitLoop {
   }
 
   get #isBusy(): boolean {
-    return this.#flying.length > 0 || !this.#frames.isEmpty || !this.#queue.isEmpty;
+    return this.#flights.count > 0 || !this.#frames.isEmpty || !this.#queue.isEmpty;
   }
 
   /** Whether the frame being gathered takes another command. */
@@ -232,11 +233,11 @@ export class CommitLoop {
     }
     const outcome = decision.kind === 'rejected' ? decision.error : decision.outcome;
     // A reply without changes still waits for what it was decided on; what was dropped has left a gap behind it.
-    const newest = this.#batch.isEmpty ? this.#flying.at(-1) : this.#batch;
-    const position = decision.kind === 'repeated' ? decision.position : undefined;
+    const newest = this.#batch.isEmpty ? this.#flights.newest : this.#batch;
+    const first = decision.kind === 'repeated' ? decision.position : undefined;
     return newest === undefined
-      ? this.#batch.reply(position ?? this.#frames.head.position, outcome, answer)
-      : newest.reply(position ?? this.#state.decidedPosition, outcome, answer);
+      ? this.#batch.reply(first ?? this.#frames.head.position, outcome, answer)
+      : newest.reply(first ?? this.#state.decidedPosition, outcome, answer);
   }
 
   #gatherSystem(command: Command): Position {
@@ -284,7 +285,7 @@ export class CommitLoop {
   }
 
   get #mayLaunch(): boolean {
-    const onTheirWay = this.#flying.length;
+    const onTheirWay = this.#flights.count;
     // A full segment is rolled when nothing is on its way; where the disk is full too, it grows on.
     const mayWrite = onTheirWay === 0 || !this.#frames.isSegmentFull;
     return onTheirWay < framesOnTheirWayMax && mayWrite && !this.#stalled;
@@ -306,9 +307,9 @@ export class CommitLoop {
   #pumpAll(): void {
     for (;;) {
       if (this.#poison !== undefined) return;
-      if (this.#flying.length === 0 && this.#frames.isSegmentFull) this.#roll();
+      if (this.#flights.count === 0 && this.#frames.isSegmentFull) this.#tail.roll();
       const pays =
-        this.#flying.length === 0 || this.#batch.commands.length >= this.#pace.cutCommands;
+        this.#flights.count === 0 || this.#batch.commands.length >= this.#pace.cutCommands;
       if (!this.#frames.isEmpty && this.#mayLaunch && (pays || !this.#hasRoom)) this.#launch();
       if (this.#queue.isEmpty || !this.#hasRoom) return;
       while (this.#hasRoom && !this.#queue.isEmpty) this.#queue.decideNext();
@@ -327,7 +328,7 @@ export class CommitLoop {
       this.#frames.reserve();
     } catch (error) {
       // The overlay is dropped whole or not at all: what is on its way is waited for.
-      if (this.#flying.length === 0) this.#refuse(error);
+      if (this.#flights.count === 0) this.#refuse(error);
       else this.#stall();
       return;
     }
@@ -349,133 +350,23 @@ export class CommitLoop {
   }
 
   #send(batch: CommitBatch, bytes: number): void {
-    this.#flying.push(batch);
-    if (this.#flying.length === 2) this.#host.onRarePath?.('two frames on their way');
-    this.#pace.launched(this.#flying.reduce((sum, each) => sum + each.commands.length, 0));
-    this.#idle.written();
-    if (this.#flying.length === 1) this.#flush(bytes);
-  }
-
-  /** Flushes the one frame on its way. Never throws. */
-  #flush(bytes: number): void {
-    const { clock, scheduler } = this.#host;
-    const start = clock.now();
-    try {
-      if (bytes > frameBytesOnTurnMax || !this.#pace.takeTurn()) {
-        this.#flushInBackground();
-        return;
-      }
-      this.#frames.flush();
-      this.#commit();
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    if (this.#pace.answersOnTurn(clock.now() - start)) {
-      this.#replies.answer();
-    } else {
-      scheduler.defer(() => {
-        this.#pace.turnEnded();
-        this.#replies.answer();
-      });
-    }
-    this.#afterLanding();
-  }
-
-  #flushInBackground(): void {
-    this.#frames.flushInBackground().then(
-      () => this.#landed(),
-      (error: unknown) => this.#fail(error),
-    );
-  }
-
-  /** The oldest frame on its way has been flushed in the background. Never throws. */
-  #landed(): void {
-    if (this.#poison !== undefined) return;
-    try {
-      // The disk goes on while we commit and answer.
-      if (this.#flying.length > 1) this.#flushInBackground();
-      this.#commit();
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    this.#afterLanding();
-    this.#replies.answer();
-  }
-
-  #afterLanding(): void {
-    this.#stalled = false;
-    this.#pump();
-    if (this.#flying.length > 0) return;
-    const waiting = this.#onLanded;
-    this.#onLanded = [];
-    for (const go of waiting) go();
-  }
-
-  /** Resolves when no frame is on its way. */
-  #landing(): Promise<void> {
-    if (this.#flying.length === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onLanded.push(resolve);
-    });
+    if (this.#flights.count === 1) this.#host.onRarePath?.('two frames on their way');
+    this.#tail.written();
+    this.#flights.send(batch, bytes);
   }
 
   /** The oldest frame on its way is durable: its commands move from the overlay into the trees. */
   #commit(): void {
-    const [batch] = this.#flying;
+    const batch = this.#flights.oldest;
     assert(batch !== undefined, 'only a frame on its way becomes durable');
     this.#frames.landed();
     for (const { position, changes } of batch.commands) this.#state.commit(position, changes);
-    const { position, lastKind } = this.#frames.head;
+    const { position } = this.#frames.head;
     assert(this.#state.store.appliedPosition === position, 'a durable frame is applied whole');
     // Whatever becomes of the anchor: these commands are durable. Until here a failure answers them, too.
-    this.#flying.shift();
+    this.#flights.shift();
     this.#replies.succeeded(batch);
-    const isRecorded = this.keyring.committed(position);
-    // Both slots: of the two an attacker chooses the older one.
-    if (lastKind === 'mark')
-      this.#anchor.settle(anchoredAt(this.#frames.head, this.#frames.segment));
-    else if (isRecorded) this.#advanceAnchor();
-  }
-
-  #roll(): void {
-    try {
-      if (!this.#frames.roll()) return;
-      this.#advanceAnchor();
-      this.#digests.look();
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  #anchorUnderLoad(): void {
-    if (this.#poison !== undefined || this.#closed) return;
-    try {
-      this.#advanceAnchor();
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  /** Names the newest durable frame where a log that ends before it is found out. */
-  #advanceAnchor(): void {
-    this.#anchor.advance(anchoredAt(this.#frames.head, this.#frames.segment));
-  }
-
-  get #newest(): { op: LogHead['op']; isMark: boolean } | undefined {
-    const { op, lastKind } = this.#frames.head;
-    return this.#isBusy ? undefined : { op, isMark: lastKind !== 'data' };
-  }
-
-  #mark(): void {
-    if (this.#poison !== undefined || this.#closing) return;
-    try {
-      const bytes = this.#frames.writeEmpty('mark');
-      if (bytes !== undefined) this.#send(new CommitBatch(), bytes);
-    } catch (error) {
-      this.#fail(error);
-    }
+    this.#tail.durable(this.keyring.committed(position));
   }
 
   /** Nothing of the frame was written and no other is on its way: the batch is refused, the handle stays usable. */
@@ -491,19 +382,17 @@ export class CommitLoop {
     const poison = asVerityError(cause, 'The log could not be written.');
     this.#poison = poison;
     this.#host.onRarePath?.('handle poisoned');
-    if (this.#flying.length > 1) this.#host.onRarePath?.('poisoned with two frames on their way');
+    if (this.#flights.count > 1) this.#host.onRarePath?.('poisoned with two frames on their way');
     this.#drop(() => commitUnknown(poison));
     this.#queue.fail(() => poisonedError(poison));
-    const waiting = this.#onLanded;
-    this.#onLanded = [];
-    for (const go of waiting) go();
+    this.#flights.land();
   }
 
   #drop(failure: () => VerityError): void {
     this.#frames.drop();
     this.keyring.dropped();
     this.#state.drop(this.#frames.head.leafCount as LeafIndex);
-    for (const batch of [...this.#flying.splice(0), this.#batch])
+    for (const batch of [...this.#flights.drop(), this.#batch])
       this.#replies.failed(batch, failure);
     this.#batch = new CommitBatch();
     this.#host.scheduler.defer(() => this.#replies.answer());

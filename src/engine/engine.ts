@@ -1,12 +1,13 @@
 import { type Position, type TenantId, type TimestampMicros, VerityError } from '../base/index.ts';
 import type { SecretKey } from '../crypto/index.ts';
-import type { Command, CommandOrigin, KernelState } from '../kernel/index.ts';
+import type { BuildPlace, Command, CommandOrigin, KernelState } from '../kernel/index.ts';
 import type { LogHead } from '../log/index.ts';
 import { type AnchorFile, anchorKey } from './anchor.ts';
 import type { CommandResult } from './commit-batch.ts';
 import { CommitLoop } from './commit-loop.ts';
 import type { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
+import { IndexBuilder } from './index-builder.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import type { Keyring } from './keyring.ts';
 import type { LogIndex } from './log-index.ts';
@@ -61,6 +62,7 @@ export class Engine {
   readonly #follower: Follower | undefined;
   readonly #anchor: AnchorFile | undefined;
   readonly #start: LogHead;
+  readonly #indexes: IndexBuilder;
   #recorder: SecurityRecorder | undefined;
   #closed = false;
 
@@ -77,6 +79,12 @@ export class Engine {
       writer === undefined || anchor === undefined
         ? undefined
         : new CommitLoop({ ...parts, writer, anchor });
+    this.#indexes = new IndexBuilder({
+      state: parts.state,
+      scheduler: parts.host.scheduler,
+      submit: (command) => this.submit(command),
+    });
+    if (this.#loop !== undefined) this.#indexes.resume();
     this.subjects = new SubjectKeys({
       disk: parts.host.disk,
       entropy: parts.host.entropy,
@@ -166,6 +174,11 @@ export class Engine {
     return loop.submitFor(command, answer);
   }
 
+  /** Resolves when indexes that were defined on many rows are complete. Rejects with what rows stand against. */
+  async finishIndexes(places: readonly BuildPlace[]): Promise<void> {
+    for (const place of places) await this.#indexes.build(place);
+  }
+
   /** Replaces the keyring by a changed one of the next generation, durably. See KeyringStore. */
   changeKeyring(change: (next: Keyring) => SecretKey | undefined | void): Promise<void> {
     return this.#writable().keyring.change((next) => change(next) ?? undefined);
@@ -196,13 +209,25 @@ export class Engine {
     await this.finishRotation();
   }
 
-  /** Writes the anchor with its newest key and forgets the older ones, which a rotation leaves until then. */
-  async finishRotation(): Promise<void> {
+  /**
+   * Writes the anchor with its newest key and forgets the older ones, which a rotation leaves until then; false if
+   * there are none, or that must wait.
+   */
+  async finishRotation(): Promise<boolean> {
     const [, ...older] = this.hierarchy.keyring.entryNumbers('anchor');
-    if (older.length === 0 || !this.#writable().renewAnchor(anchorKey(this.hierarchy))) return;
+    if (older.length === 0) return false;
+    if (!this.#writable().renewAnchor(anchorKey(this.hierarchy))) return false;
     await this.changeKeyring((next) => {
       for (const number of older) next.removeEntry('anchor', number);
     });
+    return true;
+  }
+
+  /** Puts the slot that the key provider made anew at open, if it did, into the keyring. */
+  async storeRenewedSlot(): Promise<void> {
+    const { renewedSlot } = this.hierarchy;
+    if (renewedSlot !== undefined)
+      await this.changeKeyring((next) => next.replaceSlot(renewedSlot));
   }
 
   /** Gives a tenant a new key-encryption key and a new secret; what it writes from now on is sealed under that. */
@@ -235,6 +260,7 @@ export class Engine {
         renewSubjects: (tenant) => this.subjects.renew(tenant),
         checkWritable: () => this.checkWritable(),
         fail: (cause) => loop.fail(cause),
+        onRarePath: this.#host.onRarePath,
       },
       options,
     );

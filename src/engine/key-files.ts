@@ -25,12 +25,13 @@ export async function loadKeys(
   disk: Disk,
   provider: MasterKeyProvider,
   wanted: WantedSuite = {},
-  options: Omit<KeyHierarchyOptions, 'suite'> = {},
+  options: Omit<KeyHierarchyOptions, 'suite' | 'renewedSlot'> = {},
 ): Promise<KeyHierarchy> {
   const files = readKeyFiles(disk);
   checkSuite(files.identity, wanted, provider.kind === plainProviderKind, disk.root);
   const { slots, logId } = files.keyring;
-  const root = (await provider.unwrap(slots, { logId }))?.root;
+  const opened = await provider.unwrap(slots, { logId });
+  const root = opened?.root;
   if (root === undefined) {
     throw new VerityError(
       'WRONG_KEY',
@@ -44,7 +45,11 @@ export async function loadKeys(
     root.wipe();
     throw error;
   }
-  return new KeyHierarchy(root, files.keyring, { ...options, suite: files.identity.suite });
+  return new KeyHierarchy(root, files.keyring, {
+    ...options,
+    suite: files.identity.suite,
+    ...(opened?.renewed && { renewedSlot: { id: opened.slotId, ...opened.renewed } }),
+  });
 }
 
 export interface KeyFiles {

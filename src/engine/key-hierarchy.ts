@@ -1,6 +1,7 @@
 import { assert, type Entropy, type LogId, type TenantId } from '../base/index.ts';
 import {
   defaultSuite,
+  type KeySlot,
   type SealingSuite,
   type SecretKey,
   SectionKey,
@@ -29,12 +30,15 @@ export interface KeyHierarchyOptions {
   readonly time?: KeyCacheTime;
   /** Counts what does not open. */
   readonly security?: SecurityMonitor;
+  /** The slot that gave the root key as the provider made it anew; see UnwrappedRoot. */
+  readonly renewedSlot?: KeySlot;
 }
 
 /** From the root key down to section keys, which are derived at their first use and kept within bounds. */
 export class KeyHierarchy {
   readonly suite: SealingSuite;
   readonly security: SecurityMonitor;
+  readonly renewedSlot: KeySlot | undefined;
   readonly #cache: KeyCacheBounds;
   readonly #time: KeyCacheTime | undefined;
   readonly #logId: LogId;
@@ -49,6 +53,7 @@ export class KeyHierarchy {
     const { suite = defaultSuite, cache = defaultKeyCacheBounds, time } = options;
     this.suite = suite;
     this.security = options.security ?? new SecurityMonitor();
+    this.renewedSlot = options.renewedSlot;
     this.#cache = cache;
     this.#time = time;
     this.#root = root;

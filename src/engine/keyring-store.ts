@@ -55,7 +55,10 @@ export class KeyringStore {
    * another. If this fails the keyring in use stays as it was: nothing may be sealed under keys that only memory holds.
    */
   async change(change: (next: Keyring) => SecretKey | undefined): Promise<void> {
-    while (this.#isOnItsWay) await this.#landing();
+    while (this.#isOnItsWay) {
+      this.#parts.host.onRarePath?.('keyring change waited');
+      await this.#landing();
+    }
     this.#store(change);
     await this.#landing();
     this.#parts.checkWritable();
@@ -79,6 +82,7 @@ export class KeyringStore {
     for (const tenant of tenants) if (!keyring.has(tenant)) without.push(tenant);
     if (without.length > 0) {
       if (this.#isOnItsWay) {
+        host.onRarePath?.('batch waited for a keyring');
         throw new VerityError('OVERLOADED', 'The record of the last keyring is on its way.');
       }
       this.#store((next) => {

@@ -16,6 +16,7 @@ import {
   type TenantId,
   VerityError,
 } from '../base/index.ts';
+import type { SecretKey } from '../crypto/index.ts';
 import {
   type KernelState,
   type SegmentRecord,
@@ -43,6 +44,7 @@ import {
   segmentPosition,
   subjectsDirectory,
 } from './files.ts';
+import type { EngineHost } from './host.ts';
 import { KeyHierarchy } from './key-hierarchy.ts';
 import { encodeKeyring } from './keyring-file.ts';
 import type { Keyring } from './keyring.ts';
@@ -76,6 +78,7 @@ export interface CopySettings {
   readonly pause: () => Promise<void>;
   /** Bytes. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly onRarePath?: EngineHost['onRarePath'];
 }
 
 export interface LogCopy {
@@ -136,17 +139,24 @@ class LogCopier {
         const keyring = await this.#completeKeyring();
         const { generation, misfits } = await this.#check(keyring);
         const hasSecrets = !hasSubjects || keepsSecrets(before, keyring);
-        if (hierarchy.root === root && misfits.length === 0 && hasSecrets) {
+        if (!this.#isRenewed(root) && misfits.length === 0 && hasSecrets) {
           return this.#finish(keyring, generation);
         }
         // Sealed anew behind the frame that the log was copied up to: the next round copies it up to a later one.
         for (const segment of misfits) await this.#copyAgain(segment);
       } catch (error) {
         // The root key was renewed meanwhile: what failed may have failed for that.
-        if (hierarchy.root === root) throw error;
+        if (!this.#isRenewed(root)) throw error;
       }
     }
     throw neverStill('keys');
+  }
+
+  /** Whether the root key is another one by now. */
+  #isRenewed(root: SecretKey): boolean {
+    if (this.#source.hierarchy.root === root) return false;
+    this.#settings.onRarePath?.('root key renewed during a copy');
+    return true;
   }
 
   #writeAnchor(): void {
@@ -265,6 +275,7 @@ class LogCopier {
   }
 
   async #copyAgain({ path, before, after, needs }: CopiedSegment): Promise<void> {
+    this.#settings.onRarePath?.('segment copied again');
     const bytes = readWhole(this.#source.disk, path) ?? new Uint8Array();
     const found: Secrets = new Set();
     let end = segmentHeaderBytes;

@@ -94,7 +94,8 @@ async function openWatched(
   try {
     if (!engine.readOnly) {
       await engine.subjects.recover();
-      await engine.finishRotation();
+      if (await engine.finishRotation()) host.onRarePath?.('rotation finished at open');
+      await engine.storeRenewedSlot();
     }
     await engine.recordCut(settings.repairOrigin ?? {});
     engine.recordFailures();

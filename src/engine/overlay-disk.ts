@@ -1,10 +1,11 @@
 /** A disk as it would be after a repair: to read and check before anything is changed. */
 import { type Disk, type DiskFile, VerityError } from '../base/index.ts';
+import { type CopiedFile, readCopied } from './repair-copied.ts';
 
 /** What is to stand in a file's place: bytes, a file of another disk, or nothing. */
 export type Replacement =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly kind: 'file'; readonly disk: Disk; readonly path: string }
+  | CopiedFile
   | { readonly kind: 'nothing' };
 
 export class OverlayDisk implements Disk {
@@ -42,7 +43,7 @@ export class OverlayDisk implements Disk {
       case undefined:
         return this.#under.open(path, 'read');
       case 'file':
-        return replacement.disk.open(replacement.path, 'read');
+        return new BytesFile(path, readCopied(replacement));
       case 'bytes':
         return new BytesFile(path, replacement.bytes);
       case 'nothing':

@@ -10,6 +10,17 @@ export const rarePaths = [
   'keyring ahead of the log',
   'anchor behind the log',
   'anchor slot written again',
+  'rotation finished at open',
+  // Keys
+  'keyring change waited',
+  'batch waited for a keyring',
+  'tail finished for rekeying',
+  'empty tail given a command for rekeying',
+  'segment sealed anew',
+  'segment recorded again after unfinished rekeying',
+  // Copies
+  'segment copied again',
+  'root key renewed during a copy',
   // The commit loop
   'two frames on their way',
   'frame waited for room',

@@ -19,6 +19,7 @@ import {
   type Position,
   type Scheduler,
   type TenantId,
+  VerityError,
 } from '../base/index.ts';
 import { Sha256 } from '../crypto/index.ts';
 import {
@@ -44,6 +45,7 @@ import {
   segmentPosition,
   temporarySuffix,
 } from './files.ts';
+import type { EngineHost } from './host.ts';
 import { type KeyHierarchy, SealingEpoch } from './key-hierarchy.ts';
 import type { Keyring } from './keyring.ts';
 import { checkOpens, framesOf, resealFrame } from './reseal.ts';
@@ -95,6 +97,7 @@ export interface RekeyParts {
   readonly checkWritable: () => void;
   /** Poisons the handle: which file a crash would leave is not known any more. */
   readonly fail: (cause: unknown) => void;
+  readonly onRarePath: EngineHost['onRarePath'];
 }
 
 export class Rekey {
@@ -151,8 +154,9 @@ export class Rekey {
 
   /** The tail cannot be replaced: it is finished first, if it uses older secrets. */
   async #finishTail(): Promise<void> {
-    const { disk, tip, finishSegment, changeKeyring } = this.#parts;
-    const path = segmentPaths(disk).find((each) => segmentPosition(each) === tip());
+    const { disk, state, tip, finishSegment, changeKeyring, onRarePath } = this.#parts;
+    const segment = tip();
+    const path = segmentPaths(disk).find((each) => segmentPosition(each) === segment);
     const bytes = path === undefined ? undefined : readWhole(disk, path);
     if (bytes === undefined || path === undefined) return;
     let holdsCommand = false;
@@ -169,7 +173,14 @@ export class Rekey {
     }
     if (!usesOlder) return;
     // Two segments differ in their first position, so the tail needs a command: any will do.
-    if (!holdsCommand) await changeKeyring(() => undefined);
+    if (!holdsCommand) {
+      onRarePath?.('empty tail given a command for rekeying');
+      await changeKeyring(() => undefined);
+    }
+    // The commands of others may have filled it meanwhile.
+    if (tip() !== segment) return;
+    if (state.store.appliedPosition < segment) throw noRoom();
+    onRarePath?.('tail finished for rekeying');
     await finishSegment();
   }
 
@@ -193,41 +204,48 @@ export class Rekey {
     if (!usesOlder) return false;
     const temporary = path + temporarySuffix;
     try {
-      await this.#recordCurrent(path, bytes);
-      await this.#replaceSegment(path, bytes);
+      const current = await this.#recordOf(bytes);
+      this.#checkRecorded(path, current);
+      // Opens every section: a record of damaged bytes would stand against every good copy of the file.
+      const resealed = await this.#reseal(path, bytes);
+      await this.#recordCurrent(path, current);
+      await this.#replaceSegment(path, bytes, resealed);
     } finally {
       if (disk.exists(temporary)) disk.remove(temporary);
     }
     return true;
   }
 
+  #checkRecorded(path: string, current: SegmentRecord): void {
+    if (fitsRecord(this.#parts.state, segmentPosition(path), current) !== false) return;
+    throw new CorruptionError(
+      'CHECKSUM_MISMATCH',
+      path,
+      0,
+      'A file that is not the one that the log records, though its frames are good, lies',
+    );
+  }
+
   /** Sees to it that the newest record is that of the file as it lies there. */
-  async #recordCurrent(path: string, bytes: Uint8Array): Promise<void> {
-    const { state, submit } = this.#parts;
+  async #recordCurrent(path: string, current: SegmentRecord): Promise<void> {
+    const { state, submit, onRarePath } = this.#parts;
     const segment = segmentPosition(path);
-    const current = await this.#recordOf(bytes);
-    if (fitsRecord(state, segment, current) === false) {
-      throw new CorruptionError(
-        'CHECKSUM_MISMATCH',
-        path,
-        0,
-        'A file that is not the one that the log records, though its frames are good, lies',
-      );
-    }
     const newest = state.store.get(segmentsTree, segmentKey(segment));
     if (newest !== undefined && isSame(decodeSegmentRecord(newest.row), current)) return;
+    if (newest !== undefined) onRarePath?.('segment recorded again after unfinished rekeying');
     await submit(segmentDigestCommand(segment, current));
   }
 
-  async #replaceSegment(path: string, bytes: Uint8Array): Promise<void> {
+  async #replaceSegment(path: string, bytes: Uint8Array, resealed: Uint8Array): Promise<void> {
     const { disk, submit } = this.#parts;
     const temporary = path + temporarySuffix;
-    await this.#write(temporary, await this.#reseal(path, bytes));
+    await this.#write(temporary, resealed);
     const written = readWhole(disk, temporary) ?? new Uint8Array();
     await this.#check(path, bytes, written);
     const record = await this.#recordOf(written);
     await submit(segmentDigestCommand(segmentPosition(path), record));
     this.#putInPlace(temporary, path);
+    this.#parts.onRarePath?.('segment sealed anew');
   }
 
   #putInPlace(temporary: string, path: string): void {
@@ -355,6 +373,11 @@ function sizeOf(disk: Disk, path: string): number {
   } finally {
     file.close();
   }
+}
+
+/** The command that the tail needs was refused, and waits for room. */
+function noRoom(): VerityError {
+  return new VerityError('DISK_FULL', 'There is no room for another segment of the log.');
 }
 
 function notAsWritten(path: string, offset: number): CorruptionError {

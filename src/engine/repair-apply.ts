@@ -1,4 +1,5 @@
-import type { Disk } from '../base/index.ts';
+import { type Disk, equalBytes } from '../base/index.ts';
+import { sha256 } from '../crypto/index.ts';
 import { anchorKey, writeNewAnchor } from './anchor.ts';
 import { copyFileAs, writeSlices } from './copy-writer.ts';
 import {
@@ -9,6 +10,7 @@ import {
   temporarySuffix,
 } from './files.ts';
 import type { Replacement } from './overlay-disk.ts';
+import { digestOfFile, notAsChecked } from './repair-copied.ts';
 import type { RepairPlan } from './repair.ts';
 
 type Pause = () => Promise<void>;
@@ -64,16 +66,24 @@ async function replace(
   disk.makeDirectory(directoryOf(path));
   const temporary = path + temporarySuffix;
   if (disk.exists(temporary)) disk.remove(temporary);
+  let checked: Uint8Array;
   if (replacement.kind === 'file') {
+    checked = replacement.digest;
     await copyFileAs(replacement.disk, replacement.path, (read) =>
       writeSlices(disk, temporary, { read, pause }),
     );
   } else {
     const { bytes } = replacement;
+    checked = sha256(bytes);
     await writeSlices(disk, temporary, {
       read: (offset) => bytes.subarray(offset, offset + (1 << 20)),
       pause,
     });
+  }
+  // The copy was read a second time, and may have answered otherwise than when it was checked.
+  if (!equalBytes(digestOfFile(disk, temporary), checked)) {
+    disk.remove(temporary);
+    throw notAsChecked(path);
   }
   disk.rename(temporary, path);
   disk.flushDirectory(directoryOf(path));

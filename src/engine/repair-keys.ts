@@ -30,6 +30,8 @@ export interface RepairKeys {
 
 export interface BorrowedKeyring {
   readonly generation: number;
+  /** The file, as it was read and is taken. */
+  readonly bytes: Uint8Array;
   readonly digest: Uint8Array;
   /** verity.json as it will be. */
   readonly identityBytes: Uint8Array;
@@ -97,6 +99,7 @@ export async function borrowKeys(settings: RepairKeysSettings): Promise<RepairKe
   }
   const borrowed = {
     generation: keyring.generation,
+    bytes,
     digest: keyring.digest(bytes),
     identityBytes,
   };

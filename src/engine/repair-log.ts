@@ -8,6 +8,7 @@ import {
   type Op,
   type Position,
 } from '../base/index.ts';
+import { sha256 } from '../crypto/index.ts';
 import {
   advance,
   checkSegmentHeader,
@@ -216,7 +217,7 @@ function replacementOf(
   from: { readonly copy: Disk; readonly path: string; readonly other: Uint8Array },
 ): Replacement {
   return equalBytes(bytes, from.other)
-    ? { kind: 'file', disk: from.copy, path: from.path }
+    ? { kind: 'file', disk: from.copy, path: from.path, digest: sha256(bytes) }
     : { kind: 'bytes', bytes };
 }
 

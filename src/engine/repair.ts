@@ -53,6 +53,7 @@ import { checkSubjectKeys } from './subject-keys-check.ts';
 import { checkGeneration } from './keyring-record.ts';
 import { OverlayDisk, type Replacement } from './overlay-disk.ts';
 import { keyringFor } from './reissue.ts';
+import { copiedFile } from './repair-copied.ts';
 import {
   type BorrowedKeyring,
   borrowKeys,
@@ -135,14 +136,14 @@ function planWith(settings: CopyRepairSettings, keys: RepairKeys): RepairPlan {
   } else {
     const { borrowed } = keys;
     const logged = loggedKeyring(state);
-    replacements.set(keyringPath, keyringOf(copy, { hierarchy, borrowed, logged }));
+    replacements.set(keyringPath, keyringOf({ hierarchy, borrowed, logged }));
   }
   const subjects = subjectFiles(copy, overlay, { hierarchy, state });
-  for (const path of subjects) replacements.set(path, { kind: 'file', disk: copy, path });
+  for (const [path, file] of subjects) replacements.set(path, file);
   return {
     hierarchy,
     replacements,
-    restored: [...keys.restored, ...(own === undefined ? [anchorPath] : []), ...subjects],
+    restored: [...keys.restored, ...(own === undefined ? [anchorPath] : []), ...subjects.keys()],
     replaced: log.replaced,
     head: tail.head,
     anchor: own === undefined ? anchoredAt(tail.head, segmentPosition(tail.path)) : undefined,
@@ -159,16 +160,16 @@ function subjectFiles(
   copy: Disk,
   disk: Disk,
   how: { readonly hierarchy: KeyHierarchy; readonly state: KernelState },
-): string[] {
+): Map<string, Replacement> {
   const damaged = new Set(checkSubjectKeys({ ...how, disk }).map(({ file }) => file));
-  if (damaged.size === 0) return [];
   const taken = new Map<string, Replacement>();
+  if (damaged.size === 0) return taken;
   for (const path of damaged) {
-    if (copy.exists(path)) taken.set(path, { kind: 'file', disk: copy, path });
+    if (copy.exists(path)) taken.set(path, copiedFile(copy, path));
   }
   const [left] = checkSubjectKeys({ ...how, disk: new OverlayDisk(disk, taken) });
   if (left !== undefined) throw left;
-  return [...taken.keys()];
+  return taken;
 }
 
 /** Undefined if no slot of it is good. */
@@ -223,14 +224,11 @@ function check(
 }
 
 /** The copy's keyring must not be older than the one that the log names, nor another one of its generation. */
-function keyringOf(
-  copy: Disk,
-  how: {
-    readonly hierarchy: KeyHierarchy;
-    readonly borrowed: BorrowedKeyring;
-    readonly logged: KeyringRecord | undefined;
-  },
-): Replacement {
+function keyringOf(how: {
+  readonly hierarchy: KeyHierarchy;
+  readonly borrowed: BorrowedKeyring;
+  readonly logged: KeyringRecord | undefined;
+}): Replacement {
   const { hierarchy, borrowed, logged } = how;
   const { generation = 0, digest } = logged ?? {};
   if (borrowed.generation < generation) throw olderKeyring(borrowed.generation, generation);
@@ -240,7 +238,7 @@ function keyringOf(
   if (digest !== undefined && equalBytes(borrowed.digest, digest)) {
     const isSame = equalBytes(hierarchy.keyring.identity, borrowed.identityBytes);
     return isSame
-      ? { kind: 'file', disk: copy, path: keyringPath }
+      ? { kind: 'bytes', bytes: borrowed.bytes }
       : renewedKeyring(hierarchy, borrowed.identityBytes, generation);
   }
   throw new CorruptionError(

@@ -25,6 +25,7 @@ const watchedCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'FOREIGN_FILE',
   'KEY_FILE_EXPOSED',
   'KEY_PROVIDER_DENIED',
+  'KEY_SLOT_FOREIGN',
   'KEYRING_ROLLED_BACK',
   'SUBJECT_KEYS_ROLLED_BACK',
   'WRONG_KEY',

@@ -140,17 +140,25 @@ export class SegmentDigester {
   #next(): Hashing | undefined {
     const { disk, state, tip } = this.#parts;
     const paths = segmentPaths(disk);
+    let allRecorded = true;
     for (const [index, path] of paths.entries()) {
       if (path <= this.#recordedTo) continue;
       const segment = segmentPosition(path);
       const nextPath = paths[index + 1];
       if (segment >= tip() || nextPath === undefined) break;
-      if (state.store.get(segmentsTree, segmentKey(segment)) === undefined) {
-        const file = disk.open(path, 'read');
-        const check = new SegmentCheck();
-        return { segment, file, hash: new Sha256(), check, nextPath, offset: 0 };
+      const key = segmentKey(segment);
+      if (state.store.get(segmentsTree, key) !== undefined) {
+        if (allRecorded) this.#recordedTo = path;
+        continue;
       }
-      this.#recordedTo = path;
+      // Whoever replaces the file has recorded it, in a frame that is on its way: that may be dropped yet.
+      if (state.overlay.get(segmentsTree, key) !== undefined) {
+        allRecorded = false;
+        continue;
+      }
+      const file = disk.open(path, 'read');
+      const check = new SegmentCheck();
+      return { segment, file, hash: new Sha256(), check, nextPath, offset: 0 };
     }
     return undefined;
   }

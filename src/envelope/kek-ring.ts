@@ -9,6 +9,7 @@ import {
   type NewKeySlot,
   pae,
   SecretKey,
+  type SlotBinding,
 } from '../crypto/index.ts';
 import { checkKekId } from './blob.ts';
 import { envelopeLimits } from './limits.ts';
@@ -216,8 +217,8 @@ function decodeRing(saved: Uint8Array): SavedRing {
   }
 }
 
-function bindingOf(ringId: Uint8Array): { logId: LogId } {
-  return { logId: ringId as LogId };
+function bindingOf(ringId: Uint8Array): SlotBinding {
+  return { logId: ringId as LogId, use: 'kek-ring' };
 }
 
 function invalidKey(message: string): VerityError {

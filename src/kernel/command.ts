@@ -1,6 +1,15 @@
-import type { Position, TenantId, TimestampMicros, Value, VerityError } from '../base/index.ts';
+import type {
+  ObjectId,
+  Position,
+  StoreKey,
+  TenantId,
+  TimestampMicros,
+  Value,
+  VerityError,
+} from '../base/index.ts';
 import type { LogEvent } from '../codec/index.ts';
 import type { ParsedStatement, ResultColumn, RowChange } from '../sql/index.ts';
+import type { BuildPlace } from './definitions.ts';
 import type { ReadSet } from './read-set.ts';
 
 /** Who and why, fixed by the shell. */
@@ -66,6 +75,23 @@ export type Command =
       readonly origin: CommandOrigin;
     }
   | {
+      /** Enters rows from a key on into an index being built. */
+      readonly kind: 'buildIndex';
+      readonly tenant: TenantId;
+      readonly table: ObjectId;
+      readonly index: ObjectId;
+      readonly from: StoreKey | undefined;
+      readonly origin: CommandOrigin;
+    }
+  | {
+      /** Gives up an index being built. */
+      readonly kind: 'abandonIndex';
+      readonly tenant: TenantId;
+      readonly table: ObjectId;
+      readonly index: ObjectId;
+      readonly origin: CommandOrigin;
+    }
+  | {
       /** Says, before anything is written, what pages of subject keys will hold. */
       readonly kind: 'subjectPagesChanging';
       readonly tenant: TenantId;
@@ -85,6 +111,10 @@ export type Command =
     };
 
 export interface Outcome {
+  /** Indexes that a definition leaves to be built. */
+  readonly building?: readonly BuildPlace[];
+  /** Where the next step of building an index begins. */
+  readonly next?: StoreKey;
   readonly rowCount: number;
   readonly columns: readonly ResultColumn[];
   readonly rows: readonly (readonly Value[])[];

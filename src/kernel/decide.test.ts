@@ -158,20 +158,22 @@ describe('decide', () => {
     expect(kernel.code(append([], 3))).toBe('unchanged');
   });
 
-  test('refuses a transaction whose reads have changed, committed or not', () => {
+  test('refuses a transaction that writes and whose reads have changed, committed or not', () => {
     const kernel = new Kernel(define);
-    const { object } = rowsOf(kernel.commit(sql(insert, [1, 'a'])))[0] as RowEvent;
+    const { object, key } = rowsOf(kernel.commit(sql(insert, [1, 'a'])))[0] as RowEvent;
+    const table = tableById(kernel.state.store, tenant, object) as TableSchema;
     const snapshot = kernel.state.store.appliedPosition;
-    const read = (): ReadSet => {
+    const reading = (changes: readonly RowChange[]): Command => {
       const reads = new ReadSet();
       reads.addRange(treeOf(tenant, object), {});
-      return reads;
+      return { ...transaction(kernel, changes), reads, snapshot };
     };
-    expect(kernel.code({ ...transaction(kernel, []), reads: read(), snapshot })).toBe('unchanged');
+    const remove = { kind: 'delete', table, key, row: undefined, previous: undefined } as const;
+    expect(kernel.code(reading([]))).toBe('unchanged');
     kernel.accept(sql(insert, [2, 'b']));
-    expect(kernel.code({ ...transaction(kernel, []), reads: read(), snapshot })).toBe(
-      'TRANSACTION_CONFLICT',
-    );
+    expect(kernel.code(reading([remove]))).toBe('TRANSACTION_CONFLICT');
+    // Without writes it stands where it read: at its snapshot.
+    expect(kernel.code(reading([]))).toBe('unchanged');
   });
 
   test('refuses what exceeds a limit, with the limit in the message', () => {

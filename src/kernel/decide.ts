@@ -15,14 +15,8 @@ import type { CommandMetadata, EventPlace, LogEvent, RowEvent } from '../codec/i
 import { keyPrefixRange } from '../codec/index.ts';
 import { bindParameters, type ExecutionContext, type RowChange } from '../sql/index.ts';
 import type { Command, CommandOrigin, Decision, DecisionContext, Outcome } from './command.ts';
-import {
-  encodeSchema,
-  nameKey,
-  parseStreamKey,
-  streamPrefix,
-  streamsObject,
-  tenantsTree,
-} from './objects.ts';
+import { abandonEvents, buildStep, definitionEvents, type DefinitionEvent } from './definitions.ts';
+import { nameKey, parseStreamKey, streamPrefix, streamsObject, tenantsTree } from './objects.ts';
 import { answeredRequest, receiptOf } from './requests.ts';
 import type { KernelState } from './state.ts';
 import { changedSubjectPages, subjectPage, type SubjectPageRecord } from './subject-pages.ts';
@@ -107,6 +101,12 @@ function decideNew(state: KernelState, command: Command, context: DecisionContex
         .filter((record) => record?.written === false)
         .map((record) => ({ ...(record as SubjectPageRecord), written: true }));
       return subjectPageRecords(state, { records, first: 0 }, command.origin, context);
+    }
+    case 'buildIndex':
+      return buildIndex(state, command, context);
+    case 'abandonIndex': {
+      const events = abandonEvents(state, command);
+      return defined(state, command.tenant, events, metadata(context, command.origin, 1));
     }
     case 'findRequest':
       return { kind: 'unchanged', outcome: nothingChanged };
@@ -207,20 +207,12 @@ function runStatement(
     throw new VerityError('INVALID_ARGUMENT', 'A query changes nothing: pass it to query().');
   }
   if (prepared.kind === 'definition') {
-    if (!prepared.effective) return { kind: 'unchanged', outcome: nothingChanged };
-    const schema = prepared.define(() => state.allocateObject(tenant));
-    const command1 = metadata(context, origin, 1, statement.normalized);
-    return {
-      ...accepted(state, nothingChanged),
-      events: [
-        {
-          ...placeOf(state, tenant, command1),
-          type: 'tableDefined',
-          object: schema.id,
-          schema: encodeSchema(schema),
-        },
-      ],
-    };
+    const execution = executionContext(state, tenant, context);
+    const { events, building } = definitionEvents(state, tenant, prepared, execution);
+    const command1 = metadata(context, origin, events.length, statement.normalized);
+    const decision = defined(state, tenant, events, command1);
+    if (decision.kind !== 'accepted' || building.length === 0) return decision;
+    return { ...decision, outcome: { ...decision.outcome, building } };
   }
   const parameters = bindParameters(prepared.parameterTypes, command.parameters);
   const result = prepared.run(state.overlay, parameters, executionContext(state, tenant, context));
@@ -233,6 +225,34 @@ function runStatement(
     metadata(context, origin, result.changes.length, statement.normalized),
   );
   return { kind: 'accepted', position: state.nextPosition, outcome, events };
+}
+
+function defined(
+  state: KernelState,
+  tenant: TenantId,
+  bodies: readonly DefinitionEvent[],
+  command: CommandMetadata,
+): Decision {
+  if (bodies.length === 0) return { kind: 'unchanged', outcome: nothingChanged };
+  return {
+    ...accepted(state, nothingChanged),
+    events: bodies.map((body, index) => ({
+      ...placeOf(state, tenant, index === 0 ? command : undefined),
+      ...body,
+    })),
+  };
+}
+
+function buildIndex(
+  state: KernelState,
+  command: Extract<Command, { kind: 'buildIndex' }>,
+  context: DecisionContext,
+): Decision {
+  const { events, next } = buildStep(state, command);
+  const { tenant, origin } = command;
+  const decision = defined(state, tenant, events, metadata(context, origin, events.length));
+  if (decision.kind !== 'accepted' || next === undefined) return decision;
+  return { ...decision, outcome: { ...decision.outcome, next } };
 }
 
 function append(
@@ -296,7 +316,7 @@ function commitTransaction(
   if (changes.length > 0 && reads.changedSince(changed, snapshot)) {
     throw new VerityError(
       'TRANSACTION_CONFLICT',
-      'Rows that the transaction read were changed meanwhile. Run the transaction again.',
+      'Rows or definitions that the transaction read were changed meanwhile. Run the transaction again.',
     );
   }
   const outcome = {
@@ -330,8 +350,11 @@ function rowEvents(
   command: CommandMetadata,
 ): LogEvent[] {
   // A transaction's statements may add up to more than its rows.
-  let bytes = command.statement === undefined ? 0 : utf8Length(command.statement);
+  let bytes = 0;
   for (const change of changes) bytes += change.key.length + (change.row?.length ?? 0);
+  const { statement = '' } = command;
+  // At three bytes a unit, the most there are, it mostly fits: then they need not be counted.
+  if (bytes + statement.length * 3 > limits.commandBytesMax) bytes += utf8Length(statement);
   checkCommandSize(changes.length, bytes);
   const position = state.nextPosition;
   const earlier = changes.length === 1 ? undefined : new Map<string, LeafIndex>();

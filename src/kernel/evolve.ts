@@ -1,22 +1,17 @@
-import {
-  assert,
-  type LeafIndex,
-  type ObjectId,
-  type StoreKey,
-  type TenantId,
-  type TreeId,
-  treeOf,
-} from '../base/index.ts';
+import { assert, type LeafIndex, type StoreKey, type TreeId, treeOf } from '../base/index.ts';
 import {
   type CommandMetadata,
+  type IndexFilledEvent,
   type LogEvent,
   type RowEvent,
   type TableSchema,
   Writer,
 } from '../codec/index.ts';
-import { bytesOfKey, indexKey, keyOfBytes, tableRowCodec } from '../sql/index.ts';
+import { bytesOfKey, indexesOf, indexKey, keyOfBytes, tableRowCodec } from '../sql/index.ts';
 import type { ReadView, StoreChange } from '../store/index.ts';
 import {
+  buildingKey,
+  buildingTree,
   catalogObject,
   definitionsObject,
   encodeSegmentRecord,
@@ -62,7 +57,9 @@ export function changesOf(
       return [{ tree: tenantsTree, key: nameKey(event.name), row: id.finish(), leaf }];
     }
     case 'tableDefined':
-      return definitionChanges(event.tenant, event.object, event.schema, leaf);
+      return definitionChanges(event, leaf, view);
+    case 'indexFilled':
+      return indexFillChanges(event, leaf, view);
     case 'streamAppended':
       return [
         {
@@ -95,17 +92,51 @@ export function changesOf(
 }
 
 function definitionChanges(
-  tenant: TenantId,
-  object: ObjectId,
-  schema: Uint8Array,
+  { tenant, object, schema }: Extract<LogEvent, { type: 'tableDefined' }>,
   leaf: LeafIndex,
+  view: ReadView,
 ): StoreChange[] {
-  const name = schemaOf(schema).name;
-  return [
-    { tree: treeOf(tenant, catalogObject), key: nameKey(name), row: schema, leaf },
+  const before = tableById(view, tenant, object);
+  const after = schemaOf(schema);
+  const tree = treeOf(tenant, catalogObject);
+  const changes: StoreChange[] = [
     { tree: treeOf(tenant, tablesObject), key: objectKey(object), row: schema, leaf },
     { tree: treeOf(tenant, definitionsObject), key: singleKey, row: nothing, leaf },
   ];
+  const name = after.dropped === true ? undefined : after.name;
+  if (before !== undefined && before.name !== name)
+    changes.push({ tree, key: nameKey(before.name), row: undefined, leaf });
+  if (name !== undefined) changes.push({ tree, key: nameKey(name), row: schema, leaf });
+  const isBuilding = after.building !== undefined;
+  if (isBuilding !== (before?.building !== undefined)) {
+    const row = isBuilding ? nothing : undefined;
+    changes.push({ tree: buildingTree, key: buildingKey(tenant, object), row, leaf });
+  }
+  return changes;
+}
+
+function indexFillChanges(
+  { tenant, object, index: id, from, to }: IndexFilledEvent,
+  leaf: LeafIndex,
+  view: ReadView,
+): StoreChange[] {
+  const table = tableById(view, tenant, object);
+  const index = table && indexesOf(table).find((each) => each.id === id);
+  if (table === undefined || index === undefined) return [];
+  const codec = tableRowCodec(table);
+  const tree = treeOf(tenant, id);
+  const changes: StoreChange[] = [];
+  const cursor = view.scan(treeOf(tenant, object), {
+    ...(from !== undefined && { from }),
+    ...(to !== undefined && { to }),
+  });
+  for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
+    const key = indexKey(table, index, codec.decode(entry.row), entry.key);
+    // Rows written since the index was defined are in it already.
+    if (view.get(tree, key) === undefined)
+      changes.push({ tree, key, row: bytesOfKey(entry.key), leaf });
+  }
+  return changes;
 }
 
 export type RowChangeEvent = Pick<RowEvent, 'type' | 'tenant' | 'key' | 'row'>;
@@ -119,13 +150,14 @@ export function rowChanges(
 ): StoreChange[] {
   const tree = treeOf(event.tenant, table.id);
   const change: StoreChange = { tree, key: event.key, row: event.row, leaf };
-  if (table.indexes.length === 0) return [change];
+  const indexes = indexesOf(table);
+  if (indexes.length === 0) return [change];
   const changes = [change];
   const codec = tableRowCodec(table);
   const before = event.type === 'rowInserted' ? undefined : view.get(tree, event.key);
   const oldValues = before === undefined ? undefined : codec.decode(before.row);
   const newValues = event.row === undefined ? undefined : codec.decode(event.row);
-  for (const index of table.indexes) {
+  for (const index of indexes) {
     const indexTree = treeOf(event.tenant, index.id);
     const oldKey =
       oldValues === undefined ? undefined : indexKey(table, index, oldValues, event.key);

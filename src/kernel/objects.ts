@@ -10,7 +10,7 @@ import {
   utf8Encode,
 } from '../base/index.ts';
 import { decodeKey, encodeKey, Reader, type TableSchema, Writer } from '../codec/index.ts';
-import type { Catalog } from '../sql/index.ts';
+import { type Catalog, catalogFrom } from '../sql/index.ts';
 import type { ReadView } from '../store/index.ts';
 
 /** Table name → schema. */
@@ -33,6 +33,8 @@ const subjectPagesObject = 7 as ObjectId;
 const unwrittenSubjectPagesObject = 8 as ObjectId;
 /** Who sent a request and its id's fingerprint → digest of its content and what it was answered. */
 export const requestsObject = 9 as ObjectId;
+/** In the system tenant: tenant and table → nothing, for tables of which an index is being built. */
+const buildingObject = 10 as ObjectId;
 export const firstUserObject = 16;
 
 export const tenantsTree = treeOf(systemTenant, tenantsObject);
@@ -40,6 +42,7 @@ export const keyringTree = treeOf(systemTenant, keyringObject);
 export const segmentsTree = treeOf(systemTenant, segmentsObject);
 export const subjectPagesTree = treeOf(systemTenant, subjectPagesObject);
 export const unwrittenSubjectPagesTree = treeOf(systemTenant, unwrittenSubjectPagesObject);
+export const buildingTree = treeOf(systemTenant, buildingObject);
 export const singleKey = '' as StoreKey;
 
 const text = { name: 'text' } as const;
@@ -91,16 +94,33 @@ export function encodeSchema(schema: TableSchema): Uint8Array {
   return utf8Encode(JSON.stringify(schema));
 }
 
-/** Table definitions as a view shows them. */
+/** Tables and views as a view shows them. */
 export function catalogOf(view: ReadView, tenant: TenantId): Catalog {
   const tree = treeOf(tenant, catalogObject);
-  return {
-    tenant,
-    table: (name) => {
+  return catalogFrom(tenant, {
+    relation: (name) => {
       const stored = view.get(tree, nameKey(name));
       return stored === undefined ? undefined : schemaOf(stored.row);
     },
-  };
+    relations: () => relationsOf(view, tenant),
+  });
+}
+
+const buildingKeyTypes = [bigint, bigint];
+
+export function buildingKey(tenant: TenantId, table: ObjectId): StoreKey {
+  return encodeKey(buildingKeyTypes, [BigInt(tenant), BigInt(table)]);
+}
+
+/** The tables of all tenants of which an index is being built. */
+export function tablesBuilding(view: ReadView): { tenant: TenantId; table: ObjectId }[] {
+  const found: { tenant: TenantId; table: ObjectId }[] = [];
+  const cursor = view.scan(buildingTree, {});
+  for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
+    const [tenant, table] = decodeKey(buildingKeyTypes, entry.key);
+    found.push({ tenant: Number(tenant) as TenantId, table: Number(table) as ObjectId });
+  }
+  return found;
 }
 
 /** When a definition of the tenant last changed, as the view shows it; 0 if never. */
@@ -117,13 +137,17 @@ export function tableById(
   return stored === undefined ? undefined : schemaOf(stored.row);
 }
 
-/** All tables of a tenant, by name. */
+/** All tables of a tenant, by name; without views. */
 export function tablesOf(view: ReadView, tenant: TenantId): TableSchema[] {
-  const tables: TableSchema[] = [];
+  return relationsOf(view, tenant).filter((each) => each.view === undefined);
+}
+
+function relationsOf(view: ReadView, tenant: TenantId): TableSchema[] {
+  const relations: TableSchema[] = [];
   const cursor = view.scan(treeOf(tenant, catalogObject), {});
   for (let entry = cursor.next(); entry !== undefined; entry = cursor.next())
-    tables.push(schemaOf(entry.row));
-  return tables;
+    relations.push(schemaOf(entry.row));
+  return relations;
 }
 
 /** What the log records of a finished segment's file. */

@@ -10,7 +10,7 @@ import {
 } from '../base/index.ts';
 import { type CommandMetadata, type LogEvent, rowIdOfKey } from '../codec/index.ts';
 import type { ParsedStatement, PreparedStatement } from '../sql/index.ts';
-import { prepare } from '../sql/index.ts';
+import { indexesOf, prepare } from '../sql/index.ts';
 import type { ReadView, Store, StoreChange } from '../store/index.ts';
 import { changesOf } from './evolve.ts';
 import { catalogOf, catalogVersion, firstUserObject, schemaOf, tableById } from './objects.ts';
@@ -153,7 +153,7 @@ export class KernelState {
       this.#nextTenant = Math.max(this.#nextTenant, event.created + 1);
     } else if (event.type === 'tableDefined') {
       const counters = this.#countersOf(event.tenant);
-      const indexes = schemaOf(event.schema).indexes;
+      const indexes = indexesOf(schemaOf(event.schema));
       counters.nextObject = Math.max(
         counters.nextObject,
         event.object + 1,

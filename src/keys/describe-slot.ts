@@ -1,7 +1,7 @@
 import type { KeySlot } from '../crypto/index.ts';
 import { decodeFacts } from './slot-facts.ts';
 import { decodePassphraseSlot, passphraseSlotKind } from './passphrase.ts';
-import { keyPairSlotKind } from './key-pair.ts';
+import { describePairSlot, keyPairSlotKind } from './key-pair-slot.ts';
 
 /** Public facts about a slot for lists of keys: what opens it, never a secret. */
 export function describeSlot(slot: KeySlot): Readonly<Record<string, string | number>> {
@@ -11,10 +11,7 @@ export function describeSlot(slot: KeySlot): Readonly<Record<string, string | nu
       return { algorithm: 'argon2id', memoryKib, passes, lanes };
     }
     case keyPairSlotKind:
-      return {
-        algorithm: 'x25519',
-        publicKey: Buffer.from(slot.parameters.subarray(0, 32)).toString('hex'),
-      };
+      return describePairSlot(slot);
     case 'aws-kms':
     case 'aws-secrets-manager':
     case 'pkcs11':

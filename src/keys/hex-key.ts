@@ -91,16 +91,13 @@ export async function generateFile(path: string): Promise<void> {
 }
 
 function loadFile(path: string): SecretKey {
-  const text = readSecretFile(
-    path,
-    fileBytesMax,
-    (cause) =>
-      new VerityError(
-        'KEY_MISSING',
-        `The key file ${path} cannot be read. Create one with "verity init" or name another with --key-file.`,
-        { cause },
-      ),
-  );
+  const missing = (cause: unknown): VerityError =>
+    new VerityError(
+      'KEY_MISSING',
+      `The key file ${path} cannot be read. Create one with "verity init" or name another with --key-file.`,
+      { cause },
+    );
+  const text = readSecretFile(path, fileBytesMax, { missing });
   return parseHexKey(text, `The key file ${path}`);
 }
 

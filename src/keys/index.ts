@@ -10,4 +10,5 @@ export * from './pkcs11.ts';
 export * from './plain.ts';
 export * from './recovery-code.ts';
 export * from './recovery-slot.ts';
+export { readSecretText } from './secret-file.ts';
 export * from './slot.ts';

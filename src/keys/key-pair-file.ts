@@ -24,13 +24,19 @@ export interface KeyPairFile {
   readonly wrapped: Uint8Array;
 }
 
-/** A new X25519 key pair under a passphrase: its public key, and the text of its file. */
+/** Both halves of a pair. */
+export interface KeyPair {
+  readonly publicKey: Uint8Array;
+  readonly privateKey: SecretKey;
+}
+
+/** A new X25519 key pair under a passphrase, and the text of its file. The caller wipes the private key. */
 export async function newKeyPair(
   passphrase: Uint8Array,
-): Promise<{ readonly publicKey: Uint8Array; readonly text: Uint8Array }> {
-  const privateKey = new SecretKey(randomFillSync(new Uint8Array(32)));
+): Promise<KeyPair & { readonly text: Uint8Array }> {
   const stretch = newStretchParameters();
   const master = await stretchPassphrase(passphrase, stretch, context, 'A new key pair');
+  const privateKey = new SecretKey(randomFillSync(new Uint8Array(32)));
   try {
     const publicKey = publicKeyBytes(privateKeyObject(privateKey));
     const { commitment, wrapped } = wrapSlot(master, privateKey, wrapKind, new Uint8Array());
@@ -42,25 +48,25 @@ export async function newKeyPair(
       commitment: base64(commitment),
       wrappedPrivateKey: base64(wrapped),
     };
-    return { publicKey, text: Buffer.from(`${JSON.stringify(document, null, 2)}\n`) };
+    const text = Buffer.from(`${JSON.stringify(document, null, 2)}\n`);
+    return { publicKey, privateKey, text };
+  } catch (error) {
+    privateKey.wipe();
+    throw error;
   } finally {
     master.wipe();
-    privateKey.wipe();
   }
 }
 
 /** Reads a key pair's file, without its passphrase. Throws KEY_MISSING, KEY_INVALID. */
 export function readKeyPairFile(path: string): KeyPairFile {
-  const bytes = readSecretFile(
-    path,
-    fileBytesMax,
-    (cause) =>
-      new VerityError(
-        'KEY_MISSING',
-        `The key pair ${path} cannot be read. Check the path, or make one with keys.generateKeyPair().`,
-        { cause },
-      ),
-  );
+  const missing = (cause: unknown): VerityError =>
+    new VerityError(
+      'KEY_MISSING',
+      `The key pair ${path} cannot be read. Check the path, or make one with keys.generateKeyPair().`,
+      { cause },
+    );
+  const bytes = readSecretFile(path, fileBytesMax, { missing });
   const parsed = bytes.length > fileBytesMax ? undefined : parse(bytes);
   if (parsed !== undefined) return { path, ...parsed };
   throw new VerityError(

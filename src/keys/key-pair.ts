@@ -1,29 +1,30 @@
-import { createPublicKey, randomFillSync } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { concatBytes, VerityError } from '../base/index.ts';
-import {
-  constantTimeEqual,
-  hkdf,
-  type KeySlot,
-  type MasterKeyProvider,
-  type NewKeySlot,
-  pae,
-  type PreparedRotation,
-  type ProviderDescription,
+import { VerityError } from '../base/index.ts';
+import type {
+  KeySlot,
+  MasterKeyProvider,
+  NewKeySlot,
+  PreparedRotation,
+  ProviderDescription,
   SecretKey,
-  type SlotBinding,
-  type UnwrappedRoot,
+  SlotBinding,
+  UnwrappedRoot,
 } from '../crypto/index.ts';
 import { rotationUnsupported } from './held-key.ts';
 import { newKeyPair, openKeyPair, readKeyPairFile } from './key-pair-file.ts';
+import {
+  foreignSlot,
+  keyPairSlotKind,
+  lockAsPair,
+  lockForPair,
+  openPairSlot,
+  slotsOfPair,
+} from './key-pair-slot.ts';
 import { createSecretFile, prepareSecretFile } from './secret-file.ts';
-import { unwrapSlot, wrapSlot } from './slot.ts';
 import { passphraseBytes } from './stretch.ts';
-import { privateKeyObject, publicKeyBytes, publicKeyObject, sharedSecret } from './x25519.ts';
+import { publicKeyBytes, publicKeyObject } from './x25519.ts';
 
-export const keyPairSlotKind = 'key-pair';
-const slotPurpose = 'veritydb/key-pair-slot/v1';
-const publicKeyLength = 32;
 const name = 'key pair';
 
 /** One of the two files, and the passphrase of the first. */
@@ -33,22 +34,31 @@ export interface KeyPairSettings {
   /** The public key alone, as PEM (`publicKeyOf`): for a place that shall wrap and never open. */
   readonly publicKeyFile?: string;
   readonly passphrase?: string;
+  /**
+   * Also opens what was locked with the public key alone, by anybody: for a database that somebody locked for you,
+   * once. Opened for writing, it then carries the pair's mark and needs this no more.
+   */
+  readonly acceptForeign?: boolean;
 }
 
 /**
  * A master key pair (X25519). The root key is wrapped for the public key; opening takes the private key, and that
- * its passphrase.
+ * its passphrase. What a holder of the private key locks carries a mark that nobody else can make; what does not is
+ * refused with KEY_SLOT_FOREIGN.
  */
 export function fromKeyPair(settings: KeyPairSettings): MasterKeyProvider {
-  const { privateKeyFile, publicKeyFile, passphrase } = settings;
+  const { privateKeyFile, publicKeyFile, passphrase, acceptForeign = false } = settings;
   if ((privateKeyFile === undefined) === (publicKeyFile === undefined)) {
     throw new VerityError(
       'INVALID_ARGUMENT',
       'fromKeyPair needs either { privateKeyFile, passphrase } or { publicKeyFile }.',
     );
   }
+  if (typeof acceptForeign !== 'boolean') {
+    throw new VerityError('INVALID_ARGUMENT', 'acceptForeign is true or false.');
+  }
   const bytes = passphrase === undefined ? undefined : passphraseBytes(passphrase);
-  return new KeyPairProvider(privateKeyFile, publicKeyFile, bytes);
+  return new KeyPairProvider({ privateKeyFile, publicKeyFile, acceptForeign }, bytes);
 }
 
 /** Creates the file of a new key pair (mode 0600). Never overwrites: throws KEY_INVALID if the file is there. */
@@ -56,7 +66,8 @@ export async function generateKeyPair(settings: {
   readonly privateKeyFile: string;
   readonly passphrase: string;
 }): Promise<void> {
-  const { text } = await newKeyPair(passphraseBytes(settings.passphrase));
+  const { text, privateKey } = await newKeyPair(passphraseBytes(settings.passphrase));
+  privateKey.wipe();
   createSecretFile(settings.privateKeyFile, text, name);
 }
 
@@ -71,19 +82,36 @@ class KeyPairProvider implements MasterKeyProvider {
   readonly #privateKeyFile: string | undefined;
   readonly #publicKeyFile: string | undefined;
   readonly #passphrase: Uint8Array | undefined;
+  readonly #acceptForeign: boolean;
 
   constructor(
-    privateKeyFile: string | undefined,
-    publicKeyFile: string | undefined,
+    settings: {
+      readonly privateKeyFile: string | undefined;
+      readonly publicKeyFile: string | undefined;
+      readonly acceptForeign: boolean;
+    },
     passphrase: Uint8Array | undefined,
   ) {
-    this.#privateKeyFile = privateKeyFile;
-    this.#publicKeyFile = publicKeyFile;
+    this.#privateKeyFile = settings.privateKeyFile;
+    this.#publicKeyFile = settings.publicKeyFile;
+    this.#acceptForeign = settings.acceptForeign;
     this.#passphrase = passphrase;
   }
 
+  /** With the mark where the passphrase is at hand; that also finds a public key that somebody put into the file. */
   async wrap(root: SecretKey, binding: SlotBinding): Promise<NewKeySlot> {
-    return wrapFor(await this.#publicKey(), root, binding);
+    if (this.#privateKeyFile === undefined) {
+      return lockForPair(readPublicKey(this.#publicKeyFile ?? ''), root, binding);
+    }
+    const file = readKeyPairFile(this.#privateKeyFile);
+    const { publicKey } = file;
+    if (this.#passphrase === undefined) return lockForPair(publicKey, root, binding);
+    const privateKey = await openKeyPair(file, this.#passphrase);
+    try {
+      return lockAsPair({ publicKey, privateKey }, root, binding);
+    } finally {
+      privateKey.wipe();
+    }
   }
 
   async unwrap(
@@ -91,18 +119,19 @@ class KeyPairProvider implements MasterKeyProvider {
     binding: SlotBinding,
   ): Promise<UnwrappedRoot | undefined> {
     const file = readKeyPairFile(this.#privateFile());
-    const own = slots.filter(({ kind, parameters }) => {
-      if (kind !== keyPairSlotKind || parameters.length !== 2 * publicKeyLength) return false;
-      return constantTimeEqual(parameters.subarray(0, publicKeyLength), file.publicKey);
-    });
+    const { publicKey } = file;
     // The passphrase is checked even where no slot is ours: it is the likelier mistake.
     const privateKey = await openKeyPair(file, this.#neededPassphrase());
+    const pair = { publicKey, privateKey };
     try {
-      for (const slot of own) {
-        const root = openSlot(slot, privateKey, binding);
-        if (root !== undefined) return { root, slotId: slot.id };
-      }
-      return undefined;
+      const { marked, unmarked } = slotsOfPair(slots, publicKey);
+      const [slot = unmarked[0]] = marked;
+      if (slot === undefined) return undefined;
+      const isForeign = marked.length === 0;
+      if (isForeign && !this.#acceptForeign) throw foreignSlot(slot, file.path, binding);
+      const root = openPairSlot(slot, pair, binding);
+      const opened = { root, slotId: slot.id };
+      return isForeign ? { ...opened, renewed: lockAsPair(pair, root, binding) } : opened;
     } finally {
       privateKey.wipe();
     }
@@ -112,7 +141,11 @@ class KeyPairProvider implements MasterKeyProvider {
     return {
       kind: this.kind,
       source: this.#privateKeyFile ?? this.#publicKeyFile ?? '',
-      parameters: { algorithm: 'x25519', opens: this.#passphrase !== undefined },
+      parameters: {
+        algorithm: 'x25519',
+        opens: this.#passphrase !== undefined,
+        ...(this.#acceptForeign && { acceptForeign: true }),
+      },
       rotates: this.#passphrase !== undefined,
     };
   }
@@ -122,17 +155,13 @@ class KeyPairProvider implements MasterKeyProvider {
     if (this.#privateKeyFile === undefined || this.#passphrase === undefined) {
       throw rotationUnsupported(this.kind, 'Give its private key file and passphrase.');
     }
-    const { publicKey, text } = await newKeyPair(this.#passphrase);
-    const slot = wrapFor(publicKey, root, binding);
-    return { slot, ...prepareSecretFile(this.#privateKeyFile, text, name) };
-  }
-
-  /** Where the passphrase is at hand, a public key that somebody else put into the file is found out. */
-  async #publicKey(): Promise<Uint8Array> {
-    if (this.#privateKeyFile === undefined) return readPublicKey(this.#publicKeyFile ?? '');
-    const file = readKeyPairFile(this.#privateKeyFile);
-    if (this.#passphrase !== undefined) (await openKeyPair(file, this.#passphrase)).wipe();
-    return file.publicKey;
+    const { text, ...pair } = await newKeyPair(this.#passphrase);
+    try {
+      const slot = lockAsPair(pair, root, binding);
+      return { slot, ...prepareSecretFile(this.#privateKeyFile, text, name) };
+    } finally {
+      pair.privateKey.wipe();
+    }
   }
 
   #privateFile(): string {
@@ -170,56 +199,4 @@ function readPublicKey(path: string): Uint8Array {
     // Told below: what OpenSSL says about the bytes helps nobody.
   }
   throw new VerityError('KEY_INVALID', `The file ${path} holds no X25519 public key in PEM.`);
-}
-
-/** Wraps the root key for a public key: a key pair of this one slot, and what the two share. */
-function wrapFor(publicKey: Uint8Array, root: SecretKey, binding: SlotBinding): NewKeySlot {
-  const ephemeral = new SecretKey(randomFillSync(new Uint8Array(32)));
-  try {
-    const ephemeralKey = privateKeyObject(ephemeral);
-    const parameters = concatBytes(publicKey, publicKeyBytes(ephemeralKey));
-    const master = masterOf(sharedSecret(ephemeralKey, publicKey), parameters, binding);
-    if (master === undefined) {
-      throw new VerityError(
-        'KEY_INVALID',
-        'The public key is of small order: nothing is safe under it.',
-      );
-    }
-    const slot = wrapSlot(master, root, keyPairSlotKind, parameters);
-    master.wipe();
-    return slot;
-  } finally {
-    ephemeral.wipe();
-  }
-}
-
-function openSlot(
-  slot: KeySlot,
-  privateKey: SecretKey,
-  binding: SlotBinding,
-): SecretKey | undefined {
-  const ephemeral = slot.parameters.subarray(publicKeyLength);
-  const shared = sharedSecret(privateKeyObject(privateKey), ephemeral);
-  const master = masterOf(shared, slot.parameters, binding);
-  if (master === undefined) return undefined;
-  try {
-    return unwrapSlot(master, slot);
-  } finally {
-    master.wipe();
-  }
-}
-
-/** HKDF of the shared secret over both public keys and the database; wipes the secret. */
-function masterOf(
-  shared: Uint8Array | undefined,
-  publicKeys: Uint8Array,
-  binding: SlotBinding,
-): SecretKey | undefined {
-  if (shared === undefined) return undefined;
-  const secret = new SecretKey(shared);
-  try {
-    return new SecretKey(hkdf(secret, publicKeys, pae(slotPurpose, binding.logId), 32));
-  } finally {
-    secret.wipe();
-  }
 }

@@ -321,7 +321,11 @@ describe('what a provider is', () => {
     });
     expect(describeSlot({ ...written.hex, kind: 'passphrase' })).toMatchObject({ memoryKib: 0 });
     const pair = { ...written.hex, kind: 'key-pair', parameters: Buffer.alloc(64, 0xab) };
-    expect(describeSlot(pair)).toEqual({ algorithm: 'x25519', publicKey: 'ab'.repeat(32) });
+    expect(describeSlot(pair)).toMatchObject({
+      algorithm: 'x25519',
+      publicKey: 'ab'.repeat(32),
+      lockedWith: 'public key',
+    });
     const bad = { ...written.hex, kind: 'pkcs11', parameters: Buffer.from('{') };
     expect(() => describeSlot(bad)).toThrow(CorruptionError);
   });

@@ -1,9 +1,9 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { VerityError } from '../base/index.ts';
-import { fromFile, generateFile } from './index.ts';
+import { fromFile, generateFile, readSecretText } from './index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'verity-secret-file-'));
 const binding = { logId: new Uint8Array(16) as never };
@@ -53,4 +53,50 @@ onPosix('what is made here is closed to others, whatever the umask', async () =>
 
 test('a missing file is no exposed one', async () => {
   expect(await codeOf(join(folder, 'none.key'))).toBe('KEY_MISSING');
+});
+
+describe('a file that holds a PIN or a recovery code', () => {
+  const pinFile = join(folder, 'pin');
+  const read = (name = 'PIN'): string => readSecretText(pinFile, name);
+  const failure = (): Record<string, unknown> => {
+    try {
+      return { text: read() };
+    } catch (error) {
+      const { code, message, details } = error as VerityError;
+      return { code, message, file: details['file'] };
+    }
+  };
+
+  test('is read without the white space around it', () => {
+    writeFileSync(pinFile, ' 47 11\r\n', { mode: 0o600 });
+    expect(read()).toBe('47 11');
+  });
+
+  onPosix('is refused when others may touch it, as a key file is', () => {
+    writeFileSync(pinFile, '4711', { mode: 0o600 });
+    for (const mode of [0o644, 0o640, 0o602, 0o601]) {
+      chmodSync(pinFile, mode);
+      const message = `The PIN file ${pinFile} has mode ${mode.toString(8).padStart(4, '0')}`;
+      expect(failure()).toMatchObject({ code: 'KEY_FILE_EXPOSED', file: pinFile });
+      expect(failure()['message']).toContain(message);
+    }
+    chmodSync(pinFile, 0o600);
+    expect(read()).toBe('4711');
+  });
+
+  test('is refused when it is empty, too long or not there', () => {
+    writeFileSync(pinFile, '7'.repeat(1_024));
+    expect(read()).toHaveLength(1_024);
+    for (const text of ['', ' \n', '7'.repeat(1_025)]) {
+      writeFileSync(pinFile, text);
+      expect(failure()).toMatchObject({ code: 'KEY_INVALID', file: pinFile });
+      expect(failure()['message']).not.toContain('77');
+    }
+    rmSync(pinFile);
+    expect(failure()).toEqual({
+      code: 'KEY_MISSING',
+      message: `Cannot read the PIN from ${pinFile}. Check the path.`,
+      file: pinFile,
+    });
+  });
 });

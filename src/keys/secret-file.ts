@@ -18,21 +18,55 @@ import { VerityError } from '../base/index.ts';
 const nextSuffix = '.next';
 const othersMask = 0o077;
 
+/** The longest PIN or recovery code, with white space. */
+const textBytesMax = 1_024;
+
 /**
- * The bytes of the file or pipe at `path`, at most `bytesMax` + 1 of them; the caller wipes them. `missing` makes
- * the error for a file that cannot be read. Throws KEY_FILE_EXPOSED for a file of ours that others may read.
+ * The text of a file that holds a `name` ('PIN', 'recovery code'), without the white space around it. Throws
+ * KEY_MISSING, KEY_FILE_EXPOSED as for a key file, KEY_INVALID if it is empty or longer than 1,024 bytes.
+ */
+export function readSecretText(path: string, name: string): string {
+  const missing = (cause: unknown): VerityError =>
+    new VerityError('KEY_MISSING', `Cannot read the ${name} from ${path}. Check the path.`, {
+      cause,
+      details: { file: path },
+    });
+  const bytes = readSecretFile(path, textBytesMax, { missing, name });
+  const text =
+    bytes.length > textBytesMax
+      ? ''
+      : Buffer.from(bytes.buffer, 0, bytes.length).toString('utf8').trim();
+  bytes.fill(0);
+  if (text !== '') return text;
+  throw new VerityError(
+    'KEY_INVALID',
+    `The file ${path} does not hold a ${name}: it is empty or longer than ${textBytesMax} bytes.`,
+    { details: { file: path } },
+  );
+}
+
+export interface SecretFileWords {
+  /** Makes the error for a file that cannot be read. */
+  readonly missing: (cause: unknown) => VerityError;
+  /** What the file holds. Default 'key'. */
+  readonly name?: string;
+}
+
+/**
+ * The bytes of the file or pipe at `path`, at most `bytesMax` + 1 of them; the caller wipes them. Throws
+ * KEY_FILE_EXPOSED for a file of ours that others may read.
  */
 export function readSecretFile(
   path: string,
   bytesMax: number,
-  missing: (cause: unknown) => VerityError,
+  { missing, name = 'key' }: SecretFileWords,
 ): Uint8Array {
   const buffer = new Uint8Array(bytesMax + 1);
   let length = 0;
   try {
     const file = openSync(path, 'r');
     try {
-      checkPrivate(file, path);
+      checkPrivate(file, path, name);
       for (let read = -1; read !== 0 && length < buffer.length; length += read) {
         read = readSync(file, buffer, length, buffer.length - length, null);
       }
@@ -50,7 +84,7 @@ export function readSecretFile(
  * As ssh does it: a file of the user that we run as must be closed to all others. Who owns it otherwise, e.g. a
  * secret that root gives to a group, decided so.
  */
-function checkPrivate(file: number, path: string): void {
+function checkPrivate(file: number, path: string, name: string): void {
   const { uid, mode } = fstatSync(file);
   const kind = mode & constants.S_IFMT;
   if (process.getuid === undefined || kind !== constants.S_IFREG || uid !== process.getuid())
@@ -59,7 +93,7 @@ function checkPrivate(file: number, path: string): void {
   const digits = (mode & 0o777).toString(8).padStart(4, '0');
   throw new VerityError(
     'KEY_FILE_EXPOSED',
-    `The key file ${path} has mode ${digits}: others can read or change it. Close it with: chmod 600 ${path}`,
+    `The ${name} file ${path} has mode ${digits}: others can read or change it. Close it with: chmod 600 ${path}`,
     { details: { file: path, mode: digits } },
   );
 }

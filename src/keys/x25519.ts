@@ -1,7 +1,7 @@
 /** X25519 (RFC 7748) on raw keys of 32 bytes, without a private key ever being text. */
 import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
 import { concatBytes } from '../base/index.ts';
-import { encodedWith, type SecretKey } from '../crypto/index.ts';
+import { encodedWith, type SecretKey, sha256 } from '../crypto/index.ts';
 
 const privatePrefix = Buffer.from('302e020100300506032b656e04220420', 'hex');
 const publicPrefix = Buffer.from('302a300506032b656e032100', 'hex');
@@ -25,6 +25,11 @@ export function publicKeyBytes(key: KeyObject): Uint8Array {
   const publicKey = key.type === 'private' ? createPublicKey(key) : key;
   const der = publicKey.export({ format: 'der', type: 'spki' });
   return Uint8Array.from(der.subarray(publicPrefix.length));
+}
+
+/** SHA-256 of the public key's DER (RFC 8410): tells pairs apart without telling the key. */
+export function publicKeyFingerprint(key: Uint8Array): Uint8Array {
+  return sha256(concatBytes(publicPrefix, key));
 }
 
 /** The shared secret, which the caller wipes; undefined for a public key of small order, which gives none. */

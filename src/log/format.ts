@@ -151,8 +151,17 @@ export function decodeFrameHeader(bytes: Uint8Array, start: number): FrameHeader
   if (crc32(logicalBytes) !== logicalCrc) return 'checksum';
   const logical = decodeLogicalHeader(logicalBytes);
   if (logical === undefined) return 'contents';
+  // Field by field: spreading costs more than all the rest.
   return {
-    ...logical,
+    logId: logical.logId,
+    op: logical.op,
+    firstPosition: logical.firstPosition,
+    lastPosition: logical.lastPosition,
+    firstLeaf: logical.firstLeaf,
+    leafCount: logical.leafCount,
+    timestamp: logical.timestamp,
+    sections: logical.sections,
+    parent: logical.parent,
     kind,
     algorithm,
     compression,

@@ -18,7 +18,13 @@ export { type FoundRun, shrink } from './shrink.ts';
 export type { World, WorldContext, WorldKind } from './world.ts';
 export { checkRecovered } from './database/checker.ts';
 export { type Attempt, Client, type ClientSession, codeOf } from './database/client.ts';
-export type { OpenDatabase, SimDatabase, SimTenant } from './database/contract.ts';
+export type {
+  DatabaseUnderTest,
+  OpenDatabase,
+  RepairDatabase,
+  SimDatabase,
+  SimTenant,
+} from './database/contract.ts';
 export { databaseWorld, type DatabaseWorldKind } from './database/kind.ts';
 export type { DatabaseEvent } from './database/events.ts';
 export type { Account, Spec } from './database/model.ts';

@@ -5,6 +5,7 @@
 import type {
   ColumnType,
   ObjectId,
+  Position,
   StoreKey,
   TenantId,
   TimestampMicros,
@@ -21,6 +22,10 @@ export interface ParsedStatement {
     | 'update'
     | 'delete'
     | 'createTable'
+    | 'createIndex'
+    | 'createView'
+    | 'alterTable'
+    | 'drop'
     | 'begin'
     | 'commit'
     | 'rollback'
@@ -58,6 +63,18 @@ export type AsOf =
 export interface Catalog {
   readonly tenant: TenantId;
   table(name: string): TableSchema | undefined;
+  view(name: string): ViewDefinition | undefined;
+  /** All tables and views; a view's schema has `view`. */
+  relations(): readonly TableSchema[];
+}
+
+export interface ViewDefinition {
+  /** The SELECT, as it was written. */
+  readonly text: string;
+  /** The names of its columns. */
+  readonly columns: readonly string[];
+  /** What its names mean: columns that tables got after it was made are not there. */
+  readonly catalog: Catalog;
 }
 
 export interface ResultColumn {
@@ -70,6 +87,15 @@ export interface ExecutionContext {
   readonly time: TimestampMicros;
   /** Draws the next hidden row id for a table without primary key. */
   allocateRowId(): number;
+  /** What the log says of the command that wrote at a position; absent where no log is at hand. */
+  commandAt?(position: Position): CommandFacts | undefined;
+}
+
+/** When a command was run, by whom and why. */
+export interface CommandFacts {
+  readonly time: TimestampMicros;
+  readonly actor: string | undefined;
+  readonly reason: string | undefined;
 }
 
 /** A row written by a statement, already checked. Old and new row encoded under the table's current version. */
@@ -87,6 +113,8 @@ export interface PreparedQuery {
   readonly kind: 'query';
   readonly columns: readonly ResultColumn[];
   readonly parameterTypes: readonly ColumnType[];
+  /** Set: it tells of past commands, so that its context should have `commandAt`. */
+  readonly tellsCommands?: true;
   /** Lazily yields rows, one array of values a row, in `columns` order. Parameters are bound values (see bindParameters). */
   run(
     view: ReadView,
@@ -116,10 +144,20 @@ export interface WriteOutcome {
 
 export interface PreparedDefinition {
   readonly kind: 'definition';
-  /** False: nothing to do (CREATE TABLE IF NOT EXISTS of an existing table). */
-  readonly effective: boolean;
-  /** The new table; ids are drawn by `allocate`, which the kernel passes in. */
-  define(allocate: () => ObjectId): TableSchema;
+  /**
+   * The tables and views as the statement leaves them, each of which becomes an event; none if there is nothing
+   * to do (IF EXISTS, IF NOT EXISTS). Throws what existing
+   * rows stand against: NOT_NULL_VIOLATION, CHECK_VIOLATION, FOREIGN_KEY_VIOLATION.
+   */
+  define(context: DefinitionContext): readonly TableSchema[];
+}
+
+/** What the kernel passes to a definition. */
+export interface DefinitionContext {
+  readonly view: ReadView;
+  readonly execution: ExecutionContext;
+  /** Draws the id of a new table or index. */
+  allocateObject(): ObjectId;
 }
 
 export type PreparedStatement = PreparedQuery | PreparedWrite | PreparedDefinition;

@@ -1,21 +1,24 @@
 import { AssertionError, limits, sqlError, type Value, VerityError } from '../base/index.ts';
 import { type ColumnType } from '../base/index.ts';
-import { bindCreateTable, tableSchemaOf } from './bind/create-table.ts';
 import { ParameterTypes } from './bind/context.ts';
-import { bindSelect } from './bind/select.ts';
+import { bindQuery } from './bind/query.ts';
 import { plainTypes } from './bind/type-rules.ts';
-import { bindDelete, bindInsert, type BoundReturning, bindUpdate } from './bind/write.ts';
+import { bindInsert } from './bind/insert.ts';
+import { bindDelete, type BoundReturning, bindUpdate } from './bind/write.ts';
 import type {
   Catalog,
   ParsedStatement,
-  PreparedDefinition,
   PreparedStatement,
   PreparedWrite,
+  ResultColumn,
 } from './contract.ts';
+import { prepareDefinition } from './definitions.ts';
 import { compileDelete, compileUpdate } from './execute/change.ts';
 import { compileInsert } from './execute/insert.ts';
-import { compileSelect } from './execute/select.ts';
-import type { StatementTree } from './parse/script.ts';
+import { prepareExplain } from './explain/explain.ts';
+import { Execution, frameOf } from './execute/execution.ts';
+import { compileRun } from './execute/select.ts';
+import { parseScript, type StatementTree } from './parse/script.ts';
 import { fromJs } from './types/index.ts';
 
 /**
@@ -28,17 +31,16 @@ export function prepare(statement: ParsedStatement, catalog: Catalog): PreparedS
   const parameters = new ParameterTypes(statement.parameterCount);
   fixAsOf(statement, parameters);
   if ('SelectStmt' in node) {
-    const select = bindSelect(tree, node.SelectStmt, catalog, parameters);
-    return {
-      kind: 'query',
-      columns: select.columns,
-      parameterTypes: parameters.list(),
-      run: compileSelect(select, catalog),
-    };
+    const query = bindQuery(node.SelectStmt, { source: tree.source, catalog, parameters });
+    const run = compileRun(query, catalog, parameters);
+    const parameterTypes = parameters.list();
+    const prepared = { kind: 'query', columns: query.columns, parameterTypes, run } as const;
+    return parameters.tellsCommands ? { ...prepared, tellsCommands: true } : prepared;
   }
+  if ('ExplainStmt' in node) return prepareExplain(tree, node.ExplainStmt, catalog, parameters);
   if ('InsertStmt' in node) {
     const insert = bindInsert(tree, node.InsertStmt, catalog, parameters);
-    return write(insert.returning, parameters, compileInsert(insert, catalog));
+    return write(insert.returning, parameters, compileInsert(insert, catalog, parameters));
   }
   if ('UpdateStmt' in node) {
     const update = bindUpdate(tree, node.UpdateStmt, catalog, parameters);
@@ -48,7 +50,8 @@ export function prepare(statement: ParsedStatement, catalog: Catalog): PreparedS
     const bound = bindDelete(tree, node.DeleteStmt, catalog, parameters);
     return write(bound.returning, parameters, compileDelete(bound, catalog));
   }
-  if ('CreateStmt' in node) return definition(tree, statement, catalog);
+  const definition = prepareDefinition(statement, catalog, columnsOf);
+  if (definition !== undefined) return definition;
   throw sqlError(
     'UNSUPPORTED_SQL',
     'BEGIN, COMMIT and ROLLBACK cannot be prepared; they belong to a session.',
@@ -64,8 +67,14 @@ const write = (
   kind: 'write',
   columns: returning.columns,
   parameterTypes: parameters.list(),
-  run,
+  run: parameters.hasSubquery ? withinExecution(run, parameters) : run,
 });
+
+/** Subqueries need the view and room for what they read of the rows around them. */
+const withinExecution =
+  (run: PreparedWrite['run'], parameters: ParameterTypes): PreparedWrite['run'] =>
+  (view, values, context) =>
+    run(view, frameOf(values, parameters.slotCount), new Execution(view, context));
 
 function fixAsOf(statement: ParsedStatement, parameters: ParameterTypes): void {
   const { asOf } = statement;
@@ -73,30 +82,13 @@ function fixAsOf(statement: ParsedStatement, parameters: ParameterTypes): void {
   if (asOf?.kind === 'timestampParameter') parameters.fix(asOf.number, plainTypes.timestamptz);
 }
 
-function definition(
-  tree: StatementTree,
-  statement: ParsedStatement,
-  catalog: Catalog,
-): PreparedDefinition {
-  const { statement: node } = tree;
-  if (!('CreateStmt' in node)) throw new TypeError('not a CREATE TABLE');
-  const bound = bindCreateTable(tree, node.CreateStmt);
-  const existing = catalog.table(bound.name);
-  if (existing === undefined) {
-    return {
-      kind: 'definition',
-      effective: true,
-      define: (allocate) => tableSchemaOf(bound, allocate),
-    };
-  }
-  if (node.CreateStmt.if_not_exists === true)
-    return { kind: 'definition', effective: false, define: () => existing };
-  const location = node.CreateStmt.relation?.location;
-  throw sqlError(
-    'DUPLICATE_TABLE',
-    `Table "${bound.name}" already exists; use another name, or CREATE TABLE IF NOT EXISTS.`,
-    location === undefined ? statement.offset : tree.source.indexOfByte(location),
-  );
+/** The columns that a query gives. */
+function columnsOf(query: string, catalog: Catalog): readonly ResultColumn[] {
+  const [statement, ...more] = parseScript(query);
+  const prepared = statement && more.length === 0 ? prepare(statement, catalog) : undefined;
+  if (prepared?.kind !== 'query')
+    throw sqlError('UNSUPPORTED_SQL', 'A view is made of one SELECT.');
+  return prepared.columns;
 }
 
 /**

@@ -8,7 +8,16 @@ import {
 import { type HashSeed, KeyHasher, KeyTable } from './key-table.ts';
 import { OrderedMap } from './ordered-map.ts';
 import type { Store, StoreChange, StoreVersion } from './store.ts';
-import type { Cursor, KeyRange, ReadView, StoredRow, StoreEntry } from './view.ts';
+import type {
+  Cursor,
+  HistoryCursor,
+  KeyHistory,
+  KeyRange,
+  PastView,
+  ReadView,
+  StoredRow,
+  StoreEntry,
+} from './view.ts';
 
 /** A key's newest version, and the ones before it in ascending order. */
 interface VersionChain {
@@ -74,9 +83,32 @@ export class MemoryStore implements Store {
 
   viewAt(position: Position): ReadView {
     assert(position <= this.#appliedPosition, 'a view lies at or before the applied position');
+    const pastAt = (): PastView => this.#pastAt(position);
     return {
       get: (tree, key) => this.getAt(tree, key, position),
       scan: (tree, range) => this.scanAt(tree, range, position),
+      get past() {
+        return pastAt();
+      },
+    };
+  }
+
+  get past(): PastView {
+    return this.#pastAt(this.#appliedPosition);
+  }
+
+  #pastAt(position: Position): PastView {
+    return {
+      position,
+      viewAt: (earlier) => this.viewAt(earlier),
+      histories: (tree, range) => {
+        const map = this.#trees.get(tree);
+        return map === undefined
+          ? { next: () => undefined }
+          : new HistoryWalk(map, range, (key) =>
+              this.versions(tree, key).filter((version) => version.from <= position),
+            );
+      },
     };
   }
 
@@ -153,6 +185,45 @@ function rowAt(chain: VersionChain, position: Position): StoredRow | undefined {
 }
 
 const emptyCursor: Cursor = { next: () => undefined };
+
+/** Walks the keys of a range that have versions, deleted ones too. */
+class HistoryWalk implements HistoryCursor {
+  readonly #map: OrderedMap<VersionChain>;
+  readonly #range: KeyRange;
+  readonly #versionsOf: (key: StoreKey) => readonly StoreVersion[];
+  #last: StoreKey | undefined;
+
+  constructor(
+    map: OrderedMap<VersionChain>,
+    range: KeyRange,
+    versionsOf: (key: StoreKey) => readonly StoreVersion[],
+  ) {
+    this.#map = map;
+    this.#range = range;
+    this.#versionsOf = versionsOf;
+  }
+
+  next(): KeyHistory | undefined {
+    for (;;) {
+      const entry = this.#step();
+      if (entry === undefined) return undefined;
+      this.#last = entry.key;
+      const versions = this.#versionsOf(entry.key);
+      if (versions.length > 0) return { key: entry.key, versions };
+    }
+  }
+
+  #step(): { readonly key: StoreKey } | undefined {
+    const { from, to, reverse } = this.#range;
+    if (reverse === true) {
+      const entry = this.#map.below(this.#last ?? to);
+      return entry === undefined || (from !== undefined && entry.key < from) ? undefined : entry;
+    }
+    const entry =
+      this.#last === undefined ? this.#map.ceiling(from) : this.#map.ceiling(this.#last, true);
+    return entry === undefined || (to !== undefined && entry.key >= to) ? undefined : entry;
+  }
+}
 
 /** Seeks from its last key at each step, so later changes of the map never confuse it. */
 class MapCursor implements Cursor {

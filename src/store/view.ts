@@ -30,4 +30,30 @@ export interface Cursor {
 export interface ReadView {
   get(tree: TreeId, key: StoreKey): StoredRow | undefined;
   scan(tree: TreeId, range: KeyRange): Cursor;
+  /** How the state came about; absent where uncommitted changes lie on top. */
+  readonly past?: PastView;
+}
+
+/** What a view at a position knows of the positions before it. */
+export interface PastView {
+  /** The position that the view shows. */
+  readonly position: Position;
+  /** Every key in the range that ever was by then, in order, with its versions up to then, newest first. */
+  histories(tree: TreeId, range: KeyRange): HistoryCursor;
+  /** The state at an earlier position, or the same. */
+  viewAt(position: Position): ReadView;
+}
+
+export interface HistoryCursor {
+  /** The next key, or undefined at the end. A version without `row` is a deletion. */
+  next(): KeyHistory | undefined;
+}
+
+export interface KeyHistory {
+  readonly key: StoreKey;
+  readonly versions: readonly {
+    readonly row: Uint8Array | undefined;
+    readonly from: Position;
+    readonly leaf: LeafIndex;
+  }[];
 }

@@ -71,7 +71,7 @@ test('keys rotate puts another key file in force, keys rekey seals the rest, and
   });
   expect(rekeyed.stderr).toBe('');
   expect((await list(directory, '--key-file', newKey)).rekeyDue).toBe(false);
-  writeFileSync(at('code.txt'), code);
+  writeFileSync(at('code.txt'), code, { mode: 0o600 });
   expect(
     (await verity(['verify', directory, '--recovery-code-file', at('code.txt')])).exitCode,
   ).toBe(0);
@@ -85,7 +85,7 @@ test('without another key the key file renews itself, and a lost key is replaced
   expect(readFileSync(`${directory}.key`, 'utf8')).not.toBe(before);
   expect(existsSync(`${directory}.key.next`)).toBe(false);
   expect(await sql(directory, 'INSERT INTO t VALUES (2)')).toBe(0);
-  writeFileSync(at('lost.txt'), code);
+  writeFileSync(at('lost.txt'), code, { mode: 0o600 });
   const rescued = await verity(
     'keys rotate DIR --recovery-code-file CODE --new-master-key passphrase: --remove-recovery-codes'
       .replace('CODE', at('lost.txt'))

@@ -1,5 +1,5 @@
 /** --master-key URI: each provider from the command line, and what is wrong usage of it. */
-import { existsSync } from 'node:fs';
+import { chmodSync, existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keys } from '../../src/database/index.ts';
 import { FakeAws } from '../providers/fake-aws.ts';
@@ -124,6 +124,8 @@ describe('wrong usage of --master-key ends with exit code 2', () => {
     ['s3:bucket', /no known form/],
     ['file:', /file: needs a path/],
     ['key-pair:', /needs a path/],
+    ['key-pair:?accept-foreign', /needs a path/],
+    ['key-pair:/a.pair?accept-foreign=yes', /without a value/],
     ['public-key:/a.pem', /opens no database/],
     ['passphrase:hunter2', /VERITY_PASSPHRASE/],
     ['aws-kms:', /needs an id/],
@@ -154,6 +156,29 @@ describe('wrong usage of --master-key ends with exit code 2', () => {
   });
 });
 
+test.skipIf(process.platform === 'win32')(
+  'files of a PIN or a recovery code that others can read are refused',
+  async () => {
+    const file = workspace.file('secret.txt', '4711\n');
+    const uri = `pkcs11:token=t;object=k?module-path=/none.so&pin-source=file:${file}`;
+    const answers = async (): Promise<string[]> => {
+      const ways = [
+        ['--master-key', uri],
+        ['--recovery-code-file', file],
+      ];
+      const ran = ways.map((way) => verityJsonHere(['status', workspace.folder, ...way]));
+      return (await Promise.all(ran)).map(({ document }) => document.error.code as string);
+    };
+    chmodSync(file, 0o644);
+    expect(await answers()).toEqual(['KEY_FILE_EXPOSED', 'KEY_FILE_EXPOSED']);
+    chmodSync(file, 0o600);
+    const read = await answers();
+    // As far as a token that is not there, and a text that is no recovery code.
+    expect(read).not.toContain('KEY_FILE_EXPOSED');
+    expect(read[1]).toBe('KEY_INVALID');
+  },
+);
+
 test('a key pair is made, and a database locked for it by its public key', async () => {
   const pair = workspace.path('made.pair');
   const env = { VERITY_PASSPHRASE: 'one two three' };
@@ -177,6 +202,31 @@ test('a key pair is made, and a database locked for it by its public key', async
   const rotate = ['keys', 'rotate', directory, '--new-master-key', `public-key:${pem}`];
   expect((await verityHere(rotate)).exitCode).toBe(0);
   expect((await verityJsonHere(['status', directory])).document.error.code).toBe('WRONG_KEY');
-  const open = ['status', directory, '--master-key', `key-pair:${pair}`];
-  expect((await verityHere(open, { env })).exitCode).toBe(0);
+  const uri = `key-pair:${pair}`;
+  const opened = (masterKey: string, ...verb: string[]): ReturnType<typeof verityJsonHere> =>
+    verityJsonHere([...verb, directory, '--master-key', masterKey], { env });
+  // Anybody who has the public key may have made it.
+  const refused = { exitCode: 3, document: { error: { code: 'KEY_SLOT_FOREIGN' } } };
+  expect(await opened(uri, 'status')).toMatchObject(refused);
+  expect((await opened(uri, 'verify')).exitCode).toBe(3);
+  const accepted = `${uri}?accept-foreign`;
+  const status = ['status', directory, '--master-key', accepted];
+  const read = await verityHere(status, { env });
+  expect(read.exitCode).toBe(0);
+  expect(read.stderr).toContain('the next open needs acceptForeign');
+  expect(await opened(uri, 'status')).toMatchObject(refused);
+  const written = ['keys', 'rotate', directory, '--tenant', 'none', '--master-key', accepted];
+  expect((await verityHere(written, { env })).stderr).toContain('leave acceptForeign out');
+  const listed = await opened(uri, 'keys', 'list');
+  expect(listed).toMatchObject({
+    exitCode: 0,
+    document: {
+      slots: [
+        { kind: 'recovery' },
+        { kind: 'key-pair', parameters: { lockedWith: 'private key' } },
+      ],
+    },
+  });
+  expect((await opened(uri, 'keys', 'rotate')).exitCode).toBe(0);
+  expect((await opened(uri, 'verify')).exitCode).toBe(0);
 });

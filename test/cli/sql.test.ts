@@ -150,7 +150,7 @@ test('SQL errors carry code, SQLSTATE and the offset in the whole input, as JSON
 
 test.each([
   ['SELEC 1', 'SYNTAX_ERROR', '42601'],
-  ['DROP TABLE notes', 'UNSUPPORTED_SQL', '0A000'],
+  ['TRUNCATE notes', 'UNSUPPORTED_SQL', '0A000'],
   ['INSERT INTO notes (id) VALUES (1)', 'UNIQUE_VIOLATION', '23505'],
   ['INSERT INTO notes (id) VALUES (NULL)', 'NOT_NULL_VIOLATION', '23502'],
   ["INSERT INTO notes (id) VALUES ('x')", 'INVALID_TEXT', '22P02'],

@@ -20,9 +20,11 @@ export const smallLogSizes = { segmentBytes: 6_000, fillBytesMin: 1_024, fillByt
 /** Three writers at once are flushed in the background, two frames on their way, as thirty-two are else. */
 export const smallPace = {
   writersOnTurnMax: 2,
+  overlapMicrosPerWriter: 0,
   cutCommandsMin: 2,
   frameBytesTarget: 512 << 10,
   commandsWaitingMax: limits.commandsWaitingMax,
+  bytesWaitingMax: limits.commandsWaitingBytesMax,
 };
 
 /** A master key that is the same in every run. */

@@ -76,7 +76,7 @@ const log: readonly Mutant[] = [
   {
     name: 'an answer without a change does not wait for what it rests on',
     file: 'src/engine/commit-loop.ts',
-    find: 'this.#batch.isEmpty ? this.#flying.at(-1) : this.#batch;',
+    find: 'this.#batch.isEmpty ? this.#flights.newest : this.#batch;',
     replace: 'this.#batch.isEmpty ? undefined : this.#batch;',
     test: 'src/engine/commit-loop.test.ts',
     named: 'wait for the frames that they were decided on, also when nothing is gathered',
@@ -216,6 +216,22 @@ const keys: readonly Mutant[] = [
 }`,
     test: 'src/engine/subject-keys.test.ts',
     named: 'leaves what was or what will be',
+  },
+  {
+    name: 'what was locked with a public key alone opens without being asked for',
+    file: 'src/keys/key-pair.ts',
+    find: 'if (isForeign && !this.#acceptForeign) throw',
+    replace: 'if (slot.id < 0) throw',
+    test: 'test/integrity/key-pair-forgery.test.ts',
+    named: 'locked with the public key alone',
+  },
+  {
+    name: 'the mark of a key pair is not compared',
+    file: 'src/keys/key-pair-slot.ts',
+    find: 'if (constantTimeEqual(mark, parameters.subarray(markStart))) return root;',
+    replace: 'if (mark.length > 0) return root;',
+    test: 'test/integrity/key-pair-forgery.test.ts',
+    named: 'with a mark of zeros',
   },
   {
     name: 'a wiped key keeps its bytes',

@@ -27,6 +27,7 @@ const pinned: [
   ['KEY_INVALID', '28000', 'FAILED_PRECONDITION', 400, 1, false],
   ['KEY_FILE_EXPOSED', '28000', 'FAILED_PRECONDITION', 400, 1, false],
   ['WRONG_KEY', '28P01', 'PERMISSION_DENIED', 403, 1, false],
+  ['KEY_SLOT_FOREIGN', '28000', 'FAILED_PRECONDITION', 400, 3, false],
   ['NOT_ENCRYPTED', '28000', 'FAILED_PRECONDITION', 400, 1, false],
   ['KEY_PROVIDER_MISSING', '58P01', 'FAILED_PRECONDITION', 400, 1, false],
   ['KEY_PROVIDER_UNAVAILABLE', '08006', 'UNAVAILABLE', 503, 1, true],
@@ -77,6 +78,11 @@ const pinned: [
   ['UNDEFINED_PARAMETER', '42P02', 'INVALID_ARGUMENT', 400, 1, false],
   ['INDETERMINATE_TYPE', '42P18', 'INVALID_ARGUMENT', 400, 1, false],
   ['DUPLICATE_TABLE', '42P07', 'INVALID_ARGUMENT', 400, 1, false],
+  ['UNDEFINED_OBJECT', '42704', 'INVALID_ARGUMENT', 400, 1, false],
+  ['DUPLICATE_OBJECT', '42710', 'INVALID_ARGUMENT', 400, 1, false],
+  ['WRONG_OBJECT_TYPE', '42809', 'INVALID_ARGUMENT', 400, 1, false],
+  ['DEPENDENT_OBJECTS', '2BP01', 'FAILED_PRECONDITION', 409, 1, false],
+  ['INVALID_FOREIGN_KEY', '42830', 'INVALID_ARGUMENT', 400, 1, false],
   ['DUPLICATE_COLUMN', '42701', 'INVALID_ARGUMENT', 400, 1, false],
   ['INVALID_TABLE_DEFINITION', '42P16', 'INVALID_ARGUMENT', 400, 1, false],
   ['INVALID_COLUMN_REFERENCE', '42P10', 'INVALID_ARGUMENT', 400, 1, false],
@@ -88,6 +94,11 @@ const pinned: [
   ['NUMERIC_OUT_OF_RANGE', '22003', 'INVALID_ARGUMENT', 400, 1, false],
   ['DIVISION_BY_ZERO', '22012', 'INVALID_ARGUMENT', 400, 1, false],
   ['AMBIGUOUS_COLUMN', '42702', 'INVALID_ARGUMENT', 400, 1, false],
+  ['INVALID_FUNCTION_ARGUMENT', '2201F', 'INVALID_ARGUMENT', 400, 1, false],
+  ['INVALID_LOGARITHM', '2201E', 'INVALID_ARGUMENT', 400, 1, false],
+  ['DUPLICATE_ALIAS', '42712', 'INVALID_ARGUMENT', 400, 1, false],
+  ['CARDINALITY_VIOLATION', '21000', 'INVALID_ARGUMENT', 400, 1, false],
+  ['QUERY_TOO_LARGE', '54000', 'RESOURCE_EXHAUSTED', 400, 1, false],
   ['CANNOT_COERCE', '42846', 'INVALID_ARGUMENT', 400, 1, false],
   ['INVALID_ESCAPE', '22025', 'INVALID_ARGUMENT', 400, 1, false],
   ['SUBSTRING_ERROR', '22011', 'INVALID_ARGUMENT', 400, 1, false],
@@ -95,6 +106,7 @@ const pinned: [
   ['INVALID_LIMIT', '2201W', 'INVALID_ARGUMENT', 400, 1, false],
   ['NOT_NULL_VIOLATION', '23502', 'FAILED_PRECONDITION', 409, 1, false],
   ['UNIQUE_VIOLATION', '23505', 'ALREADY_EXISTS', 409, 1, false],
+  ['FOREIGN_KEY_VIOLATION', '23503', 'FAILED_PRECONDITION', 409, 1, false],
   ['CHECK_VIOLATION', '23514', 'FAILED_PRECONDITION', 409, 1, false],
 ];
 
@@ -114,7 +126,7 @@ test('codes are UPPER_SNAKE, SQLSTATEs five characters, meanings whole sentences
   }
 });
 
-test('damage, and only damage, ends a command with exit code 3', () => {
+test('damage and what may be forged, and only these, end a command with exit code 3', () => {
   const damage = (Object.keys(errorTable) as ErrorCode[]).filter(
     (code) => errorTable[code].exit === 3,
   );
@@ -128,5 +140,6 @@ test('damage, and only damage, ends a command with exit code 3', () => {
     'KEYRING_ROLLED_BACK',
     'SUBJECT_KEYS_ROLLED_BACK',
     'STATE_MISMATCH',
+    'KEY_SLOT_FOREIGN',
   ]);
 });

@@ -109,6 +109,7 @@ test('a master key comes from one of these', () => {
     'generateKeyPair',
     'generatePkcs11Key',
     'publicKeyOf',
+    'readSecretText',
   ]);
 });
 
@@ -123,6 +124,7 @@ test('a database is opened, checked, copied and repaired by these static methods
     'open',
     'openOn',
     'repair',
+    'repairOn',
     'verify',
   ]);
 });
@@ -137,6 +139,7 @@ test('handles have these methods', async () => {
     'addRecoveryCode',
     'close',
     'copyLog',
+    'copyOnto',
     'createTenant',
     'securityRecords',
     'status',

@@ -5,8 +5,11 @@ import { wrapSlot } from '../../src/keys/index.ts';
 import { passphraseBytes, stretchPassphrase } from '../../src/keys/stretch.ts';
 import { privateKeyObject, publicKeyBytes } from '../../src/keys/x25519.ts';
 
-/** A key pair as docs/format/key-pair.md draws its file, at the lowest cost: for tests that open it often. */
-export async function cheapPair(privateKeyFile: string, passphrase: string): Promise<void> {
+/** A key pair as docs/format/key-pair.md draws its file, at the lowest cost: for tests that open it often. Its halves. */
+export async function cheapPair(
+  privateKeyFile: string,
+  passphrase: string,
+): Promise<{ readonly publicKey: Uint8Array; readonly privateKey: SecretKey }> {
   const privateKey = new SecretKey(randomFillSync(new Uint8Array(32)));
   const publicKey = publicKeyBytes(privateKeyObject(privateKey));
   const cost = { memoryKib: 8, passes: 1, lanes: 1 };
@@ -24,4 +27,5 @@ export async function cheapPair(privateKeyFile: string, passphrase: string): Pro
     wrappedPrivateKey: base64(wrapped),
   };
   writeFileSync(privateKeyFile, JSON.stringify(document), { mode: 0o600 });
+  return { publicKey, privateKey };
 }

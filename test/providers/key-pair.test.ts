@@ -1,4 +1,4 @@
-import { createPublicKey } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import {
   existsSync,
   mkdtempSync,
@@ -12,7 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CorruptionError } from '../../src/base/index.ts';
+import type { NewKeySlot } from '../../src/crypto/index.ts';
 import { keys, Verity } from '../../src/database/index.ts';
+import { describeSlot } from '../../src/keys/index.ts';
 import { cheapPair } from './cheap-pair.ts';
 import {
   binding,
@@ -97,11 +99,36 @@ describe('a master key pair', () => {
       await slotOf(keys.fromKeyPair(whole), 1),
       await slotOf(keys.fromKeyPair(whole), 2),
     ];
-    expect(slots[0]?.parameters.subarray(0, 32)).toEqual(slots[1]?.parameters.subarray(0, 32));
-    expect(slots[0]?.parameters.subarray(32)).not.toEqual(slots[1]?.parameters.subarray(32));
+    expect(slots[0]?.parameters.subarray(0, 33)).toEqual(slots[1]?.parameters.subarray(0, 33));
+    for (const [from, to] of [
+      [33, 65],
+      [65, 97],
+    ]) {
+      const [first, second] = slots.map(({ parameters }) => parameters.subarray(from, to));
+      expect(first).not.toEqual(second);
+    }
     expect(await openedSlot(keys.fromKeyPair(whole), slots)).toBe(1);
     expect(await openedSlot(keys.fromKeyPair(whole), slots.slice(1))).toBe(2);
     expect(await openedSlot(keys.fromKeyPair(whole), [])).toBeUndefined();
+  });
+
+  test('names itself by what openssl says of its public key', async () => {
+    const der = createPublicKey(keys.publicKeyOf(file)).export({ format: 'der', type: 'spki' });
+    const fingerprint = createHash('sha256').update(der).digest('hex');
+    expect(describeSlot(await slotOf(keys.fromKeyPair(whole)))).toEqual({
+      algorithm: 'x25519',
+      fingerprint,
+      lockedWith: 'private key',
+    });
+    const unmarked = await slotOf(keys.fromKeyPair({ privateKeyFile: file }));
+    expect(describeSlot(unmarked)).toEqual({
+      algorithm: 'x25519',
+      fingerprint,
+      lockedWith: 'public key',
+    });
+    expect(describeSlot({ ...unmarked, parameters: new Uint8Array(65) })).toEqual({
+      algorithm: 'x25519',
+    });
   });
 
   test('wraps without its passphrase, and from the public key alone, and does not open so', async () => {
@@ -109,7 +136,19 @@ describe('a master key pair', () => {
     writeFileSync(publicKeyFile, keys.publicKeyOf(file));
     for (const wrapper of [{ privateKeyFile: file }, { publicKeyFile }]) {
       const slot = await slotOf(keys.fromKeyPair(wrapper));
-      expect(await openedSlot(keys.fromKeyPair(whole), [slot])).toBe(1);
+      expect(await codeOf(() => keys.fromKeyPair(whole).unwrap([slot], binding))).toBe(
+        'KEY_SLOT_FOREIGN',
+      );
+      const accepting = keys.fromKeyPair({ ...whole, acceptForeign: true });
+      expect(await openedSlot(accepting, [slot])).toBe(1);
+      const renewed = (await accepting.unwrap([slot], binding))?.renewed as NewKeySlot;
+      expect(await openedSlot(keys.fromKeyPair(whole), [{ id: 2, ...renewed }])).toBe(2);
+      // What the pair's holder locked goes first, and is not made anew.
+      const both = [slot, await slotOf(keys.fromKeyPair(whole), 2)];
+      for (const provider of [accepting, keys.fromKeyPair(whole)]) {
+        expect(await openedSlot(provider, both)).toBe(2);
+        expect((await provider.unwrap(both, binding))?.renewed).toBeUndefined();
+      }
       expect(await codeOf(() => keys.fromKeyPair(wrapper).unwrap([slot], binding))).toBe(
         'KEY_MISSING',
       );
@@ -121,7 +160,9 @@ describe('a master key pair', () => {
 
   test('does not open in another database, nor another pair’s slot', async () => {
     const slot = await slotOf(keys.fromKeyPair(whole));
-    expect(await openedSlot(keys.fromKeyPair(whole), [slot], otherBinding)).toBeUndefined();
+    expect(await codeOf(() => keys.fromKeyPair(whole).unwrap([slot], otherBinding))).toBe(
+      'AUTHENTICATION_FAILED',
+    );
     const other = { privateKeyFile: path('other.pair'), passphrase };
     await cheapPair(other.privateKeyFile, passphrase);
     expect(await openedSlot(keys.fromKeyPair(other), [slot])).toBeUndefined();
@@ -137,20 +178,22 @@ describe('a master key pair', () => {
     await expect(keys.fromKeyPair(whole).unwrap([altered], binding)).rejects.toThrow(
       CorruptionError,
     );
-    // Another ephemeral key gives another secret: not this key's slot.
-    const moved = { ...slot, parameters: flipped(slot.parameters, 40) };
-    expect(await openedSlot(keys.fromKeyPair(whole), [moved])).toBeUndefined();
-    const small = {
-      ...slot,
-      parameters: Buffer.concat([slot.parameters.subarray(0, 32), Buffer.alloc(32)]),
-    };
-    expect(await openedSlot(keys.fromKeyPair(whole), [small])).toBeUndefined();
-    const short = { ...slot, parameters: slot.parameters.subarray(0, 63) };
-    expect(await openedSlot(keys.fromKeyPair(whole), [short])).toBeUndefined();
+    const lost = (parameters: Uint8Array): Promise<string> =>
+      codeOf(() => keys.fromKeyPair(whole).unwrap([{ ...slot, parameters }], binding));
+    const { parameters } = slot;
+    expect(await lost(flipped(parameters, 40))).toBe('AUTHENTICATION_FAILED');
+    // A public key of small order gives no secret.
+    const small = Uint8Array.from(parameters).fill(0, 33, 65);
+    expect(await lost(small)).toBe('AUTHENTICATION_FAILED');
+    expect(await lost(parameters.subarray(0, 65))).toBe('KEY_SLOT_FOREIGN');
+    for (const length of [0, 1, 33, 64, 66, 96]) {
+      const short = { ...slot, parameters: parameters.subarray(0, length) };
+      expect(await openedSlot(keys.fromKeyPair(whole), [short]), `${length}`).toBeUndefined();
+    }
   });
 });
 
-test('a file and a slot that version 1 wrote open', async () => {
+test('a file and slots that versions before wrote open', async () => {
   const golden = {
     format: 'veritydb-key-pair/1',
     publicKey: 'GlNoBgsdakVOtspoux1BWU9Z2uT324HpxZva60+utCk=',
@@ -177,7 +220,30 @@ test('a file and a slot that version 1 wrote open', async () => {
     ),
   };
   const given = keys.fromKeyPair({ privateKeyFile: path('golden.pair'), passphrase });
-  expect(await openedSlot(given, [slot])).toBe(8);
+  // It cannot have a mark.
+  expect(await codeOf(() => given.unwrap([slot], binding))).toBe('KEY_SLOT_FOREIGN');
+  const setting = { privateKeyFile: path('golden.pair'), passphrase, acceptForeign: true };
+  expect(await openedSlot(keys.fromKeyPair(setting), [slot])).toBe(8);
+  expect(describeSlot(slot)).toMatchObject({ publicKey: expect.stringMatching(/^1a5368/) });
+  const markedSlot = {
+    id: 9,
+    kind: 'key-pair',
+    parameters: Buffer.from(
+      '0260b07b78064d810b332bbd0770ebd26b65f0e83001d1f337f58e66bb2e79b77c66673867b6ebec' +
+        '54962a1487717ca523fe5adc81c2a233730bd8cc563556eb57670c3ec534a32a10b0cce2614b0337' +
+        '978bcebb61ad7353bbbacca2d3046ac283',
+      'hex',
+    ),
+    commitment: Buffer.from(
+      '5ff98a6e98be8a4484e7d524734772561b386fa700bcb200be8cb49276caf987',
+      'hex',
+    ),
+    wrapped: Buffer.from(
+      'd2dbd311c7caf45eff01544e74e3b3c0bd7b8618dfcdf34307eb0cfe82be460797ff97e685ca745d',
+      'hex',
+    ),
+  };
+  expect(await openedSlot(given, [slot, markedSlot])).toBe(9);
 });
 
 describe('the file of a key pair', () => {
@@ -324,5 +390,12 @@ test('nothing of the passphrase or a key is shown', async () => {
   const wrong = keys.fromKeyPair({ privateKeyFile: file, passphrase: 'pony express' });
   expect(shown(await errorOf(() => wrong.unwrap([], binding)))).not.toContain('pony');
   expect(() => keys.fromKeyPair({})).toThrow(/fromKeyPair needs/);
+  const text = { ...whole, acceptForeign: 'yes' as unknown as boolean };
+  expect(() => keys.fromKeyPair(text)).toThrow(/acceptForeign is true or false/);
+  expect(keys.fromKeyPair({ ...whole, acceptForeign: true }).describe().parameters).toEqual({
+    algorithm: 'x25519',
+    opens: true,
+    acceptForeign: true,
+  });
   expect(() => keys.fromKeyPair({ privateKeyFile: 'a', publicKeyFile: 'b' })).toThrow(/needs/);
 });

@@ -13,7 +13,7 @@ test('its examples compile', () => {
   const folder = mkdtempSync(join(tmpdir(), 'verity-keys-page-'));
   try {
     const blocks = [...page.matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, code]) => code as string);
-    expect(blocks).toHaveLength(3);
+    expect(blocks).toHaveLength(4);
     for (const [index, code] of blocks.entries()) {
       writeFileSync(join(folder, `example-${index}.ts`), code);
     }

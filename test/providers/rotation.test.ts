@@ -225,8 +225,19 @@ test('a database can be locked for the holder of a key pair, by its public key a
     await db.createTenant('clinic');
     await db.keys.rotate({ masterKey: keys.fromKeyPair({ publicKeyFile: path('one.pem') }) });
   }
-  const pair = keys.fromKeyPair({ privateKeyFile: path('one.pair'), passphrase });
-  await using db = await Verity.open(directory, { masterKey: pair });
+  const own = { privateKeyFile: path('one.pair'), passphrase };
+  const masterKey = keys.fromKeyPair(own);
+  expect(await codeOf(() => Verity.open(directory, { masterKey }))).toBe('KEY_SLOT_FOREIGN');
+  const warnings: string[] = [];
+  {
+    await using db = await Verity.open(directory, {
+      masterKey: keys.fromKeyPair({ ...own, acceptForeign: true }),
+      onWarning: (warning) => warnings.push(warning),
+    });
+    expect(db.tenants()).toEqual(['clinic']);
+  }
+  expect(warnings).toEqual([expect.stringContaining('leave acceptForeign out')]);
+  await using db = await Verity.open(directory, { masterKey });
   expect(db.tenants()).toEqual(['clinic']);
 });
 

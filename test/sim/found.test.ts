@@ -1,18 +1,27 @@
 /** What the simulator found, each as it shrank. */
 import { expect, test } from 'vitest';
-import type { TenantId } from '../../src/base/index.ts';
+import { type Position, Prng, type TenantId } from '../../src/base/index.ts';
+import {
+  Rekey,
+  type RekeyParts,
+  SegmentDigester,
+  segmentPaths,
+  segmentPosition,
+} from '../../src/engine/index.ts';
 import { SimDisk, SimMachine, SimScheduler } from '../../src/sim/index.ts';
 import { openSession, wait } from '../crash/machine.ts';
-import { type Answer, append, engineWorld } from '../support/engine-world.ts';
+import { type Answer, append, type EngineWorld, engineWorld } from '../support/engine-world.ts';
 
 test('a command that waited for room is answered before later ones of the same frame', async () => {
   const scheduler = new SimScheduler();
   const world = await engineWorld(new SimDisk({ seed: 1, scheduler }), scheduler, {
     pace: {
       writersOnTurnMax: 0,
+      overlapMicrosPerWriter: 0,
       cutCommandsMin: 3,
       frameBytesTarget: 500,
       commandsWaitingMax: 1_000,
+      bytesWaitingMax: 1 << 20,
     },
   });
   const answers: Answer[] = [];
@@ -65,4 +74,131 @@ test('a bit that rots before its segment is finished is not vouched for', async 
   const again = await openSession(machine.disk);
   const report = await again.scheduler.settle(again.db.verify());
   expect(report.findings).toEqual([]);
+});
+
+async function worldOfSegments(): Promise<EngineWorld & { readonly tail: Position }> {
+  const scheduler = new SimScheduler();
+  const disk = new SimDisk({ seed: 1, scheduler });
+  const logSizes = { segmentBytes: 2_500, fillBytesMin: 512, fillBytesMax: 512 };
+  const world = await engineWorld(disk, scheduler, { logSizes });
+  for (let count = 0; count < 6; count++) await scheduler.settle(append(world, 700));
+  const paths = segmentPaths(disk);
+  expect(paths.length).toBeGreaterThan(2);
+  return { ...world, tail: segmentPosition(paths.at(-1) as string) };
+}
+
+test('a segment whose new record is on its way is not hashed over and over until that is durable', async () => {
+  const { disk, engine, tail } = await worldOfSegments();
+  const scheduler = new SimScheduler();
+  const nothing = { get: () => undefined };
+  const digester = new SegmentDigester({
+    disk,
+    scheduler,
+    state: { store: nothing, overlay: engine.state.overlay } as unknown as typeof engine.state,
+    tip: () => tail,
+    submit: async () => undefined,
+  });
+  const { read } = disk.calls;
+  digester.look();
+  await scheduler.run(1_000);
+  expect(disk.calls.read).toBe(read);
+});
+
+/** Rekeying in a world where the tail uses an older secret; `changes` are parts that behave otherwise. */
+async function rekeyWith(
+  changes: (
+    tail: Position,
+    state: RekeyParts['state'],
+  ) => Partial<Pick<RekeyParts, 'tip' | 'state'>>,
+): Promise<{ readonly finished: number; readonly outcome: unknown }> {
+  const { disk, scheduler, engine, tenant, tail } = await worldOfSegments();
+  await scheduler.settle(engine.renewTenant(tenant));
+  let finished = 0;
+  const rekey = new Rekey(
+    {
+      disk,
+      scheduler,
+      entropy: new Prng(5),
+      hierarchy: engine.hierarchy,
+      state: engine.state,
+      tip: () => tail,
+      finishSegment: async () => void (finished += 1),
+      submit: (command) => engine.submit(command),
+      changeKeyring: (change) => engine.changeKeyring(change),
+      renewSubjects: async () => undefined,
+      checkWritable: () => engine.checkWritable(),
+      fail: () => undefined,
+      onRarePath: undefined,
+      ...changes(tail, engine.state),
+    },
+    {},
+  );
+  const outcome = await scheduler.settle(
+    rekey.run().then(
+      () => 'done',
+      (error: { code?: string }) => error.code,
+    ),
+  );
+  return { finished, outcome };
+}
+
+test('a tail that the commands of others fill while rekeying looks at it is not finished once more', async () => {
+  expect(await rekeyWith(() => ({}))).toEqual({ finished: 1, outcome: 'done' });
+  let asked = 0;
+  const rolled = await rekeyWith((tail) => ({
+    tip: () => (++asked === 2 ? ((tail + 1) as Position) : tail),
+  }));
+  expect(rolled).toEqual({ finished: 0, outcome: 'done' });
+});
+
+test('a tail whose command was refused for want of room is left as it is', async () => {
+  const refused = await rekeyWith((_tail, { store }) => ({
+    state: {
+      store: new Proxy(store, {
+        get: (target, name) => {
+          const value: unknown = Reflect.get(target, name);
+          if (name === 'appliedPosition') return 0;
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      }),
+    } as RekeyParts['state'],
+  }));
+  expect(refused).toEqual({ finished: 0, outcome: 'DISK_FULL' });
+});
+
+test('a rotten segment that the log has no record of yet is not vouched for by rekeying', async () => {
+  const { disk, scheduler, engine, tenant, tail } = await worldOfSegments();
+  await scheduler.settle(engine.renewTenant(tenant));
+  const [path] = segmentPaths(disk) as [string];
+  const bytes = disk.image().get(path) as Uint8Array;
+  // In the last frame: the first one says already that the segment is to be sealed anew.
+  expect(disk.rot(path, bytes.length - 30, 4)).toBe(true);
+  const recorded: string[] = [];
+  const nothing = { get: () => undefined, versions: () => [] };
+  const store = new Proxy(engine.state.store, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(Object.hasOwn(nothing, name) ? nothing : target, name);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const rekey = new Rekey(
+    {
+      disk,
+      scheduler,
+      entropy: new Prng(5),
+      hierarchy: engine.hierarchy,
+      state: { store } as RekeyParts['state'],
+      tip: () => tail,
+      finishSegment: async () => undefined,
+      submit: async ({ kind }) => void recorded.push(kind),
+      changeKeyring: (change) => engine.changeKeyring(change),
+      renewSubjects: async () => undefined,
+      checkWritable: () => engine.checkWritable(),
+      fail: () => undefined,
+      onRarePath: undefined,
+    },
+    {},
+  );
+  await expect(scheduler.settle(rekey.run())).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' });
+  expect(recorded).toEqual([]);
 });

@@ -1,9 +1,16 @@
 /** Databases with a planted fault, one for each checker: what it must notice. */
 import { CorruptionError } from '../../src/base/index.ts';
 import { Verity } from '../../src/database/index.ts';
-import type { OpenDatabase, SimDatabase, SimTenant } from '../../src/sim/index.ts';
+import type {
+  DatabaseUnderTest,
+  OpenDatabase,
+  RepairDatabase,
+  SimDatabase,
+  SimTenant,
+} from '../../src/sim/index.ts';
 
 const openVerity: OpenDatabase = (host, options) => Verity.openOn(host, options);
+const repairVerity: RepairDatabase = (host, copy, options) => Verity.repairOn(host, copy, options);
 
 /** `target` with some methods replaced. */
 function altered<T extends object>(target: T, changes: Partial<T>): T {
@@ -125,17 +132,42 @@ function refusesToOpen(): OpenDatabase {
   };
 }
 
+/** Says that a key was rotated, and has done nothing. */
+const rotatesNothing: OpenDatabase = async (host, options) => {
+  const db = await openVerity(host, options);
+  const { keys } = db;
+  const rotate = async (): Promise<{ generation: number }> => keys.list();
+  return altered<SimDatabase>(db, { keys: altered<SimDatabase['keys']>(keys, { rotate }) });
+};
+
+/** A copy whose names are never made durable. */
+const copiesInMemory: OpenDatabase = async (host, options) => {
+  const db = await openVerity(host, options);
+  const copyOnto: SimDatabase['copyOnto'] = (target) =>
+    db.copyOnto(altered(target, { flushDirectory: () => undefined }));
+  return altered<SimDatabase>(db, { copyOnto });
+};
+
+const repairsNothing: RepairDatabase = async () => ({ ok: true });
+
+function opened(open: OpenDatabase): DatabaseUnderTest {
+  return { open, repair: repairVerity };
+}
+
 /** Each checker, and what it must fire at. */
-export const plantedFaults: Readonly<Record<string, OpenDatabase>> = {
-  'no loss': acknowledgesNothing,
-  'no phantom': insertsTwice,
-  order: answersLate,
-  mvcc: newestInsteadOfOld,
-  state: losesARow,
-  reader: readerLosesARow,
-  answers: forgetsToAnswer,
-  chain: otherChain,
-  damage: neverFindsDamage,
-  verify: findsWhatIsNotThere,
-  opens: refusesToOpen(),
+export const plantedFaults: Readonly<Record<string, DatabaseUnderTest>> = {
+  'no loss': opened(acknowledgesNothing),
+  'no phantom': opened(insertsTwice),
+  order: opened(answersLate),
+  mvcc: opened(newestInsteadOfOld),
+  state: opened(losesARow),
+  reader: opened(readerLosesARow),
+  answers: opened(forgetsToAnswer),
+  chain: opened(otherChain),
+  copy: opened(copiesInMemory),
+  damage: opened(neverFindsDamage),
+  keys: opened(rotatesNothing),
+  repair: { open: openVerity, repair: repairsNothing },
+  verify: opened(findsWhatIsNotThere),
+  opens: opened(refusesToOpen()),
 };

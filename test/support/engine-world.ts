@@ -20,9 +20,11 @@ const provider = new HeldKeyProvider(
 /** Every frame is flushed in the background and cut at four commands, or at 4 KiB. */
 export const eagerPace: PaceSettings = {
   writersOnTurnMax: 0,
+  overlapMicrosPerWriter: 0,
   cutCommandsMin: 4,
   frameBytesTarget: 4_096,
   commandsWaitingMax: 1_000,
+  bytesWaitingMax: 1 << 20,
 };
 
 export interface EngineWorld {

@@ -35,6 +35,14 @@ const rowsPerTable = 5_000;
 
 const rowKinds: ReadonlySet<string> = new Set(['insert', 'update', 'delete']);
 
+const defined: Readonly<Record<string, string>> = {
+  createTable: 'table created',
+  createIndex: 'index created',
+  createView: 'view created',
+  alterTable: 'altered',
+  drop: 'dropped',
+};
+
 class TableWriter implements ResultWriter {
   readonly #terminal: Terminal;
   readonly #output: Output;
@@ -54,8 +62,8 @@ class TableWriter implements ResultWriter {
     const { position } = result;
     if (rowsWritten === undefined)
       await this.#output.line(`${rowsText(result.rows.length)} at position ${position}`);
-    else if (kind === 'createTable')
-      await this.#output.line(`table created at position ${position}`);
+    else if (defined[kind] !== undefined)
+      await this.#output.line(`${defined[kind]} at position ${position}`);
     else if (rowKinds.has(kind))
       await this.#output.line(`${kind}: ${rowsText(rowsWritten)} at position ${position}`);
     else await this.#output.line(`${kind} at position ${position}`);

@@ -42,32 +42,28 @@ export class ChainWitness {
       readonly checks: Tally;
     },
   ): void {
-    let head = emptyLogHead(fromHex(at.logId) as Uint8Array as LogId);
-    const paths = [...image.keys()].filter((path) => isSegmentName(path.slice('log/'.length)));
-    for (const path of paths.toSorted()) {
-      const bytes = image.get(path) as Uint8Array;
-      const walked = walkSegment(
-        { bytes, offset: segmentHeaderBytes, head, last: true },
-        (_frame, _offset, after) => {
-          if (after.op <= at.durable) this.saw(after.op, toHex(after.chainHash), at.line);
-          at.checks.add('chain');
-          return undefined;
-        },
-      );
-      head = walked.head;
-      if (walked.end.kind === 'damaged') {
-        throw new Violation(
-          'chain',
-          `${path}: ${walked.end.problem.what} at ${walked.end.problem.offset}`,
-        );
-      }
-    }
-    if (head.op < this.#newest) {
+    const newest = walkFrames(image, at.logId, ({ op, chainHash }) => {
+      if (op <= at.durable) this.saw(op, chainHash, at.line);
+      at.checks.add('chain');
+    });
+    if (newest < this.#newest) {
       throw new Violation(
         'chain',
-        `the log ends at frame ${head.op}; frame ${this.#newest} was there`,
+        `the log ends at frame ${newest}; frame ${this.#newest} was there`,
       );
     }
+  }
+
+  /** Holds each frame of a copy against what was seen of the log; returns the newest. */
+  checkCopy(image: ReadonlyMap<string, Uint8Array>, logId: string): number {
+    return walkFrames(image, logId, ({ op, chainHash }) => {
+      const seen = this.#seen.get(op);
+      if (seen === undefined || seen.chainHash === chainHash) return;
+      throw new Violation(
+        'chain',
+        `frame ${op} of a copy has chain hash ${chainHash}, not ${seen.chainHash}`,
+      );
+    });
   }
 
   /** Takes back what was seen after line `line` of the trace: the disk had lied. */
@@ -75,4 +71,44 @@ export class ChainWitness {
     for (const [op, seen] of this.#seen) if (seen.line > line) this.#seen.delete(op);
     this.#newest = Math.max(0, ...this.#seen.keys());
   }
+}
+
+export interface SeenFrame {
+  readonly path: string;
+  /** Where it begins in its file, and where what follows it begins. */
+  readonly offset: number;
+  readonly end: number;
+  readonly op: number;
+  readonly chainHash: string;
+}
+
+/** Walks a log and shows each frame to `look`; returns the newest op. Throws Violation where the log is damaged. */
+export function walkFrames(
+  image: ReadonlyMap<string, Uint8Array>,
+  logId: string,
+  look: (frame: SeenFrame) => void,
+): number {
+  let head = emptyLogHead(fromHex(logId) as Uint8Array as LogId);
+  const paths = [...image.keys()].filter((path) => isSegmentPath(path));
+  for (const path of paths.toSorted()) {
+    const bytes = image.get(path) as Uint8Array;
+    const walked = walkSegment(
+      { bytes, offset: segmentHeaderBytes, head, last: true },
+      (frame, offset, after) => {
+        const end = offset + frame.header.frameLength;
+        look({ path, offset, end, op: after.op, chainHash: toHex(after.chainHash) });
+        return undefined;
+      },
+    );
+    head = walked.head;
+    if (walked.end.kind === 'damaged') {
+      const { what, offset } = walked.end.problem;
+      throw new Violation('chain', `${path}: ${what} at ${offset}`);
+    }
+  }
+  return head.op;
+}
+
+function isSegmentPath(path: string): boolean {
+  return path.startsWith('log/') && isSegmentName(path.slice('log/'.length));
 }

@@ -97,6 +97,28 @@ export class Client<Session extends ClientSession = ClientSession> {
     return copy;
   }
 
+  /** A client that was told what this one has been told by now, and learns nothing more. */
+  frozen(): Client<Session> {
+    const frozen = this.copy();
+    for (const [index, attempt] of frozen.attempts.entries()) {
+      frozen.attempts[index] = { ...attempt };
+    }
+    return frozen;
+  }
+
+  /** Takes back every answer that came when more than `position` was committed, or may have: tenants. */
+  forgetRepliesBehind(position: bigint): void {
+    for (const attempt of this.attempts) {
+      const { reply } = attempt;
+      if (reply === undefined) continue;
+      const at = reply.kind === 'done' ? (reply.position ?? 0n) : 0n;
+      if (at <= position && (reply.committed ?? 0n) <= position) continue;
+      attempt.reply = undefined;
+      attempt.repliedAs = undefined;
+    }
+    for (const name of this.tenants.keys()) this.tenants.set(name, 'asked');
+  }
+
   get session(): Session {
     if (this.#session === undefined) throw new Error('The client is not connected.');
     return this.#session;

@@ -2,6 +2,7 @@
  * What the simulator needs of a database. The SDK's handles are of this form; the simulator does not import them, so
  * that it stays below the shell, and tests can pass a database with a planted fault.
  */
+import type { Disk } from '../../base/index.ts';
 import type { MasterKeyProvider } from '../../crypto/index.ts';
 import type { EngineHost } from '../../engine/index.ts';
 
@@ -72,17 +73,67 @@ export interface SimStatus {
   readonly recovery: { readonly cleanShutdown: boolean; readonly cut: readonly unknown[] };
 }
 
+interface SimKeys {
+  rotate(options: {
+    readonly masterKey?: MasterKeyProvider;
+    readonly tenant?: string;
+  }): Promise<{ readonly generation: number }>;
+  rekey(options?: {
+    readonly bytesPerSecond?: number;
+    readonly signal?: { readonly aborted: boolean };
+  }): Promise<unknown>;
+  list(): {
+    readonly generation: number;
+    readonly tenants: readonly {
+      readonly tenant: string | undefined;
+      readonly secrets: readonly number[];
+    }[];
+    readonly rekeyDue: boolean;
+  };
+}
+
 export interface SimDatabase {
+  readonly keys: SimKeys;
   createTenant(name: string): Promise<SimTenant>;
   tenant(name: string): SimTenant;
   tenants(): readonly string[];
   status(): SimStatus;
   verify(): Promise<SimReport>;
+  copyOnto(target: Disk): Promise<{ readonly frames: number; readonly chainHash: string }>;
   close(): Promise<void>;
+}
+
+/** How a database is sealed: as `open` takes it, and as every open of it must be given it. */
+export interface Suite {
+  readonly encryption?: 'none';
+  readonly algorithm?: 'aes-256-gcm' | 'chacha20-poly1305';
+  readonly compression?: 'none' | 'brotli';
 }
 
 /** Opens, or creates, the database on `host`: `Verity.openOn`, or one with a planted fault. */
 export type OpenDatabase = (
   host: EngineHost,
-  options: { readonly masterKey: MasterKeyProvider; readonly readOnly: boolean },
+  options: Suite & {
+    /** Absent in plain mode. */
+    readonly masterKey?: MasterKeyProvider;
+    readonly readOnly: boolean;
+    readonly create: boolean;
+    readonly onWarning: (warning: string) => void;
+  },
 ) => Promise<SimDatabase>;
+
+/** Repairs the database on `host` from the one on `copy`: `Verity.repairOn`, or one with a planted fault. */
+export type RepairDatabase = (
+  host: EngineHost,
+  copy: EngineHost,
+  options: Pick<Suite, 'encryption'> & {
+    readonly masterKey?: MasterKeyProvider;
+    readonly from: string;
+  },
+) => Promise<{ readonly ok: boolean }>;
+
+/** The database under test. */
+export interface DatabaseUnderTest {
+  readonly open: OpenDatabase;
+  readonly repair: RepairDatabase;
+}

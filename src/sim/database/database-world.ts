@@ -13,19 +13,25 @@ import type { World, WorldContext } from '../world.ts';
 import { type DatabaseWorldOptions, Environment } from './environment.ts';
 import type { DatabaseEvent, Fault } from './events.ts';
 import { arm } from './faults.ts';
+import { Copier } from './copier.ts';
 import { Owner } from './owner.ts';
 import { LogFollower } from './reader.ts';
+import { isOfDatabase, Repairer, type RepairEvent } from './repairer.ts';
 
 export class DatabaseWorld implements World<DatabaseEvent> {
   readonly #environment: Environment;
   readonly #owner: Owner;
   readonly #follower: LogFollower;
+  readonly #copier: Copier;
+  readonly #repairer: Repairer;
   #isStarted = false;
 
   constructor(context: WorldContext, options: DatabaseWorldOptions) {
     this.#environment = new Environment(context, options);
     this.#follower = new LogFollower(this.#environment);
     this.#owner = new Owner(this.#environment, () => this.#follower.kill());
+    this.#copier = new Copier(this.#environment);
+    this.#repairer = new Repairer(this.#environment, this.#owner);
   }
 
   async perform(event: DatabaseEvent): Promise<void> {
@@ -38,6 +44,10 @@ export class DatabaseWorld implements World<DatabaseEvent> {
         return this.#wait(event.milliseconds);
       case 'reader':
         return this.#follower.perform(event);
+      case 'copy':
+        return this.#copier.perform(event, this.#owner.session);
+      case 'repair':
+        return this.#repair(event);
       default:
         return this.#owner.perform(event);
     }
@@ -55,6 +65,12 @@ export class DatabaseWorld implements World<DatabaseEvent> {
     await this.#owner.perform({ kind: 'verify' });
     this.#owner.kill();
     this.#follower.kill();
+  }
+
+  async #repair(event: RepairEvent): Promise<void> {
+    if (this.#copier.backup === undefined || this.#owner.session === undefined) return;
+    await this.#repairer.perform(event, this.#copier.backup);
+    await this.#restart('kill');
   }
 
   #restart(how: 'kill' | 'close'): Promise<void> {
@@ -78,9 +94,13 @@ export class DatabaseWorld implements World<DatabaseEvent> {
   /** Flips bits of a byte at rest; an owner that looks must find that. */
   async #rot({ pick, mask }: Extract<Fault, { kind: 'bit rot' }>): Promise<void> {
     const { machine, context } = this.#environment;
-    const files = [...machine.disk.image()].filter(([, bytes]) => bytes.length > 0);
+    const files = [...machine.disk.image()].filter(
+      ([path, bytes]) => isOfDatabase(path) && bytes.length > 0,
+    );
     const [path, bytes] = files[pick % Math.max(1, files.length)] ?? [];
     if (path === undefined || bytes === undefined || machine.disk.isDead) return;
+    // A frame that shows that the one before it is missing must not rot: nobody could know of either then.
+    if (this.#environment.isDamaged) return;
     const offset = Math.floor(pick / files.length) % bytes.length;
     if (!machine.disk.rot(path, offset, mask)) return;
     context.faults.add('bit rot');

@@ -1,5 +1,6 @@
 /** What the actors of a database world share: the machine, what was seen and told, and how errors are judged. */
 import { Prng, VerityError } from '../../base/index.ts';
+import type { MasterKeyProvider } from '../../crypto/index.ts';
 import type { EngineHost } from '../../engine/index.ts';
 import { SimMachine } from '../machine.ts';
 import type { SimProcess } from '../process.ts';
@@ -7,25 +8,42 @@ import { Violation } from '../violation.ts';
 import type { WorldContext } from '../world.ts';
 import { ChainWitness } from './chain.ts';
 import { Client, type ClientSession, codeOf } from './client.ts';
-import type { OpenDatabase, SimDatabase } from './contract.ts';
+import type { DatabaseUnderTest, SimDatabase, Suite } from './contract.ts';
 import type { EngineSettings } from './generate.ts';
-import { simulatedMasterKey } from './master-key.ts';
+import { KeyChanges } from './key-changes.ts';
+import { MasterKeys, simulatedKeyRing, simulatedMasterKey } from './master-key.ts';
 import { Observations } from './observations.ts';
 
 /** A process with the database open. */
 export interface Session extends ClientSession {
   readonly simProcess: SimProcess;
+  /** The master key that it was opened with; undefined in plain mode, or if with any. */
+  readonly key: number | undefined;
+  /** The newest master key that there was then. */
+  readonly drawn: number;
 }
 
 export interface DatabaseWorldOptions {
-  readonly open: OpenDatabase;
+  readonly database: DatabaseUnderTest;
   readonly engine: EngineSettings;
+  readonly suite: Suite;
+  /** Whether those who only read have every master key, and so go on by themselves after a rotation. */
+  readonly readersHaveAllKeys: boolean;
+}
+
+interface OpenAs {
+  readonly readOnly: boolean;
+  /** Default true. */
+  readonly create?: boolean;
+  readonly masterKey?: MasterKeyProvider;
 }
 
 /** What to take back if a lying disk has lost it. */
 interface Excuse {
   readonly replies: number;
   readonly line: number;
+  /** The oldest master key that might have been in force. */
+  readonly oldestKey: number;
 }
 
 export class Environment {
@@ -34,8 +52,12 @@ export class Environment {
   readonly client = new Client<Session>();
   readonly observations = new Observations();
   readonly chain = new ChainWitness();
+  readonly masterKeys = new MasterKeys();
+  readonly keyChanges = new KeyChanges(this);
   /** Entropy of processes, and where checks look. */
   readonly prng: Prng;
+  /** Of the log, once it is known. */
+  logId: string | undefined;
   readonly #options: DatabaseWorldOptions;
   #excuse: Excuse | undefined;
 
@@ -53,15 +75,74 @@ export class Environment {
     };
   }
 
-  /** Opens the database in a new process. Rejects as the database does. */
-  async open(simProcess: SimProcess, readOnly: boolean): Promise<Session> {
-    const db = await simProcess.live(this.openOn(simProcess, readOnly));
-    return { db, simProcess, disk: simProcess.disk, scheduler: simProcess.scheduler };
+  get isPlain(): boolean {
+    return this.#options.suite.encryption === 'none';
   }
 
-  openOn(simProcess: SimProcess, readOnly: boolean): Promise<SimDatabase> {
+  /** Opens the database in a new process, with the key that opens it. Rejects as the database does. */
+  async open(simProcess: SimProcess, readOnly: boolean): Promise<Session> {
+    const { drawn } = this.masterKeys;
+    const { disk, scheduler } = simProcess;
+    const known = { simProcess, disk, scheduler, drawn };
+    if (this.isPlain || (readOnly && this.#options.readersHaveAllKeys)) {
+      const masterKey = this.keyRing;
+      const db = await simProcess.live(this.openOn(simProcess, { readOnly, masterKey }));
+      return { ...known, db, key: undefined };
+    }
+    const candidates = this.#keysThatMayOpen();
+    for (const key of candidates.toReversed()) {
+      const masterKey = simulatedMasterKey(key);
+      const opening = simProcess.live(this.openOn(simProcess, { readOnly, masterKey }));
+      const db = await opening.catch(ignoreWrongKey);
+      if (db === undefined) continue;
+      if (!readOnly) this.masterKeys.opened(key);
+      return { ...known, db, key };
+    }
+    // A rotation may go on while a reader tries one key after the other.
+    if (readOnly && candidates.length > 1) throw new BetweenKeys();
+    throw new Violation('keys', `none of the master keys ${candidates.join()} opens the database`);
+  }
+
+  openOn(
+    simProcess: SimProcess,
+    { readOnly, create = !readOnly, masterKey }: OpenAs,
+  ): Promise<SimDatabase> {
+    const key = this.isPlain || masterKey === undefined ? {} : { masterKey };
+    const options = {
+      ...this.#options.suite,
+      ...key,
+      readOnly,
+      create,
+      onWarning: () => undefined,
+    };
+    return this.#options.database.open(this.#host(simProcess), options);
+  }
+
+  /** Repairs the database of one process from that of another. Rejects as the repair does. */
+  repair(simProcess: SimProcess, copy: SimProcess): Promise<{ readonly ok: boolean }> {
+    const { encryption } = this.#options.suite;
+    const newest = this.masterKeys.possible.at(-1) ?? 1;
+    const key = encryption === 'none' ? { encryption } : { masterKey: simulatedMasterKey(newest) };
+    const options = { ...key, from: 'copy' };
+    return this.#options.database.repair(this.#host(simProcess), this.#host(copy), options);
+  }
+
+  /** Opens what any master key opens. */
+  get keyRing(): MasterKeyProvider {
+    return simulatedKeyRing(() => this.masterKeys.drawn);
+  }
+
+  /** Oldest first. If a disk has lied, what was told of rotations since may not hold. */
+  #keysThatMayOpen(): readonly number[] {
+    const { possible, drawn } = this.masterKeys;
+    const oldest = Math.min(possible[0] ?? 1, this.#excuse?.oldestKey ?? drawn);
+    if (this.#excuse === undefined) return possible;
+    return Array.from({ length: drawn - oldest + 1 }, (_none, index) => oldest + index);
+  }
+
+  #host(simProcess: SimProcess): EngineHost {
     const { clock, marks } = this.context;
-    const host: EngineHost = {
+    return {
       disk: simProcess.disk,
       clock,
       scheduler: simProcess.scheduler,
@@ -69,7 +150,6 @@ export class Environment {
       ...this.#options.engine,
       onRarePath: (path) => marks.add(path),
     };
-    return this.#options.open(host, { readOnly, masterKey: simulatedMasterKey() });
   }
 
   /** Starts a process whose calls appear in the trace after `who`. */
@@ -112,6 +192,7 @@ export class Environment {
     this.client.forgetRepliesAfter(excuse.replies);
     this.observations.forgetAfter(excuse.line);
     this.chain.forgetAfter(excuse.line);
+    this.keyChanges.forget();
     this.#excuse = undefined;
   }
 
@@ -126,8 +207,18 @@ export class Environment {
   #lied(): void {
     const { faults, trace } = this.context;
     faults.add('false write');
-    this.#excuse ??= { replies: this.client.replyCount, line: trace.lineCount };
+    const oldestKey = this.masterKeys.possible[0] ?? 1;
+    this.#excuse ??= { replies: this.client.replyCount, line: trace.lineCount, oldestKey };
   }
+}
+
+/** None of the keys opened the database, one after the other, while one took the place of another. */
+export class BetweenKeys extends Error {
+  override readonly name = 'BetweenKeys';
+}
+
+function ignoreWrongKey(error: unknown): undefined {
+  if (codeOf(error) !== 'WRONG_KEY') throw error;
 }
 
 /** Whether a fault that hit this process accounts for an error. */

@@ -12,6 +12,8 @@ export type Fault =
   /** A call fails with EIO, once or for good. */
   | { readonly kind: 'failed call'; readonly calls: number; readonly forGood: boolean }
   | { readonly kind: 'failed flush'; readonly flushes: number }
+  /** A file does not take the place of another: a keyring, a segment. */
+  | { readonly kind: 'failed rename'; readonly renames: number }
   /** A call that takes space fails with ENOSPC, once or for good. */
   | { readonly kind: 'full at call'; readonly calls: number; readonly forGood: boolean }
   /** From now on the files may grow by so many bytes together. */
@@ -52,7 +54,33 @@ export type DatabaseEvent =
       readonly how: 'close' | 'kill' | 'power';
       readonly dice: number;
     }
+  /** Begins to rotate a tenant's key or the master key, and does not wait. */
+  | { readonly kind: 'rotate'; readonly tenant?: string }
+  /** Begins to seal anew what older keys sealed, and does not wait. */
+  | { readonly kind: 'rekey'; readonly bytesPerSecond: number; readonly stopAfterMs?: number }
+  /** Copies the database to another machine, which may stop at a call; the copy is opened and compared. */
+  | {
+      readonly kind: 'copy';
+      readonly by: 'owner' | 'another process';
+      readonly crashAtCall?: number;
+      readonly dice: number;
+    }
+  /** Closes the database, damages files at rest, and repairs it from the newest copy; a crash may come in between. */
+  | {
+      readonly kind: 'repair';
+      readonly damages: readonly Damage[];
+      readonly crashAtCall?: number;
+      readonly dice: number;
+    }
   | FaultEvent<Fault>;
+
+/** Rotten bytes: some of the log that the copy has, or of any file. */
+export interface Damage {
+  readonly where: 'copied log' | 'any file';
+  readonly pick: number;
+  readonly lengthBytes: number;
+  readonly mask: number;
+}
 
 export function describeEvent(event: DatabaseEvent): string {
   const { kind, ...rest } = event.kind === 'fault' ? event.fault : event;

@@ -36,6 +36,10 @@ export function arm(fault: ArmedFault, { machine, simProcess, clock, faults }: F
         fail: kinds.map((kind) => ({ call: disk.calls[kind] + fault.flushes, kind, code })),
       });
     }
+    case 'failed rename': {
+      const call = disk.calls.rename + fault.renames;
+      return machine.arm({ fail: [{ call, kind: 'rename', code: 'IO_ERROR' }] });
+    }
     case 'full at call': {
       const { calls, forGood } = fault;
       return machine.arm({ fail: [{ call: disk.callCount + calls, code: 'DISK_FULL', forGood }] });

@@ -1,7 +1,8 @@
 /** From a seed to the events of a run. Each seed draws which faults there are and what the load is like. */
-import { Prng } from '../../base/index.ts';
+import { limits, Prng } from '../../base/index.ts';
 import type { EngineHost } from '../../engine/index.ts';
-import type { DatabaseEvent, Fault, FaultKind } from './events.ts';
+import type { Suite } from './contract.ts';
+import type { Damage, DatabaseEvent, Fault, FaultKind } from './events.ts';
 import { drawMix, type LoadMix, Workload } from './workload.ts';
 
 /** How the engine is set up: not as by default, so that small loads reach what large ones do. */
@@ -26,6 +27,7 @@ const faultChances: Readonly<Record<Exclude<FaultKind, 'all clear'>, number>> = 
   'kill at call': 0.4,
   'failed call': 0.3,
   'failed flush': 0.3,
+  'failed rename': 0.3,
   'full at call': 0.25,
   'full disk': 0.25,
   'refused growth': 0.3,
@@ -41,10 +43,15 @@ export interface Swarm {
   readonly faults: readonly FaultKind[];
   readonly mix: LoadMix;
   readonly engine: EngineSettings;
+  readonly suite: Suite;
+  readonly readersHaveAllKeys: boolean;
   readonly tenants: readonly string[];
   /** How often commands come in bursts, are waited for, are followed by a pause; how often others look. */
   readonly chances: Readonly<
-    Record<'burst' | 'settle' | 'wait' | 'look' | 'fault' | 'replay', number>
+    Record<
+      'burst' | 'settle' | 'wait' | 'look' | 'fault' | 'replay' | 'keys' | 'copy' | 'repair',
+      number
+    >
   >;
   readonly waitMsMax: number;
   /** The most commands that are sent at once. Many make frames overtake flushes. */
@@ -64,6 +71,8 @@ function drawSwarm(prng: Prng): Swarm {
     faults,
     mix: drawMix(prng),
     engine: drawEngine(prng),
+    suite: drawSuite(prng),
+    readersHaveAllKeys: prng.chance(0.5),
     tenants: tenantNames.slice(0, 1 + prng.below(tenantNames.length)),
     chances: {
       burst: chance(0, 0.5),
@@ -72,10 +81,20 @@ function drawSwarm(prng: Prng): Swarm {
       look: chance(0, 0.35),
       fault: chance(0.02, 0.12),
       replay: chance(0, 0.15),
+      keys: prng.chance(0.5) ? chance(0.05, 0.35) : 0,
+      copy: prng.chance(0.45) ? chance(0.05, 0.2) : 0,
+      repair: chance(0.4, 1),
     },
     waitMsMax: waits[prng.below(waits.length)] as number,
     burstMax: bursts[prng.below(bursts.length)] as number,
   };
+}
+
+function drawSuite(prng: Prng): Suite {
+  const compression = prng.chance(0.25) ? { compression: 'brotli' as const } : {};
+  if (prng.chance(0.15)) return { encryption: 'none', ...compression };
+  if (prng.chance(0.3)) return { algorithm: 'chacha20-poly1305', ...compression };
+  return compression;
 }
 
 function drawEngine(prng: Prng): EngineSettings {
@@ -84,9 +103,11 @@ function drawEngine(prng: Prng): EngineSettings {
     logSizes: sizes[prng.below(sizes.length)] as EngineSettings['logSizes'],
     pace: {
       writersOnTurnMax: prng.below(6),
+      overlapMicrosPerWriter: 0,
       cutCommandsMin: 1 + prng.below(4),
       frameBytesTarget: frames[prng.below(frames.length)] as number,
       commandsWaitingMax: prng.chance(0.3) ? 1 + prng.below(4) : 1_000,
+      bytesWaitingMax: limits.commandsWaitingBytesMax,
     },
   };
 }
@@ -109,6 +130,7 @@ class EventGenerator {
   readonly #swarm: Swarm;
   readonly #workload: Workload;
   readonly #tenants: string[] = [];
+  #hasCopied = false;
 
   constructor(prng: Prng, swarm: Swarm) {
     this.#prng = prng;
@@ -125,6 +147,8 @@ class EventGenerator {
   *phase(isFirst: boolean): Events {
     const prng = this.#prng;
     const soon = prng.chance(0.3);
+    // An end without a close may leave a keyring that no frame names.
+    if (!isFirst && this.#swarm.chances.keys > 0 && prng.chance(0.5)) yield this.#rekey();
     if (!isFirst || prng.chance(0.3)) {
       if (prng.chance(0.5)) yield { kind: 'fault', fault: { kind: 'all clear' } };
       if (prng.chance(0.8)) yield this.#fault(soon);
@@ -134,6 +158,7 @@ class EventGenerator {
     if (prng.chance(0.6)) yield { kind: 'settle' };
     if (prng.chance(this.#swarm.chances.replay)) yield { kind: 'replay' };
     if (prng.chance(this.#swarm.chances.replay)) yield { kind: 'verify' };
+    if (this.#hasCopied && prng.chance(this.#swarm.chances.repair)) yield this.#repair();
   }
 
   *#step(): Events {
@@ -151,6 +176,8 @@ class EventGenerator {
       const to = this.#tenants[prng.below(known)] as string;
       yield { kind: 'send', tenant: to, spec: this.#workload.next() };
     }
+    if (prng.chance(chances.keys)) yield* this.#keyChange(tenant);
+    if (prng.chance(chances.copy)) yield* this.#copy(tenant);
     if (prng.chance(chances.look)) yield { kind: 'look', tenant, back: prng.below(1_000) / 1_000 };
     if (prng.chance(chances.look / 2)) yield { kind: 'look', tenant, back: 0 };
     if (prng.chance(chances.look / 3)) yield { kind: 'reader', tenant };
@@ -159,6 +186,59 @@ class EventGenerator {
     if (prng.chance(chances.wait)) {
       yield { kind: 'wait', milliseconds: prng.below(this.#swarm.waitMsMax) };
     }
+  }
+
+  /** Faults come often just before, so that they strike inside. */
+  *#keyChange(tenant: string): Events {
+    const prng = this.#prng;
+    if (prng.chance(0.3)) yield { kind: 'reader', tenant };
+    // An idle database marks its log: then a fresh segment holds frames, and no command.
+    if (prng.chance(0.3)) yield* [{ kind: 'settle' }, { kind: 'wait', milliseconds: 200 }] as const;
+    if (prng.chance(0.3)) yield this.#fault(true);
+    if (prng.chance(0.6)) yield prng.chance(0.6) ? { kind: 'rotate' } : { kind: 'rotate', tenant };
+    // So long that the new keyring is there, and no frame that names it.
+    if (prng.chance(0.4)) yield { kind: 'wait', milliseconds: 0 };
+    if (prng.chance(0.6)) yield this.#rekey();
+    if (prng.chance(0.3)) yield { kind: 'wait', milliseconds: prng.below(8) };
+    if (prng.chance(0.3)) yield { kind: 'reader', tenant };
+  }
+
+  #rekey(): DatabaseEvent {
+    const prng = this.#prng;
+    const rates = [1e9, 1e6, 100_000, 10_000] as const;
+    const bytesPerSecond = rates[prng.below(rates.length)] as number;
+    if (prng.chance(0.8)) return { kind: 'rekey', bytesPerSecond };
+    return { kind: 'rekey', bytesPerSecond, stopAfterMs: prng.below(300) };
+  }
+
+  /** Often while keys change, too. */
+  *#copy(tenant: string): Events {
+    const prng = this.#prng;
+    this.#hasCopied = true;
+    const by = prng.chance(0.5) ? 'owner' : 'another process';
+    const crash = prng.chance(0.25) ? { crashAtCall: 1 + prng.below(80) } : {};
+    if (prng.chance(0.15)) yield this.#fault(true);
+    if (this.#swarm.chances.keys > 0 && prng.chance(0.7)) {
+      const rotations = prng.below(5);
+      for (let count = 0; count < rotations; count++) yield { kind: 'rotate' };
+      yield* this.#keyChange(tenant);
+    }
+    yield { kind: 'copy', by, ...crash, dice: prng.nextUint32() };
+  }
+
+  #repair(): DatabaseEvent {
+    const prng = this.#prng;
+    const damages = Array.from({ length: 1 + prng.below(3) }, (): Damage => {
+      const lengths = [1, 1, 30, 700] as const;
+      return {
+        where: prng.chance(0.8) ? 'copied log' : 'any file',
+        pick: prng.nextUint32(),
+        lengthBytes: lengths[prng.below(lengths.length)] as number,
+        mask: 1 + prng.below(255),
+      };
+    });
+    const crash = prng.chance(0.4) ? { crashAtCall: 1 + prng.below(250) } : {};
+    return { kind: 'repair', damages, ...crash, dice: prng.nextUint32() };
   }
 
   /** One of many is as large as can be: only then a frame goes out while another is on its way. */
@@ -170,6 +250,11 @@ class EventGenerator {
   *#newTenant(tenant: string): Events {
     this.#tenants.push(tenant);
     yield { kind: 'tenant', tenant };
+    // The first write of a tenant needs a keyring: another one may be on its way.
+    if (this.#prng.chance(this.#swarm.chances.keys)) {
+      yield { kind: 'rotate', tenant: this.#tenants[0] as string };
+      yield { kind: 'wait', milliseconds: 0 };
+    }
     for (const name of ['accounts', 'notes'] as const) {
       yield { kind: 'send', tenant, spec: { kind: 'table', name, ifNotExists: false } };
     }
@@ -193,6 +278,8 @@ class EventGenerator {
       case 'crash at flush':
       case 'failed flush':
         return { kind, flushes };
+      case 'failed rename':
+        return { kind, renames: 1 + prng.below(3) };
       case 'failed call':
       case 'full at call':
         return { kind, calls, forGood: prng.chance(0.3) };

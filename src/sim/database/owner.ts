@@ -12,7 +12,18 @@ import { streamNames } from './workload.ts';
 
 type OwnerEvent = Extract<
   DatabaseEvent,
-  { kind: 'restart' | 'tenant' | 'send' | 'settle' | 'look' | 'verify' | 'replay' }
+  {
+    kind:
+      | 'restart'
+      | 'tenant'
+      | 'send'
+      | 'settle'
+      | 'look'
+      | 'verify'
+      | 'replay'
+      | 'rotate'
+      | 'rekey';
+  }
 >;
 type Restart = Extract<OwnerEvent, { kind: 'restart' }>;
 
@@ -60,8 +71,12 @@ export class Owner implements Actor<OwnerEvent> {
         context.trace.add(`tenant ${event.tenant} ${code ?? 'is there'}`);
         return;
       }
+      case 'rotate':
+        return this.#environment.keyChanges.rotate(event, session);
+      case 'rekey':
+        return this.#environment.keyChanges.rekey(event, session);
       case 'settle':
-        return this.#settle(session);
+        return this.#settle(simProcess);
       case 'look':
         return this.#look(event, session);
       case 'verify':
@@ -72,18 +87,32 @@ export class Owner implements Actor<OwnerEvent> {
   }
 
   async #restart({ how, dice }: Restart): Promise<void> {
-    const { machine, context } = this.#environment;
+    const { machine } = this.#environment;
     if (how === 'close' && this.session !== undefined) await this.#close(this.session);
     this.kill();
-    if (how === 'power' || machine.disk.isDead || this.#isInDoubt) {
-      this.#environment.judgeLies();
-      this.#onMachineRestart();
-      machine.losePower(dice);
-      this.#isInDoubt = false;
-      context.faults.add('power loss');
-      context.trace.add('power loss');
-    }
+    if (how === 'power' || machine.disk.isDead || this.#isInDoubt) this.losePower(dice);
     await this.#start();
+  }
+
+  losePower(dice: number): void {
+    const { machine, context } = this.#environment;
+    this.#environment.judgeLies();
+    this.#onMachineRestart();
+    machine.losePower(dice);
+    this.#isInDoubt = false;
+    context.faults.add('power loss');
+    context.trace.add('power loss');
+  }
+
+  /** Closes the database, so that it lies still; false if that did not go as it should. */
+  async closeForRepair(): Promise<boolean> {
+    const { session } = this;
+    if (session === undefined) return false;
+    await this.#close(session);
+    const isClosed = !session.simProcess.isGone && !hasFailed(session);
+    this.kill();
+    this.#onMachineRestart();
+    return isClosed && !this.#isInDoubt;
   }
 
   /** Closes; whatever was sent before has its answer then. */
@@ -95,7 +124,7 @@ export class Owner implements Actor<OwnerEvent> {
       if (simProcess.isGone) return;
       if (!this.#environment.isExplained(simProcess, error)) throw error;
     }
-    await simProcess.live(this.#environment.client.settled()).catch(ignoreGone);
+    await this.#settle(simProcess).catch(ignoreGone);
   }
 
   /** Starts a process and opens the database; leaves it down if a fault prevents that. */
@@ -125,6 +154,7 @@ export class Owner implements Actor<OwnerEvent> {
         const isGone = simProcess.isGone;
         this.#ended(simProcess);
         if (isGone || isFaulted(simProcess, error)) return undefined;
+        if (error instanceof Violation) throw error;
         if (!isIntegrity(error) || !this.#environment.isDamaged) {
           const message = `the database does not open: ${String(error)}`;
           throw new Violation('opens', message, { cause: error });
@@ -149,6 +179,7 @@ export class Owner implements Actor<OwnerEvent> {
       if (method === 'flushDirectory') this.#isInDoubt = true;
     }
     simProcess.kill();
+    this.#environment.keyChanges.ended();
   }
 
   /** The database opened although its files are damaged: then verify() tells, or it does no harm. */
@@ -164,10 +195,12 @@ export class Owner implements Actor<OwnerEvent> {
   }
 
   /** Everything that was told is so. */
-  async #check({ db, simProcess }: Session): Promise<void> {
-    const { client, observations, chain, machine, prng } = this.#environment;
+  async #check(session: Session): Promise<void> {
+    const { db, simProcess } = session;
+    const { client, observations, chain, machine, prng, keyChanges } = this.#environment;
     const { checks, trace } = this.#environment.context;
     const { position, frames, chainHash, logId, recovery } = db.status();
+    this.#environment.logId = logId;
     trace.add(`opened at ${position}, frame ${frames}, ${recovery.cut.length} cut`);
     const histories = await simProcess.live(checkRecovered(db, client, checks));
     observations.check(histories, position, checks);
@@ -176,10 +209,13 @@ export class Owner implements Actor<OwnerEvent> {
     chain.saw(frames, chainHash, trace.lineCount);
     const at = { logId, line: trace.lineCount, durable: frames, checks };
     chain.check(machine.disk.image(), at);
+    await keyChanges.check(session);
   }
 
-  async #settle({ simProcess }: Session): Promise<void> {
-    await simProcess.live(this.#environment.client.settled());
+  async #settle(simProcess: SimProcess): Promise<void> {
+    const { client, keyChanges } = this.#environment;
+    await simProcess.live(client.settled());
+    await simProcess.live(keyChanges.settled());
   }
 
   async #look(
@@ -199,7 +235,8 @@ export class Owner implements Actor<OwnerEvent> {
   }
 
   async #verify(session: Session): Promise<void> {
-    await this.#settle(session);
+    // Rekeying may go on meanwhile.
+    await session.simProcess.live(this.#environment.client.settled());
     await this.#environment.guarded(session, async () => {
       // What is found may be written over before the rest has been read.
       const wasDamaged = this.#environment.isDamaged;
@@ -213,7 +250,7 @@ export class Owner implements Actor<OwnerEvent> {
 
   /** A copy of the files, opened by another process, yields what this one serves. */
   async #replay(session: Session): Promise<void> {
-    await this.#settle(session);
+    await session.simProcess.live(this.#environment.client.settled());
     if (hasFailed(session) || this.#environment.isDamaged) return;
     await this.#environment.guarded(session, async () => {
       const { trace, checks, scheduler } = this.#environment.context;
@@ -222,7 +259,8 @@ export class Owner implements Actor<OwnerEvent> {
       const image = this.#environment.machine.disk.image();
       const machine = new SimMachine({ seed: 0, scheduler, onLie: () => undefined, image });
       const copy = machine.start();
-      const fresh = await this.#environment.openOn(copy, false);
+      const { keyRing: masterKey } = this.#environment;
+      const fresh = await this.#environment.openOn(copy, { readOnly: false, masterKey });
       const replayed = await contentsHash(fresh, streamNames);
       // Opening may log records of its own.
       const isShorter = fresh.status().position < position;
@@ -242,7 +280,7 @@ export class Owner implements Actor<OwnerEvent> {
     const session = this.session;
     if (session === undefined) return undefined;
     let finds: boolean | undefined;
-    await this.#settle(session).catch(ignoreGone);
+    await this.#settle(session.simProcess).catch(ignoreGone);
     await this.#environment.guarded(session, async () => {
       if (session.db.status().poisoned) return;
       finds = !(await session.simProcess.live(session.db.verify())).ok;
@@ -264,7 +302,7 @@ export class Owner implements Actor<OwnerEvent> {
     for (let number = 0; number < 3; number++) {
       client.send(tenant, { kind: 'notes', texts: [`last words ${number}`] });
     }
-    await this.#settle(session);
+    await this.#settle(session.simProcess);
     const sent = client.attempts.slice(first);
     context.load.add('commands', sent.length);
     const told = sent.map(({ reply }) => (reply?.kind === 'refused' ? reply.code : reply?.kind));

@@ -2,7 +2,13 @@
 import { Violation } from '../violation.ts';
 import type { Actor } from '../world.ts';
 import { codeOf } from './client.ts';
-import { type Environment, isFaulted, isIntegrity, type Session } from './environment.ts';
+import {
+  BetweenKeys,
+  type Environment,
+  isFaulted,
+  isIntegrity,
+  type Session,
+} from './environment.ts';
 import type { DatabaseEvent } from './events.ts';
 
 type ReaderEvent = Extract<DatabaseEvent, { kind: 'reader' }>;
@@ -29,6 +35,24 @@ export class LogFollower implements Actor<ReaderEvent> {
     this.#position = 0n;
   }
 
+  /** Whether a rotation has since put the master keys of the time of its opening out of force. */
+  #isRotated({ drawn }: Session): boolean {
+    const { possible } = this.#environment.masterKeys;
+    return possible.every((number) => number > drawn);
+  }
+
+  /** The master key was rotated since this process opened the database, and it is getting the new one. */
+  #waitsForKey({ drawn }: Session, error: unknown): boolean {
+    if (codeOf(error) !== 'KEY_PROVIDER_UNAVAILABLE') return false;
+    return this.#environment.masterKeys.drawn > drawn;
+  }
+
+  /** The same, and it has not got the new one. */
+  #lacksKey({ key }: Session, error: unknown): boolean {
+    if (codeOf(error) !== 'WRONG_KEY' || key === undefined) return false;
+    return !this.#environment.masterKeys.isCertain(key);
+  }
+
   async #open(): Promise<Session | undefined> {
     const simProcess = this.#environment.startProcess('reader ');
     try {
@@ -39,19 +63,25 @@ export class LogFollower implements Actor<ReaderEvent> {
       if (isGone || isFaulted(simProcess, error) || codeOf(error) === 'NO_DATABASE')
         return undefined;
       if (isIntegrity(error) && this.#environment.isDamaged) return undefined;
+      if (error instanceof BetweenKeys) return undefined;
+      if (error instanceof Violation) throw error;
       throw new Violation('reader', `a reader cannot open the database: ${String(error)}`, {
         cause: error,
       });
     }
   }
 
-  async #look({ db, simProcess }: Session, tenant: string): Promise<void> {
+  async #look(session: Session, tenant: string): Promise<void> {
     const { observations, context } = this.#environment;
+    const { db, simProcess } = session;
     const line = context.trace.lineCount;
     try {
       if (!db.tenants().includes(tenant)) return;
       const handle = db.tenant(tenant);
       const seen = await simProcess.live(observations.look(handle, { line, checker: 'reader' }));
+      if (this.#isRotated(session) && seen > this.#position) {
+        context.marks.add('reader went on under a new master key');
+      }
       if (seen < this.#position) {
         throw new Violation('reader', `a reader went back from ${this.#position} to ${seen}`);
       }
@@ -59,8 +89,9 @@ export class LogFollower implements Actor<ReaderEvent> {
       context.trace.add(`reader at ${seen}`);
     } catch (error) {
       const isGone = simProcess.isGone;
+      if (!isGone && this.#waitsForKey(session, error)) return;
       this.kill();
-      if (isGone) return;
+      if (isGone || this.#lacksKey(session, error)) return;
       if (error instanceof Violation || !this.#environment.isExplained(simProcess, error))
         throw error;
     }

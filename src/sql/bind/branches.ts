@@ -1,11 +1,19 @@
-import type { CaseExpr, CoalesceExpr, Node } from 'libpg-query';
-import { type ColumnType, sqlError } from '../../base/index.ts';
+import type { CaseExpr, CoalesceExpr, MinMaxExpr, Node } from 'libpg-query';
+import { type ColumnType, sqlError, type TypeName } from '../../base/index.ts';
 import type { Expression } from '../../codec/index.ts';
 import { coerce, typeLabel } from './coerce.ts';
 import { type Bound, type BindContext, offsetOf } from './context.ts';
 import { bindCondition, bindExpression } from './expression.ts';
 import { bindComparison } from './operators.ts';
-import { commonType, operandType, plain, plainTypes } from './type-rules.ts';
+import {
+  commonType,
+  isInteger,
+  isTime,
+  mixErrorCode,
+  operandType,
+  plain,
+  plainTypes,
+} from './type-rules.ts';
 
 /** The bound values all as one type. Throws TYPE_MISMATCH at the first that does not fit the first one's. */
 function unify(
@@ -18,7 +26,7 @@ function unify(
     const first = values.find((value) => value.type !== undefined);
     const other = values.find((value) => commonType([first?.type, value.type]) === undefined);
     throw sqlError(
-      'TYPE_MISMATCH',
+      mixErrorCode(first?.type, other?.type),
       `${place} mixes ${typeLabel(first?.type)} and ${typeLabel(other?.type)}; add a cast.`,
       other?.offset,
     );
@@ -34,8 +42,9 @@ export function bindCase(context: BindContext, node: CaseExpr): Bound {
     node.defresult === undefined
       ? { expression: { kind: 'literal', value: null }, type: undefined, offset }
       : bindExpression(context, node.defresult);
-  const { type, args } = unify(context, [...results, otherwise], 'CASE');
-  const last = args[args.length - 1] as Expression;
+  // PostgreSQL looks at ELSE first, which decides between text and varchar.
+  const { type, args: unified } = unify(context, [otherwise, ...results], 'CASE');
+  const [last, ...args] = unified as [Expression, ...Expression[]];
   if (node.arg === undefined) {
     const whens = branches.map((branch, index) => ({
       when: bindCondition(context, branch.expr as Node, 'CASE WHEN'),
@@ -90,24 +99,44 @@ export function bindCoalesce(context: BindContext, node: CoalesceExpr): Bound {
   };
 }
 
-/** NULLIF; the result has the type in which the two are compared. */
+/** GREATEST and LEAST. Throws UNDEFINED_FUNCTION for values without an order. */
+export function bindMinMax(context: BindContext, node: MinMaxExpr): Bound {
+  const values = (node.args ?? []).map((arg) => bindExpression(context, arg));
+  const name = node.op === 'IS_LEAST' ? 'least' : 'greatest';
+  const { type, args } = unify(context, values, name.toUpperCase());
+  const offset = offsetOf(context, node.location);
+  return { expression: { kind: 'call', type, name, args }, type, offset };
+}
+
+/** Whether PostgreSQL compares a value of type `left` with others of its family as it is. */
+function keepsLeftType(left: TypeName, common: TypeName): boolean {
+  if (left === common) return false;
+  return (isInteger(left) && isInteger(common)) || left === 'real' || isTime(left);
+}
+
+/** NULLIF; the result has the left type where PostgreSQL has an operator of just these two types, else the common one. */
 export function bindNullIf(
   context: BindContext,
   left: Node,
   right: Node,
   location: number | undefined,
 ): Bound {
-  const bound = bindComparison(
-    context,
-    '=',
-    [bindExpression(context, left), bindExpression(context, right)],
-    location,
-  );
+  const value = bindExpression(context, left);
+  const bound = bindComparison(context, '=', [value, bindExpression(context, right)], location);
   const { args } = bound.expression as Extract<Expression, { kind: 'call' }>;
-  const type = (args[0] as Expression).type as ColumnType;
-  return {
-    expression: { kind: 'call', type, name: 'nullif', args },
-    type,
-    offset: offsetOf(context, location),
-  };
+  const common = plain((args[0] as Expression).type as ColumnType);
+  // varchar has no operators of its own.
+  const compared = common.name === 'varchar' ? plainTypes.text : common;
+  const offset = offsetOf(context, location);
+  const own = value.type?.name;
+  if (own === undefined || !keepsLeftType(own, compared.name)) {
+    const call: Expression = { kind: 'call', type: compared, name: 'nullif', args };
+    return { expression: call, type: compared, offset };
+  }
+  const type = plainTypes[own];
+  const whens = [
+    { when: bound.expression, then: { kind: 'literal', type, value: null } as Expression },
+  ];
+  const otherwise = coerce(value, type, 'implicit', context.parameters);
+  return { expression: { kind: 'case', type, whens, otherwise }, type, offset };
 }

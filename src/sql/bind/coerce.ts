@@ -29,8 +29,11 @@ export function coerce(
 ): Expression {
   const { expression, type } = bound;
   if (type === undefined) return resolveUnknown(bound, to, parameters);
-  const alike = sameForm(type.name, to.name);
-  if (alike && !(context === 'explicit' && hasModifier(to))) return expression;
+  const alike =
+    context === 'explicit'
+      ? type.name === to.name && !hasModifier(to)
+      : sameForm(type.name, to.name);
+  if (alike) return expression;
   return cast(expression, type, to, { explicit: context === 'explicit', offset: bound.offset });
 }
 

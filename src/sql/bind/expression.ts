@@ -2,13 +2,14 @@
 import type { Node } from 'libpg-query';
 import { type ColumnType, sqlError } from '../../base/index.ts';
 import type { Expression } from '../../codec/index.ts';
-import { bindCase, bindCoalesce } from './branches.ts';
+import { bindCase, bindCoalesce, bindMinMax } from './branches.ts';
 import { atOffset, canCoerce, coerce, typeLabel } from './coerce.ts';
 import { bindColumn } from './columns.ts';
 import { type Bound, type BindContext, deeper, errorAt, offsetOf } from './context.ts';
 import { bindFunction, bindValueFunction } from './functions.ts';
 import { bindConstant } from './literals.ts';
 import { bindOperatorNode } from './operators.ts';
+import { bindSubquery } from './subquery.ts';
 import { booleanType, textType } from './type-rules.ts';
 import { bindTypeCast } from './type-cast.ts';
 import { allowFields, unsupported } from './unsupported.ts';
@@ -28,6 +29,8 @@ export function bindExpression(outer: BindContext, node: Node): Bound {
   if ('SQLValueFunction' in node) return bindValueFunction(context, node.SQLValueFunction);
   if ('CaseExpr' in node) return bindCase(context, node.CaseExpr);
   if ('CoalesceExpr' in node) return bindCoalesce(context, node.CoalesceExpr);
+  if ('SubLink' in node) return bindSubquery(context, node.SubLink);
+  if ('MinMaxExpr' in node) return bindMinMax(context, node.MinMaxExpr);
   if ('SetToDefault' in node) {
     throw errorAt(
       context,
@@ -137,11 +140,9 @@ function bindBooleanTest(
 }
 
 const nodeNames: Readonly<Record<string, string>> = {
-  SubLink: 'A subquery',
   RowExpr: 'A row of values',
   A_ArrayExpr: 'An array',
   A_Indirection: 'A field or element of a value',
-  MinMaxExpr: 'GREATEST or LEAST',
   CollateClause: 'COLLATE',
   GroupingFunc: 'GROUPING',
   JsonIsPredicate: 'IS JSON',

@@ -1,11 +1,12 @@
-import type { FuncCall, Node, SQLValueFunction } from 'libpg-query';
+import type { FuncCall, SQLValueFunction } from 'libpg-query';
 import { type ColumnType, sqlError, type TypeName } from '../../base/index.ts';
-import type { Expression } from '../../codec/index.ts';
-import { aggregateNames, aggregateType } from '../functions/aggregates.ts';
+import { aggregateNames } from '../functions/aggregates.ts';
+import { doubleOnly } from '../functions/mathematics.ts';
 import { overloads } from '../functions/registry.ts';
 import type { ScalarFunction } from '../functions/scalar.ts';
 import { canCoerce, coerce, settle, typeLabel } from './coerce.ts';
-import { type AggregateName, type Bound, type BindContext, errorAt, offsetOf } from './context.ts';
+import { bindAggregate } from './aggregates.ts';
+import { type AggregateName, type Bound, type BindContext, offsetOf } from './context.ts';
 import { bindExpression } from './expression.ts';
 import { plainTypes, sameForm, textType } from './type-rules.ts';
 import { allowFields, unsupported } from './unsupported.ts';
@@ -17,11 +18,11 @@ const callFields = new Set([
   'location',
   'agg_star',
   'agg_distinct',
+  'agg_filter',
+  'agg_order',
 ]);
 const fieldNames = {
   over: 'A window function',
-  agg_filter: 'FILTER',
-  agg_order: 'ORDER BY within a call',
   agg_within_group: 'WITHIN GROUP',
   func_variadic: 'VARIADIC',
 };
@@ -40,11 +41,13 @@ export function bindFunction(context: BindContext, node: FuncCall): Bound {
   if (aggregateNames.has(name)) return bindAggregate(context, name as AggregateName, node);
   if (node.agg_star === true || node.agg_distinct === true)
     throw unsupported(context, `${name} with * or DISTINCT`, node);
+  if (node.agg_filter !== undefined || node.agg_order !== undefined)
+    throw unsupported(context, `${name} with FILTER or ORDER BY`, node);
   const offset = offsetOf(context, node.location);
   const args = (node.args ?? []).map((arg) => bindExpression(context, arg));
   if ((name === 'now' || name === 'transaction_timestamp') && args.length === 0)
     return timeCall('now', offset);
-  if (name === 'concat') {
+  if (name === 'concat' || (name === 'concat_ws' && args.length > 1)) {
     const settled = args.map((arg) => settle(arg, context.parameters));
     return {
       expression: { kind: 'call', type: textType, name, args: settled },
@@ -55,6 +58,8 @@ export function bindFunction(context: BindContext, node: FuncCall): Bound {
   const candidates = overloads(name).filter((each) => /^\w+$/.test(each.name));
   if (candidates.length === 0 || name === 'like' || name === 'ilike')
     throw unsupported(context, `The function ${name}`, node);
+  if (doubleOnly.has(name) && args.some((arg) => arg.type?.name === 'numeric'))
+    throw unsupported(context, `${name} of numeric (cast it to double precision)`, node);
   const chosen = choose(candidates, args);
   if (chosen === undefined) {
     const types = args.map((arg) => typeLabel(arg.type)).join(', ');
@@ -102,54 +107,6 @@ function scoreOf(candidate: ScalarFunction, args: readonly Bound[]): number {
   }
   return score;
 }
-
-function bindAggregate(context: BindContext, name: AggregateName, node: FuncCall): Bound {
-  const { aggregates } = context;
-  if (aggregates === undefined) {
-    throw errorAt(
-      context,
-      'GROUPING_ERROR',
-      `${name} is an aggregate and cannot stand in ${context.clause}.`,
-      node.location,
-    );
-  }
-  const offset = offsetOf(context, node.location);
-  const args = node.args ?? [];
-  if (
-    args.length !== (node.agg_star === true ? 0 : 1) ||
-    (node.agg_star === true && name !== 'count')
-  ) {
-    throw sqlError(
-      'UNDEFINED_FUNCTION',
-      `${name} takes one argument${name === 'count' ? ' or *' : ''}.`,
-      offset,
-    );
-  }
-  const inner: BindContext = {
-    ...context,
-    aggregates: undefined,
-    clause: 'the argument of an aggregate',
-    onColumn: undefined,
-  };
-  const bound = args[0] === undefined ? undefined : bindExpression(inner, args[0] as Node);
-  const argument = bound === undefined ? undefined : aggregateArgument(context, name, bound);
-  const type = aggregateType(name, argument?.type);
-  if (type === undefined) {
-    throw sqlError(
-      'UNDEFINED_FUNCTION',
-      `There is no function ${name}(${typeLabel(argument?.type)}); add a cast.`,
-      offset,
-    );
-  }
-  const ordinal = aggregates.length;
-  aggregates.push({ name, argument, distinct: node.agg_distinct === true, type });
-  return { expression: { kind: 'column', type, ordinal }, type, offset };
-}
-
-const aggregateArgument = (context: BindContext, name: AggregateName, bound: Bound): Expression =>
-  bound.type === undefined && (name === 'sum' || name === 'avg')
-    ? coerce(bound, plainTypes['double precision'], 'implicit', context.parameters)
-    : settle(bound, context.parameters);
 
 const valueFunctions: Readonly<
   Record<string, { readonly call: 'now' | 'current_date'; readonly type: ColumnType }>

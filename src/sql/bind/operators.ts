@@ -4,9 +4,9 @@ import type { Expression } from '../../codec/index.ts';
 import { comparisonNames } from '../functions/comparison.ts';
 import { findScalar, overloads } from '../functions/registry.ts';
 import { asComparable, bindNullIf } from './branches.ts';
-import { coerce, typeLabel } from './coerce.ts';
+import { canCoerce, coerce, typeLabel } from './coerce.ts';
 import { type Bound, type BindContext, offsetOf } from './context.ts';
-import { bindExpression, coerceTo } from './expression.ts';
+import { bindExpression } from './expression.ts';
 import { booleanType, isInteger, isText, operandType, plainTypes, textType } from './type-rules.ts';
 import { unsupported } from './unsupported.ts';
 
@@ -15,6 +15,7 @@ export function bindOperatorNode(context: BindContext, node: A_Expr): Bound {
   const { lexpr, rexpr, location } = node;
   switch (node.kind) {
     case 'AEXPR_OP': {
+      if (isRow(lexpr) && isRow(rexpr)) return bindRowComparison(context, node, lexpr, rexpr);
       const operands = [lexpr, rexpr]
         .filter((each) => each !== undefined)
         .map((each) => bindExpression(context, each));
@@ -83,7 +84,43 @@ const result = (
 const listItems = (node: Node | undefined): readonly Node[] =>
   node !== undefined && 'List' in node ? (node.List.items ?? []) : [];
 
+type Row = Extract<Node, { readonly RowExpr: unknown }>;
+const isRow = (node: Node | undefined): node is Row => node !== undefined && 'RowExpr' in node;
+
+/** (a, b) = (c, d) and <>: column by column. */
+function bindRowComparison(context: BindContext, node: A_Expr, left: Row, right: Row): Bound {
+  const name = operatorName(context, node);
+  const [lefts = [], rights = []] = [left.RowExpr.args, right.RowExpr.args];
+  if (name !== '=' && name !== '<>')
+    throw unsupported(context, `Rows of values compared by ${name}`, node.location);
+  if (lefts.length !== rights.length) {
+    throw sqlError(
+      'SYNTAX_ERROR',
+      'Rows of values that are compared must be of one length.',
+      offsetOf(context, node.location),
+    );
+  }
+  const args = lefts.map((each, index) => {
+    const both = [each, rights[index] as Node].map((side) => bindExpression(context, side));
+    return bindComparison(context, name, both, node.location).expression;
+  });
+  const kind = name === '=' ? 'and' : 'or';
+  return result(context, { kind, type: booleanType, args }, node.location);
+}
+
+/** (a, b) IN ((c, d), …): equal to one of them. */
+function bindRowIn(context: BindContext, node: A_Expr, left: Row): Bound {
+  const equal: A_Expr = { ...node, name: [{ String: { sval: '=' } }] };
+  const args = listItems(node.rexpr).map((item) => {
+    if (!isRow(item)) throw unsupported(context, 'A row of values beside other values', item);
+    return bindRowComparison(context, equal, left, item).expression;
+  });
+  const test: Expression = { kind: 'or', type: booleanType, args };
+  return result(context, negate(test, operatorName(context, node) === '<>'), node.location);
+}
+
 function bindIn(context: BindContext, node: A_Expr): Bound {
+  if (isRow(node.lexpr)) return bindRowIn(context, node, node.lexpr);
   const values = [node.lexpr as Node, ...listItems(node.rexpr)].map((each) =>
     bindExpression(context, each),
   );
@@ -101,9 +138,10 @@ function bindLike(context: BindContext, node: A_Expr): Bound {
     true;
   const parts = [node.lexpr as Node, ...(isEscape ? (escaped?.args ?? []) : [pattern])];
   const name = node.kind === 'AEXPR_LIKE' ? 'like' : 'ilike';
-  const args = parts.map((part) =>
-    coerceTo(context, bindExpression(context, part), textType, name.toUpperCase()),
-  );
+  const operands = parts.map((part) => bindExpression(context, part));
+  if (!operands.every(({ type }) => canCoerce(type, textType, 'implicit')))
+    throw noOperator(context, name.toUpperCase(), operands.slice(0, 2), node.location);
+  const args = operands.map((each) => coerce(each, textType, 'implicit', context.parameters));
   const test: Expression = { kind: 'call', type: booleanType, name, args };
   return result(context, negate(test, operatorName(context, node).startsWith('!')), node.location);
 }
@@ -120,7 +158,10 @@ function bindOperator(
   if (overloads(name).length === 0) throw unsupported(context, `The operator ${name}`, location);
   const types = operandTypes(name, operands);
   const found = types === undefined ? undefined : findScalar(name, types);
-  if (found === undefined) throw noOperator(context, name, operands, location);
+  const fits = operands.every(({ type }, index) =>
+    canCoerce(type, plainTypes[types?.[index] ?? 'text'], 'implicit'),
+  );
+  if (found === undefined || !fits) throw noOperator(context, name, operands, location);
   const args = operands.map((operand, index) =>
     coerce(operand, plainTypes[found.args[index] as TypeName], 'implicit', context.parameters),
   );
@@ -140,6 +181,8 @@ function operandTypes(name: string, operands: readonly Bound[]): readonly TypeNa
   if (name === '->' || name === '->>')
     return ['jsonb', right !== undefined && isInteger(right) ? 'integer' : 'text'];
   if (name === '@>' || name === '<@') return ['jsonb', 'jsonb'];
+  if (name === '^' && left !== 'numeric' && right !== 'numeric')
+    return ['double precision', 'double precision'];
   if (left === 'date' || right === 'date') return dateOperands(name, left, right);
   if (left === undefined && right === undefined) return undefined;
   const type = operandType(left ?? (right as TypeName), right ?? (left as TypeName));

@@ -1,8 +1,9 @@
 import type { RangeVar } from 'libpg-query';
 import { sqlError } from '../../base/index.ts';
+import type { TableSchema } from '../../codec/index.ts';
 import type { Catalog } from '../contract.ts';
 import type { SourceText } from '../parse/source.ts';
-import { offsetOf, type Relation } from './context.ts';
+import { offsetOf, type RelationColumn, type TableRelation } from './context.ts';
 import { allowFields, unsupported } from './unsupported.ts';
 
 const relationFields = new Set([
@@ -29,15 +30,38 @@ export function tableName(context: { readonly source: SourceText }, node: RangeV
   return node.relname ?? '';
 }
 
+/** A table as a relation whose columns lie in the row from ordinal `start` on. */
+export function tableRelation(name: string, table: TableSchema, start = 0): TableRelation {
+  const columns = table.columns.flatMap((column, ordinal): RelationColumn[] =>
+    column.dropped === true
+      ? []
+      : [
+          {
+            name: column.name,
+            expression: { kind: 'column', type: column.type, ordinal: start + ordinal },
+          },
+        ],
+  );
+  return { name, table, columns };
+}
+
 /** The table that a name in a statement means, under its alias. Throws UNDEFINED_TABLE. */
 export function bindRelation(
   context: { readonly source: SourceText },
   node: RangeVar,
   catalog: Catalog,
-): Relation {
+  start = 0,
+): TableRelation {
   const name = tableName(context, node);
   if (node.inh !== true) throw unsupported(context, 'ONLY', node.location);
   const table = catalog.table(name);
+  if (table === undefined && catalog.view(name) !== undefined) {
+    throw sqlError(
+      'WRONG_OBJECT_TYPE',
+      `"${name}" is a view; name a table.`,
+      offsetOf(context, node.location),
+    );
+  }
   if (table === undefined) {
     throw sqlError(
       'UNDEFINED_TABLE',
@@ -47,5 +71,5 @@ export function bindRelation(
   }
   if (node.alias?.colnames !== undefined)
     throw unsupported(context, 'A list of column aliases', node.location);
-  return { name: node.alias?.aliasname ?? name, table };
+  return tableRelation(node.alias?.aliasname ?? name, table, start);
 }

@@ -2,21 +2,19 @@ import type { Node, SortBy } from 'libpg-query';
 import { sqlError } from '../../base/index.ts';
 import type { Expression } from '../../codec/index.ts';
 import { settle } from './coerce.ts';
-import { type BindContext, errorAt } from './context.ts';
+import { type BindContext, errorAt, type SortKey } from './context.ts';
 import { bindExpression } from './expression.ts';
 import type { Target } from './targets.ts';
 import { allowFields, firstLocation, unsupported } from './unsupported.ts';
-
-export interface SortKey {
-  readonly expression: Expression;
-  readonly descending: boolean;
-  readonly nullsFirst: boolean;
-}
 
 interface Results {
   readonly targets: readonly Target[];
   readonly outputs: readonly Expression[];
   readonly distinct: boolean;
+  /** The results are those of UNION and the like, which only their names and places can mean. */
+  readonly combined?: boolean;
+  /** Constants are values, not places of results. */
+  readonly constants?: boolean;
 }
 
 const sortFields = new Set(['node', 'sortby_dir', 'sortby_nulls', 'location']);
@@ -42,6 +40,14 @@ function bindKey(context: BindContext, sortBy: SortBy, results: Results): SortKe
     sortBy.sortby_nulls === 'SORTBY_NULLS_FIRST' ||
     (sortBy.sortby_nulls !== 'SORTBY_NULLS_LAST' && descending);
   const place = resultPlace(context, node, results);
+  if (place === undefined && results.combined === true) {
+    throw errorAt(
+      context,
+      'UNSUPPORTED_SQL',
+      'ORDER BY after UNION, INTERSECT or EXCEPT takes names and places of results only.',
+      firstLocation(node),
+    );
+  }
   const expression =
     place === undefined
       ? settle(bindExpression(context, node), context.parameters)
@@ -55,15 +61,8 @@ function bindKey(context: BindContext, sortBy: SortBy, results: Results): SortKe
 
 /** The result that a bare number or a bare name in ORDER BY stands for; a name prefers results to columns. */
 function resultPlace(context: BindContext, node: Node, results: Results): number | undefined {
-  if ('A_Const' in node) {
-    const number = (node.A_Const as { readonly ival?: { readonly ival?: number } }).ival?.ival ?? 0;
-    if (number >= 1 && number <= results.outputs.length) return number - 1;
-    throw errorAt(
-      context,
-      'INVALID_COLUMN_REFERENCE',
-      `ORDER BY takes a result's place from 1 to ${results.outputs.length}.`,
-      firstLocation(node),
-    );
+  if ('A_Const' in node && results.constants !== true) {
+    return placeOfConstant(context, node, results.outputs.length, 'ORDER BY');
   }
   if (!('ColumnRef' in node) || node.ColumnRef.fields?.length !== 1) return undefined;
   const [field] = node.ColumnRef.fields;
@@ -85,8 +84,28 @@ function resultPlace(context: BindContext, node: Node, results: Results): number
   return first;
 }
 
-const sameExpression = (left: Expression | undefined, right: Expression | undefined): boolean =>
-  left === right || JSON.stringify(left) === JSON.stringify(right);
+/** The result that a constant in ORDER BY or GROUP BY counts to, from 0. */
+export function placeOfConstant(
+  context: BindContext,
+  node: Extract<Node, { readonly A_Const: unknown }>,
+  count: number,
+  clause: string,
+): number {
+  const { ival } = node.A_Const as { readonly ival?: { readonly ival?: number } };
+  const number = ival?.ival ?? 0;
+  if (ival !== undefined && number >= 1 && number <= count) return number - 1;
+  throw errorAt(
+    context,
+    ival === undefined ? 'SYNTAX_ERROR' : 'INVALID_COLUMN_REFERENCE',
+    `${clause} takes a result's place from 1 to ${count}.`,
+    firstLocation(node),
+  );
+}
+
+const sameExpression = (
+  left: Expression | undefined,
+  right: Expression | undefined,
+): boolean => left === right || JSON.stringify(left) === JSON.stringify(right);
 
 function outputColumn(
   context: BindContext,

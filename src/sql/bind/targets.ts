@@ -1,5 +1,5 @@
-import type { ColumnRef, Node } from 'libpg-query';
-import { type Bound, type BindContext, errorAt, offsetOf } from './context.ts';
+import type { ColumnRef, Node, SubLink } from 'libpg-query';
+import { type Bound, type BindContext, errorAt, offsetOf, placed } from './context.ts';
 import { bindExpression } from './expression.ts';
 import { allowFields, unsupported } from './unsupported.ts';
 
@@ -50,35 +50,53 @@ function allColumns(context: BindContext, node: ColumnRef): Target[] {
     );
   }
   const offset = offsetOf(context, node.location);
-  return relations.flatMap(({ table }) =>
-    table.columns.map((column, ordinal) => {
-      context.onColumn?.(column.name, offset);
-      const { type } = column;
-      return {
-        name: column.name,
-        bound: { expression: { kind: 'column', type, ordinal }, type, offset },
-      } as const;
-    }),
+  return relations.flatMap(({ columns }) =>
+    columns
+      .filter((column) => qualifier !== undefined || column.hidden !== true)
+      .map(({ name, expression: own }) => {
+        const expression = placed(own, name, offset);
+        return { name, bound: { expression, type: expression.type, offset } };
+      }),
   );
 }
 
 /** The name PostgreSQL gives a result without an alias. */
 function nameOf(node: Node): string | undefined {
+  return ownName(node) ?? weakName(node);
+}
+
+/** A name that an enclosing cast or CASE keeps. */
+function ownName(node: Node): string | undefined {
   if ('ColumnRef' in node) return lastName(node.ColumnRef.fields);
   if ('FuncCall' in node) return lastName(node.FuncCall.funcname);
-  if ('TypeCast' in node)
-    return nameOf(node.TypeCast.arg as Node) ?? lastName(node.TypeCast.typeName?.names);
   if ('CoalesceExpr' in node) return 'coalesce';
-  if ('CaseExpr' in node) {
-    return (
-      (node.CaseExpr.defresult === undefined ? undefined : nameOf(node.CaseExpr.defresult)) ??
-      'case'
-    );
-  }
   if ('A_Expr' in node && node.A_Expr.kind === 'AEXPR_NULLIF') return 'nullif';
+  if ('MinMaxExpr' in node) return node.MinMaxExpr.op === 'IS_LEAST' ? 'least' : 'greatest';
+  if ('SubLink' in node) return nameOfSubquery(node.SubLink);
   if ('SQLValueFunction' in node)
     return node.SQLValueFunction.op?.replace('SVFOP_', '').replace(/_N$/, '').toLowerCase();
+  if ('TypeCast' in node) return ownName(node.TypeCast.arg as Node);
+  if ('CaseExpr' in node && node.CaseExpr.defresult !== undefined)
+    return ownName(node.CaseExpr.defresult);
   return undefined;
+}
+
+function nameOfSubquery(link: SubLink): string | undefined {
+  if (link.subLinkType === 'EXISTS_SUBLINK') return 'exists';
+  if (link.subLinkType !== 'EXPR_SUBLINK') return undefined;
+  const { subselect } = link;
+  if (subselect === undefined || !('SelectStmt' in subselect)) return undefined;
+  let query = subselect.SelectStmt;
+  while (query.larg !== undefined) query = query.larg;
+  const target = query.targetList?.[0];
+  if (target === undefined || !('ResTarget' in target)) return undefined;
+  return target.ResTarget.name ?? nameOf(target.ResTarget.val as Node) ?? '?column?';
+}
+
+/** The name of what is around it, when nothing within has one. */
+function weakName(node: Node): string | undefined {
+  if ('TypeCast' in node) return lastName(node.TypeCast.typeName?.names);
+  return 'CaseExpr' in node ? 'case' : undefined;
 }
 
 function lastName(names: readonly Node[] | undefined): string | undefined {

@@ -38,6 +38,7 @@ const times: readonly TypeName[] = ['date', 'timestamp', 'timestamptz'];
 const isNumber = (name: TypeName): boolean => numbers.includes(name);
 export const isInteger = (name: TypeName): boolean =>
   numbers.indexOf(name) >= 0 && numbers.indexOf(name) <= 2;
+export const isTime = (name: TypeName): boolean => times.includes(name);
 export const isText = (name: TypeName): boolean => name === 'text' || name === 'varchar';
 
 /** Whether the type has a length, precision or scale. */
@@ -59,10 +60,13 @@ export function operandType(left: TypeName, right: TypeName): TypeName | undefin
     // An operator of real and another number exists only in double precision.
     return wider === 'real' ? 'double precision' : wider;
   }
-  return times.includes(left) && times.includes(right) ? later(times, left, right) : undefined;
+  return isTime(left) && isTime(right) ? later(times, left, right) : undefined;
 }
 
-/** The one type of the branches of CASE, COALESCE or a list; undefined entries are not known yet. */
+/**
+ * The one type of the branches of CASE, COALESCE or a list; undefined entries are not known yet. Of text and varchar
+ * it is the first.
+ */
 export function commonType(types: readonly (ColumnType | undefined)[]): ColumnType | undefined {
   let common: ColumnType | undefined;
   for (const type of types) {
@@ -74,12 +78,24 @@ export function commonType(types: readonly (ColumnType | undefined)[]): ColumnTy
         continue;
       if (castContext(common, type) !== 'implicit') return undefined;
       common = plain(type);
-    } else if (common.name !== type.name) {
-      common = textType;
     }
   }
   return common ?? textType;
 }
+
+const alone: readonly TypeName[] = ['bytea', 'uuid', 'jsonb'];
+
+/** What PostgreSQL calls it when two types have no common one: types of no family lack a cast. */
+export const mixErrorCode = (
+  left: ColumnType | undefined,
+  right: ColumnType | undefined,
+): 'CANNOT_COERCE' | 'TYPE_MISMATCH' =>
+  left !== undefined &&
+  right !== undefined &&
+  alone.includes(left.name) &&
+  alone.includes(right.name)
+    ? 'CANNOT_COERCE'
+    : 'TYPE_MISMATCH';
 
 const later = (order: readonly TypeName[], left: TypeName, right: TypeName): TypeName =>
   order.indexOf(left) > order.indexOf(right) ? left : right;

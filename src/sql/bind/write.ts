@@ -1,19 +1,21 @@
-/** Binds INSERT, UPDATE and DELETE: which columns get which values, and RETURNING. */
-import type { DeleteStmt, InsertStmt, Node, ReturningClause, UpdateStmt } from 'libpg-query';
-import { sqlError } from '../../base/index.ts';
+/** Binds UPDATE and DELETE, and what INSERT shares with them: assigned values and RETURNING. */
+import type { DeleteStmt, Node, RangeVar, ReturningClause, UpdateStmt } from 'libpg-query';
+import { type ErrorCode, sqlError } from '../../base/index.ts';
 import type { Column, Expression, TableSchema } from '../../codec/index.ts';
 import type { Catalog, ResultColumn } from '../contract.ts';
 import type { StatementTree } from '../parse/script.ts';
 import { canCoerce, coerce, typeLabel } from './coerce.ts';
 import {
   type BindContext,
+  type Bound,
   errorAt,
+  newContext,
   offsetOf,
   type ParameterTypes,
-  type Relation,
+  type TableRelation,
 } from './context.ts';
 import { bindCondition, bindExpression } from './expression.ts';
-import { bindRelation } from './relation.ts';
+import { bindRelation, tableName } from './relation.ts';
 import { settleTargets, typeOf } from './select.ts';
 import { bindTargets } from './targets.ts';
 import { allowFields, firstLocation, unsupported } from './unsupported.ts';
@@ -21,15 +23,6 @@ import { allowFields, firstLocation, unsupported } from './unsupported.ts';
 export interface BoundReturning {
   readonly outputs: readonly Expression[];
   readonly columns: readonly ResultColumn[];
-}
-
-/** A value for each column; undefined: the column's default, or NULL. */
-export type RowValues = readonly (Expression | undefined)[];
-
-export interface BoundInsert {
-  readonly table: TableSchema;
-  readonly rows: readonly RowValues[];
-  readonly returning: BoundReturning;
 }
 
 export interface Assignment {
@@ -51,65 +44,35 @@ export interface BoundDelete {
   readonly returning: BoundReturning;
 }
 
-const insertFields = new Set(['relation', 'cols', 'selectStmt', 'returningClause', 'override']);
-const insertNames = { onConflictClause: 'ON CONFLICT', withClause: 'WITH' };
 const updateFields = new Set(['relation', 'targetList', 'whereClause', 'returningClause']);
 const updateNames = { fromClause: 'FROM in UPDATE', withClause: 'WITH' };
 const deleteFields = new Set(['relation', 'whereClause', 'returningClause']);
 const deleteNames = { usingClause: 'USING in DELETE', withClause: 'WITH' };
 
-function contextOf(
-  tree: StatementTree,
-  relation: Relation | undefined,
-  parameters: ParameterTypes,
+export interface WriteScope {
+  readonly catalog: Catalog;
+  readonly parameters: ParameterTypes;
+}
+
+export function contextOf(
+  { source }: StatementTree,
+  relation: TableRelation | undefined,
+  { catalog, parameters }: WriteScope,
   clause: string,
 ): BindContext {
-  return {
-    source: tree.source,
-    relations: relation === undefined ? [] : [relation],
-    parameters,
-    clause,
-    aggregates: undefined,
-    onColumn: undefined,
-    depth: 0,
-  };
+  const relations = relation === undefined ? [] : [relation];
+  return newContext({ source, relations, catalog, parameters, clause });
 }
 
-export function bindInsert(
-  tree: StatementTree,
-  statement: InsertStmt,
-  catalog: Catalog,
-  parameters: ParameterTypes,
-): BoundInsert {
-  allowFields(tree, statement, insertFields, insertNames);
-  if (statement.override !== 'OVERRIDING_NOT_SET') throw unsupported(tree, 'OVERRIDING', statement);
-  const relation = bindRelation(tree, statement.relation ?? {}, catalog);
-  const { table } = relation;
-  const targets = insertTargets(tree, statement.cols, table);
-  const context = contextOf(tree, undefined, parameters, 'VALUES');
-  const lists = valueLists(tree, statement);
-  checkLengths(tree, lists, statement.cols === undefined ? undefined : targets.length);
-  const rows = lists.map((list) => bindRow(context, list, targets, table));
-  const returning = bindReturning(tree, statement.returningClause, relation, parameters);
-  return { table, rows, returning };
+/** The table that a statement writes to. */
+export function bindWritten(tree: StatementTree, node: RangeVar, catalog: Catalog): TableRelation {
+  if (catalog.view(tableName(tree, node)) !== undefined)
+    throw unsupported(tree, 'Writing to a view', node.location);
+  return bindRelation(tree, node, catalog);
 }
 
-/** Ordinals of the named columns in their order, or of all columns. */
-function insertTargets(
-  tree: StatementTree,
-  cols: readonly Node[] | undefined,
-  table: TableSchema,
-): readonly number[] {
-  if (cols === undefined) return table.columns.map((_, ordinal) => ordinal);
-  const seen = new Set<number>();
-  for (const col of cols) {
-    if (!('ResTarget' in col)) throw unsupported(tree, 'This column list', col);
-    seen.add(targetOrdinal(tree, col.ResTarget, table, seen));
-  }
-  return [...seen];
-}
-
-function targetOrdinal(
+/** The ordinal of a column that a statement assigns. Throws UNDEFINED_COLUMN, and `twice` for one of `seen`. */
+export function targetOrdinal(
   tree: StatementTree,
   target: {
     readonly name?: string;
@@ -117,7 +80,7 @@ function targetOrdinal(
     readonly location?: number;
   },
   table: TableSchema,
-  seen: ReadonlySet<number>,
+  { seen, twice }: { readonly seen: ReadonlySet<number>; readonly twice: ErrorCode },
 ): number {
   const name = target.name ?? '';
   if (target.indirection !== undefined)
@@ -131,73 +94,8 @@ function targetOrdinal(
       offset,
     );
   if (seen.has(ordinal))
-    throw sqlError('DUPLICATE_COLUMN', `Column "${name}" is assigned twice; name it once.`, offset);
+    throw sqlError(twice, `Column "${name}" is assigned twice; name it once.`, offset);
   return ordinal;
-}
-
-/** The rows of VALUES; one row without values for DEFAULT VALUES. */
-function valueLists(tree: StatementTree, statement: InsertStmt): readonly (readonly Node[])[] {
-  if (statement.selectStmt === undefined) return [[]];
-  const select = 'SelectStmt' in statement.selectStmt ? statement.selectStmt.SelectStmt : undefined;
-  if (select?.valuesLists === undefined)
-    throw unsupported(tree, 'INSERT … SELECT', statement.selectStmt);
-  allowFields(tree, select, new Set(['valuesLists', 'limitOption', 'op']), {
-    withClause: 'WITH',
-    sortClause: 'ORDER BY after VALUES',
-    limitCount: 'LIMIT after VALUES',
-    limitOffset: 'OFFSET after VALUES',
-  });
-  return select.valuesLists.map((list) => ('List' in list ? (list.List.items ?? []) : []));
-}
-
-/** All lists of VALUES are of one length, and of that of the column list if there is one. DEFAULT VALUES has none. */
-function checkLengths(
-  tree: StatementTree,
-  lists: readonly (readonly Node[])[],
-  columnCount: number | undefined,
-): void {
-  const [first = []] = lists;
-  const odd = lists.find((list) => list.length !== first.length);
-  if (odd !== undefined)
-    throw errorAt(
-      tree,
-      'SYNTAX_ERROR',
-      'The rows of VALUES differ in length; give each as many values.',
-      firstLocation(odd[0]),
-    );
-  if (columnCount !== undefined && first.length > 0 && first.length < columnCount) {
-    throw errorAt(
-      tree,
-      'SYNTAX_ERROR',
-      `INSERT names ${columnCount} columns but gives ${first.length} values; use DEFAULT for the others.`,
-      firstLocation(first[0]),
-    );
-  }
-}
-
-function bindRow(
-  context: BindContext,
-  values: readonly Node[],
-  targets: readonly number[],
-  table: TableSchema,
-): RowValues {
-  const extra = values[targets.length];
-  if (extra !== undefined) {
-    const { offset } = bindExpression(context, extra);
-    throw sqlError(
-      'SYNTAX_ERROR',
-      `INSERT has more values than columns: there are ${targets.length} columns.`,
-      offset,
-    );
-  }
-  const row: (Expression | undefined)[] = new Array<undefined>(table.columns.length).fill(
-    undefined,
-  );
-  values.forEach((value, index) => {
-    const ordinal = targets[index] as number;
-    row[ordinal] = bindAssigned(context, value, table.columns[ordinal] as Column);
-  });
-  return row;
 }
 
 /** A value for a column: DEFAULT, or an expression that is cast to the column's type by assignment. */
@@ -207,7 +105,11 @@ export function bindAssigned(
   column: Column,
 ): Expression | undefined {
   if ('SetToDefault' in node) return undefined;
-  const bound = bindExpression(context, node);
+  return assigned(context, bindExpression(context, node), column);
+}
+
+/** A bound value as a column takes it. Throws TYPE_MISMATCH. */
+export function assigned(context: BindContext, bound: Bound, column: Column): Expression {
   if (!canCoerce(bound.type, column.type, 'assignment')) {
     throw sqlError(
       'TYPE_MISMATCH',
@@ -226,27 +128,34 @@ export function bindUpdate(
   parameters: ParameterTypes,
 ): BoundUpdate {
   allowFields(tree, statement, updateFields, updateNames);
-  const relation = bindRelation(tree, statement.relation ?? {}, catalog);
+  const relation = bindWritten(tree, statement.relation ?? {}, catalog);
   const { table } = relation;
-  const context = contextOf(tree, relation, parameters, 'SET');
-  const seen = new Set<number>();
-  const assignments = (statement.targetList ?? []).map((node): Assignment => {
-    if (!('ResTarget' in node)) throw unsupported(tree, 'This assignment', node);
-    const ordinal = targetOrdinal(tree, node.ResTarget, table, seen);
-    seen.add(ordinal);
-    const column = table.columns[ordinal] as Column;
-    return {
-      ordinal,
-      value: bindAssigned(context, assignedNode(tree, node.ResTarget.val as Node), column),
-    };
-  });
+  const context = contextOf(tree, relation, { catalog, parameters }, 'SET');
+  const assignments = bindAssignments(context, tree, statement.targetList ?? [], table);
   const where = bindWhere(context, statement.whereClause);
   return {
     table,
     where,
     assignments,
-    returning: bindReturning(tree, statement.returningClause, relation, parameters),
+    returning: bindReturning(tree, statement.returningClause, relation, { catalog, parameters }),
   };
+}
+
+/** The assignments of SET. */
+export function bindAssignments(
+  context: BindContext,
+  tree: StatementTree,
+  targets: readonly Node[],
+  table: TableSchema,
+): readonly Assignment[] {
+  const seen = new Set<number>();
+  return targets.map((node): Assignment => {
+    if (!('ResTarget' in node)) throw unsupported(tree, 'This assignment', node);
+    const ordinal = targetOrdinal(tree, node.ResTarget, table, { seen, twice: 'SYNTAX_ERROR' });
+    seen.add(ordinal);
+    const value = assignedNode(tree, node.ResTarget.val as Node);
+    return { ordinal, value: bindAssigned(context, value, table.columns[ordinal] as Column) };
+  });
 }
 
 /** The value of one column in SET (a, b) = (x, y). */
@@ -274,31 +183,29 @@ export function bindDelete(
   parameters: ParameterTypes,
 ): BoundDelete {
   allowFields(tree, statement, deleteFields, deleteNames);
-  const relation = bindRelation(tree, statement.relation ?? {}, catalog);
-  const where = bindWhere(contextOf(tree, relation, parameters, 'WHERE'), statement.whereClause);
+  const relation = bindWritten(tree, statement.relation ?? {}, catalog);
+  const context = contextOf(tree, relation, { catalog, parameters }, 'WHERE');
+  const where = bindWhere(context, statement.whereClause);
   return {
     table: relation.table,
     where,
-    returning: bindReturning(tree, statement.returningClause, relation, parameters),
+    returning: bindReturning(tree, statement.returningClause, relation, { catalog, parameters }),
   };
 }
 
-const bindWhere = (context: BindContext, node: Node | undefined): Expression | undefined =>
+export const bindWhere = (context: BindContext, node: Node | undefined): Expression | undefined =>
   node === undefined ? undefined : bindCondition({ ...context, clause: 'WHERE' }, node, 'WHERE');
 
-function bindReturning(
+export function bindReturning(
   tree: StatementTree,
   clause: ReturningClause | undefined,
-  relation: Relation,
-  parameters: ParameterTypes,
+  relation: TableRelation,
+  scope: WriteScope,
 ): BoundReturning {
   if (clause === undefined) return { outputs: [], columns: [] };
   allowFields(tree, clause, new Set(['exprs']), { options: 'RETURNING WITH' });
-  const targets = bindTargets(
-    contextOf(tree, relation, parameters, 'RETURNING'),
-    clause.exprs ?? [],
-  );
-  const outputs = settleTargets(targets, parameters);
+  const targets = bindTargets(contextOf(tree, relation, scope, 'RETURNING'), clause.exprs ?? []);
+  const outputs = settleTargets(targets, scope.parameters);
   return {
     outputs,
     columns: outputs.map((output, index) => ({

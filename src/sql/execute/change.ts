@@ -5,12 +5,13 @@ import type { ReadView, StoreEntry } from '../../store/index.ts';
 import type { Assignment, BoundDelete, BoundUpdate } from '../bind/write.ts';
 import type { Catalog, ExecutionContext, PreparedWrite, RowChange } from '../contract.ts';
 import { planAccess } from '../plan/access.ts';
-import { layoutOf, primaryKeyOf } from '../schema/table-layout.ts';
+import { indexesOf, layoutOf, primaryKeyOf } from '../schema/table-layout.ts';
 import { tableWriterOf } from '../schema/table-writer.ts';
 import { compile, type Evaluate } from './compile.ts';
+import { compileForeignKeys, type RowsChange } from './foreign-keys.ts';
 import { compileReturning } from './returning.ts';
 import { compileOpen } from './rows.ts';
-import { compileRest } from './select.ts';
+import { compileAll } from './source.ts';
 import { checkChangeCount, checkUnique, type NewRow } from './uniqueness.ts';
 
 interface Match {
@@ -27,7 +28,7 @@ function compileCollect(
 ): Collect {
   const access = planAccess(table, where);
   const open = compileOpen(catalog, table, access.path, false);
-  const rest = compileRest(access.rest);
+  const rest = compileAll(access.rest);
   const { codec } = layoutOf(table);
   return (view, parameters, context) => {
     const matches: Match[] = [];
@@ -46,12 +47,19 @@ export function compileDelete(bound: BoundDelete, catalog: Catalog): PreparedWri
   const { table } = bound;
   const collect = compileCollect(table, bound.where, catalog);
   const returning = compileReturning(bound.returning, table.columns.length);
+  const checkForeignKeys = compileForeignKeys(catalog, table, 'delete');
   return (view, parameters, context) => {
     const matches = collect(view, parameters, context);
+    checkForeignKeys?.(view, { removed: matches.map(rowBefore), added: [] });
     const changes = matches.map(({ entry }): RowChange => deletion(table, entry));
     return { changes, rowCount: matches.length, rows: returning(matches, parameters, context) };
   };
 }
+
+const rowBefore = ({ entry, values }: Match): RowsChange['removed'][number] => ({
+  key: entry.key,
+  values,
+});
 
 const deletion = (table: TableSchema, entry: StoreEntry): RowChange => ({
   kind: 'delete',
@@ -66,8 +74,10 @@ interface CompiledAssignment {
   readonly evaluate: Evaluate | undefined;
 }
 
-interface Updated extends NewRow {
+/** A row as an update leaves it. */
+export interface Updated extends NewRow {
   readonly entry: StoreEntry;
+  readonly before: readonly Value[];
 }
 
 export function compileUpdate(bound: BoundUpdate, catalog: Catalog): PreparedWrite['run'] {
@@ -80,10 +90,15 @@ export function compileUpdate(bound: BoundUpdate, catalog: Catalog): PreparedWri
   const movesKey = bound.assignments.some(({ ordinal }) => table.primaryKey.includes(ordinal));
   const touchesUnique =
     movesKey ||
-    table.indexes.some(
+    indexesOf(table).some(
       (index) =>
         index.unique && bound.assignments.some(({ ordinal }) => index.columns.includes(ordinal)),
     );
+  const dropped = table.columns.flatMap((column, ordinal) =>
+    column.dropped === true ? [ordinal] : [],
+  );
+  const assigned = bound.assignments.map(({ ordinal }) => ordinal);
+  const checkForeignKeys = compileForeignKeys(catalog, table, assigned);
   const returning = compileReturning(bound.returning, table.columns.length);
   return (view, parameters, context) => {
     const updated = collect(view, parameters, context).map(({ entry, values: before }): Updated => {
@@ -91,19 +106,29 @@ export function compileUpdate(bound: BoundUpdate, catalog: Catalog): PreparedWri
       for (const { ordinal, evaluate } of assignments) {
         values[ordinal] = evaluate === undefined ? null : evaluate(before, parameters, context);
       }
+      for (const ordinal of dropped) values[ordinal] = null;
       writer.check(values, context);
-      return { entry, values, key: movesKey ? primaryKeyOf(table, values) : entry.key };
+      const key = movesKey ? primaryKeyOf(table, values) : entry.key;
+      return { entry, before, values, key };
     });
     if (touchesUnique) {
       const removed = new Set<StoreKey>(updated.map(({ entry }) => entry.key));
       checkUnique(catalog, table, view, { removed, added: updated });
     }
-    const changes = changesOf(table, updated, (values) => writer.encode(values));
+    checkForeignKeys?.(view, { removed: updated.map(rowReplaced), added: updated });
+    const changes = changesOf(table, updated, (values, key) => writer.encode(values, key));
     return { changes, rowCount: updated.length, rows: returning(updated, parameters, context) };
   };
 }
 
-function compileAssignment(
+export const rowReplaced = ({ entry, before, values }: Updated): RowsChange['removed'][number] => ({
+  key: entry.key,
+  values: before,
+  after: values,
+});
+
+/** An assignment of SET; undefined: NULL. */
+export function compileAssignment(
   assignment: Assignment,
   defaults: readonly (Evaluate | undefined)[],
 ): CompiledAssignment {
@@ -112,15 +137,15 @@ function compileAssignment(
 }
 
 /** A moved row is a deletion and an insertion. All deletions come first: another row may move to a key that one leaves. */
-function changesOf(
+export function changesOf(
   table: TableSchema,
   updated: readonly Updated[],
-  encode: (values: readonly Value[]) => Uint8Array,
+  encode: (values: readonly Value[], key: StoreKey) => Uint8Array,
 ): RowChange[] {
   const deletions: RowChange[] = [];
   const changes: RowChange[] = [];
   for (const { entry, key, values } of updated) {
-    const row = encode(values);
+    const row = encode(values, key);
     if (key === entry.key) {
       changes.push({ kind: 'update', table, key, row, previous: entry });
     } else {

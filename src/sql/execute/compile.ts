@@ -4,6 +4,7 @@ import { type Expression, valueOfLiteral } from '../../codec/index.ts';
 import type { ExecutionContext } from '../contract.ts';
 import { isIdentical } from '../functions/comparison.ts';
 import { findScalar } from '../functions/registry.ts';
+import { isConstant } from '../plan/access.ts';
 import { castValue } from '../types/index.ts';
 import { compileSpecial } from './special-forms.ts';
 
@@ -141,6 +142,9 @@ function compileCase(expression: Extract<Expression, { kind: 'case' }>): Evaluat
   };
 }
 
+const isNull = (expression: Expression): boolean =>
+  expression.kind === 'literal' && expression.value === null;
+
 function compileScalar(expression: Extract<Expression, { kind: 'call' }>): Evaluate {
   const types = expression.args.map((arg) => arg.type?.name ?? 'text');
   const found = findScalar(expression.name, types);
@@ -148,6 +152,9 @@ function compileScalar(expression: Extract<Expression, { kind: 'call' }>): Evalu
   const call = found.call as (...values: Value[]) => Value;
   const args = expression.args.map(compile);
   const [first, second, third] = args as [Evaluate, Evaluate, Evaluate];
+  // As in PostgreSQL: with a NULL written in the statement a call over columns is NULL, whatever they hold; else all
+  // arguments are computed, so that a mistake in one is met although another is NULL.
+  if (expression.args.some(isNull) && !expression.args.every(isConstant)) return () => null;
   if (args.length === 1) {
     return (row, parameters, context) => {
       const value = first(row, parameters, context);
@@ -157,16 +164,22 @@ function compileScalar(expression: Extract<Expression, { kind: 'call' }>): Evalu
   if (args.length === 2) {
     return (row, parameters, context) => {
       const left = first(row, parameters, context);
-      if (left === null) return null;
       const right = second(row, parameters, context);
-      return right === null ? null : call(left, right);
+      return left === null || right === null ? null : call(left, right);
     };
   }
-  assert(args.length === 3, 'a scalar function takes at most three arguments');
+  if (args.length !== 3) return compileMany(call, args);
   return (row, parameters, context) => {
     const one = first(row, parameters, context);
     const two = second(row, parameters, context);
     const three = third(row, parameters, context);
     return one === null || two === null || three === null ? null : call(one, two, three);
+  };
+}
+
+function compileMany(call: (...values: Value[]) => Value, args: readonly Evaluate[]): Evaluate {
+  return (row, parameters, context) => {
+    const values = args.map((arg) => arg(row, parameters, context));
+    return values.includes(null) ? null : call(...values);
   };
 }

@@ -1,49 +1,32 @@
-import type { StoreKey, Value } from '../../base/index.ts';
-import { rowIdKey } from '../../codec/index.ts';
-import type { BoundInsert } from '../bind/write.ts';
-import type { Catalog, ExecutionContext, PreparedWrite, RowChange } from '../contract.ts';
-import { primaryKeyOf } from '../schema/table-layout.ts';
+import type { StoreKey } from '../../base/index.ts';
+import type { ParameterTypes } from '../bind/context.ts';
+import type { BoundInsert } from '../bind/insert.ts';
+import type { Catalog, PreparedWrite, RowChange } from '../contract.ts';
 import { tableWriterOf } from '../schema/table-writer.ts';
-import { compile, type Evaluate } from './compile.ts';
+import { compileForeignKeys } from './foreign-keys.ts';
+import { compileNewRows } from './new-rows.ts';
 import { compileReturning } from './returning.ts';
-import { checkChangeCount, checkUnique, type NewRow } from './uniqueness.ts';
+import { checkUnique, type NewRow } from './uniqueness.ts';
+import { compileUpsert } from './upsert.ts';
 
 const nothingRemoved: ReadonlySet<StoreKey> = new Set();
-const noRow: readonly Value[] = [];
 
-export function compileInsert(insert: BoundInsert, catalog: Catalog): PreparedWrite['run'] {
-  const { table } = insert;
-  checkChangeCount(insert.rows.length, table);
-  const writer = tableWriterOf(table);
-  const hasKey = table.primaryKey.length > 0;
-  const rows: readonly (readonly (Evaluate | undefined)[])[] = insert.rows.map((row) =>
-    row.map((value, ordinal) => (value === undefined ? writer.defaults[ordinal] : compile(value))),
-  );
+export function compileInsert(
+  insert: BoundInsert,
+  catalog: Catalog,
+  parameterTypes: ParameterTypes,
+): PreparedWrite['run'] {
+  const { table, conflict } = insert;
+  const propose = compileNewRows(insert, catalog, parameterTypes);
   const returning = compileReturning(insert.returning, table.columns.length);
-
-  const newRow = (
-    evaluates: readonly (Evaluate | undefined)[],
-    parameters: readonly Value[],
-    context: ExecutionContext,
-  ): NewRow => {
-    const values = new Array<Value>(evaluates.length);
-    for (let ordinal = 0; ordinal < evaluates.length; ordinal++) {
-      const evaluate = evaluates[ordinal];
-      values[ordinal] = evaluate === undefined ? null : evaluate(noRow, parameters, context);
-    }
-    writer.check(values, context);
-    return {
-      key: hasKey ? primaryKeyOf(table, values) : rowIdKey(context.allocateRowId()),
-      values,
-    };
-  };
-
+  if (conflict !== undefined)
+    return compileUpsert({ table, conflict, propose, returning }, catalog);
+  const writer = tableWriterOf(table);
+  const checkForeignKeys = compileForeignKeys(catalog, table, 'insert');
   return (view, parameters, context) => {
-    const added = new Array<NewRow>(rows.length);
-    for (let index = 0; index < rows.length; index++) {
-      added[index] = newRow(rows[index] as readonly (Evaluate | undefined)[], parameters, context);
-    }
+    const added = propose(view, parameters, context);
     checkUnique(catalog, table, view, { removed: nothingRemoved, added });
+    checkForeignKeys?.(view, { removed: [], added });
     const changes = new Array<RowChange>(added.length);
     for (let index = 0; index < added.length; index++) {
       const { key, values } = added[index] as NewRow;
@@ -51,7 +34,7 @@ export function compileInsert(insert: BoundInsert, catalog: Catalog): PreparedWr
         kind: 'insert',
         table,
         key,
-        row: writer.encode(values),
+        row: writer.encode(values, key),
         previous: undefined,
       };
     }

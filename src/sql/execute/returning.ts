@@ -1,7 +1,7 @@
 import type { Value } from '../../base/index.ts';
 import type { BoundReturning } from '../bind/write.ts';
 import type { ExecutionContext } from '../contract.ts';
-import { compileProjection } from './select.ts';
+import { compileProjection } from './projection.ts';
 
 type Row = readonly Value[];
 export type Returning = (

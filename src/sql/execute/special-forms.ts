@@ -2,8 +2,9 @@ import type { ColumnType, TypeName, Value } from '../../base/index.ts';
 import type { Expression } from '../../codec/index.ts';
 import { findScalar } from '../functions/registry.ts';
 import { checkTextSize } from '../functions/text.ts';
-import { formatText } from '../types/index.ts';
+import { comparator, formatText } from '../types/index.ts';
 import type { Evaluate } from './compile.ts';
+import { compileSubquery, isSubqueryCall } from './subquery.ts';
 
 type Call = Extract<Expression, { kind: 'call' }>;
 type Compile = (expression: Expression) => Evaluate;
@@ -43,6 +44,8 @@ const forms: Readonly<Record<string, (call: Call, compile: Compile) => Evaluate>
       return one === null || two === null ? one !== two : !equal(one, two);
     };
   },
+  greatest: (call, compile) => extreme(call, compile, 1),
+  least: (call, compile) => extreme(call, compile, -1),
   'is true': (call, compile) => compareWith(call, compile, true),
   'is false': (call, compile) => compareWith(call, compile, false),
   between: (call, compile) => {
@@ -51,13 +54,12 @@ const forms: Readonly<Record<string, (call: Call, compile: Compile) => Evaluate>
     const [arg, low, high] = call.args.map(compile) as [Evaluate, Evaluate, Evaluate];
     return (row, parameters, context) => {
       const value = arg(row, parameters, context);
-      if (value === null) return null;
       const from = low(row, parameters, context);
+      // A bound that is NULL leaves the answer open unless the other one says no; the lower one is asked first.
+      if (value !== null && from !== null && !notBelow(value, from)) return false;
       const to = high(row, parameters, context);
-      // A bound that is NULL leaves the answer open unless the other one already says no.
-      if (from !== null && !notBelow(value, from)) return false;
-      if (to !== null && !notAbove(value, to)) return false;
-      return from === null || to === null ? null : true;
+      if (value !== null && to !== null && !notAbove(value, to)) return false;
+      return value === null || from === null || to === null ? null : true;
     };
   },
   /** Arguments: value, then pairs of what it is compared with and the result, then the result otherwise. */
@@ -67,9 +69,9 @@ const forms: Readonly<Record<string, (call: Call, compile: Compile) => Evaluate>
     const otherwise = rest[rest.length - 1] as Evaluate;
     return (row, parameters, context) => {
       const value = arg(row, parameters, context);
-      for (let index = 0; value !== null && index + 1 < rest.length; index += 2) {
+      for (let index = 0; index + 1 < rest.length; index += 2) {
         const other = (rest[index] as Evaluate)(row, parameters, context);
-        if (other !== null && equal(value, other))
+        if (value !== null && other !== null && equal(value, other))
           return (rest[index + 1] as Evaluate)(row, parameters, context);
       }
       return otherwise(row, parameters, context);
@@ -99,10 +101,40 @@ const forms: Readonly<Record<string, (call: Call, compile: Compile) => Evaluate>
       return text;
     };
   },
+  /** The first argument between the others that are not NULL. */
+  concat_ws: (call, compile) => {
+    const [separator, ...args] = call.args.map(compile) as [Evaluate, ...Evaluate[]];
+    const types = call.args.map((arg) => arg.type);
+    return (row, parameters, context) => {
+      const between = separator(row, parameters, context);
+      if (between === null) return null;
+      const parts: string[] = [];
+      for (let index = 0; index < args.length; index++) {
+        const value = (args[index] as Evaluate)(row, parameters, context);
+        if (value !== null) parts.push(outputText(types[index + 1], value));
+      }
+      return checkTextSize(parts.join(outputText(types[0], between)));
+    };
+  },
 };
 
 export function compileSpecial(call: Call, compile: Compile): Evaluate | undefined {
+  if (isSubqueryCall(call)) return compileSubquery(call);
   return forms[call.name]?.(call, compile);
+}
+
+/** The extreme of the arguments that are not NULL. */
+function extreme(call: Call, compile: Compile, sign: -1 | 1): Evaluate {
+  const compare = comparator(call.type);
+  const args = call.args.map(compile);
+  return (row, parameters, context) => {
+    let best: Value = null;
+    for (const arg of args) {
+      const value = arg(row, parameters, context);
+      if (value !== null && (best === null || compare(value, best) === sign)) best = value;
+    }
+    return best;
+  };
 }
 
 function compareWith(call: Call, compile: Compile, wanted: boolean): Evaluate {

@@ -4,7 +4,8 @@ import type { Index, TableSchema } from '../../codec/index.ts';
 import type { ReadView } from '../../store/index.ts';
 import type { Catalog } from '../contract.ts';
 import { keyOfBytes } from '../schema/key-bytes.ts';
-import { indexKey } from '../schema/table-layout.ts';
+import { primaryKeyName } from '../schema/table-keys.ts';
+import { indexesOf, indexKey } from '../schema/table-layout.ts';
 
 /** A row as the statement leaves it, under its key. */
 export interface NewRow {
@@ -24,7 +25,7 @@ export function checkUnique(
 ): void {
   const { removed, added } = change;
   checkPrimaryKeys(catalog, table, view, change);
-  for (const index of table.indexes) {
+  for (const index of indexesOf(table)) {
     if (!index.unique) continue;
     const tree = treeOf(catalog.tenant, index.id);
     const taken = added.length > 1 ? new Set<string>() : undefined;
@@ -64,7 +65,7 @@ const listed = (names: readonly string[]): string => names.map((name) => `"${nam
 
 function primaryTaken(table: TableSchema): VerityError {
   const columns = columnsOf(table, table.primaryKey);
-  const constraint = primaryKeyName(table.name);
+  const constraint = primaryKeyName(table);
   return new VerityError(
     'UNIQUE_VIOLATION',
     `Table "${table.name}" already has a row with this primary key (${listed(columns)}); constraint "${constraint}".`,
@@ -84,9 +85,6 @@ function indexTaken(table: TableSchema, index: Index): VerityError {
     },
   );
 }
-
-/** The name of a table's primary key constraint. */
-const primaryKeyName = (table: string): string => `${table}_pkey`;
 
 /** Throws COMMAND_TOO_LARGE when a statement changes more rows than one command may hold. */
 export function checkChangeCount(count: number, table: TableSchema): void {

@@ -72,14 +72,11 @@ describe('INSERT', () => {
     ["insert into t (name, id) values ('é', 'x')", '22P02', "'x')"],
     ["insert into t (name, id) values ('é', 99999999999)", '22003', '99999999'],
     ['insert into t (id) values (id)', '42703', 'id)'],
-    ['insert into t select 1', '0A000', '1'],
-    ['insert into t (id) values (1) on conflict do nothing', '0A000', 'on confl'],
     ['with x as (select 1) insert into t values (1)', '0A000', 'x as (se'],
     ['insert into other.t values (1)', '0A000', 'other.t '],
     ['insert into t (id) values (1) returning nope', '42703', 'nope'],
     ['insert into t (id) values (1) returning count(*)', '42803', 'count(*)'],
     ['insert into t (id) overriding system value values (1)', '0A000', 't (id) o'],
-    ['insert into t (id) values ((select 1))', '0A000', '(select '],
   ])('%s fails with SQLSTATE %s at %j', (text, sqlState, at) => {
     const failure = fails(text);
     expect([failure.sqlState, failure.at]).toEqual([sqlState, at]);
@@ -264,11 +261,10 @@ describe('UPDATE and DELETE', () => {
 
   test.each([
     ["update t set name = 'é', nope = 1", '42703', 'nope = 1'],
-    ['update t set a = 1, a = 2', '42701', 'a = 2'],
+    ['update t set a = 1, a = 2', '42601', 'a = 2'],
     ["update t set name = 'é', a = true", '42804', 'true'],
     ['update t set (a, b) = (1, 2, 3)', '42601', '(1, 2, 3'],
     ['update t set a = 1 from t x', '0A000', 't x'],
-    ['update t set a = (select 1)', '0A000', '(select '],
     ['update t set a[1] = 2', '0A000', 'a[1] = 2'],
     ['delete from t using t x', '0A000', 't x'],
     ['delete from nope', '42P01', 'nope'],

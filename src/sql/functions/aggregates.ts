@@ -1,7 +1,18 @@
 import { type ColumnType, type TypeName, type Value, VerityError } from '../../base/index.ts';
+import { checkTextSize } from './text.ts';
 import { castValue, comparator, numericAdd, numericDivide } from '../types/index.ts';
 
-export const aggregateNames: ReadonlySet<string> = new Set(['count', 'sum', 'avg', 'min', 'max']);
+export const aggregateNames: ReadonlySet<string> = new Set([
+  'count',
+  'sum',
+  'avg',
+  'min',
+  'max',
+  'bool_and',
+  'bool_or',
+  'every',
+  'string_agg',
+]);
 
 const sumTypes: Partial<Record<TypeName, TypeName>> = {
   smallint: 'bigint',
@@ -28,6 +39,12 @@ export function aggregateType(
 ): ColumnType | undefined {
   if (name === 'count') return { name: 'bigint' };
   if (argument === undefined) return undefined;
+  if (name === 'bool_and' || name === 'bool_or' || name === 'every')
+    return argument.name === 'boolean' ? { name: 'boolean' } : undefined;
+  if (name === 'string_agg') {
+    const isText = argument.name === 'text' || argument.name === 'varchar';
+    return isText ? { name: 'text' } : undefined;
+  }
   if (name === 'min' || name === 'max') {
     return unordered.has(argument.name)
       ? undefined
@@ -39,7 +56,8 @@ export function aggregateType(
 
 /** Takes the values of an aggregate's argument, NULLs left out, and yields its result. */
 export interface Accumulator {
-  add(value: NonNullable<Value>): void;
+  /** `delimiter` is that of string_agg for this row. */
+  add(value: NonNullable<Value>, delimiter: Value): void;
   result(): Value;
 }
 
@@ -48,6 +66,9 @@ export function accumulator(name: string, argument: ColumnType | undefined): Acc
   if (name === 'count' || argument === undefined) return counting();
   if (name === 'min') return extreme(argument, -1);
   if (name === 'max') return extreme(argument, 1);
+  if (name === 'bool_or') return decided(true);
+  if (name === 'bool_and' || name === 'every') return decided(false);
+  if (name === 'string_agg') return joinedText();
   if (argument.name === 'real' || argument.name === 'double precision')
     return floatTotal(argument, name === 'avg');
   return exactTotal(argument, name === 'avg');
@@ -60,6 +81,32 @@ function counting(): Accumulator {
       count++;
     },
     result: () => BigInt(count),
+  };
+}
+
+/** True (`decisive` true) or false as soon as one value is; NULL without values. */
+function decided(decisive: boolean): Accumulator {
+  let result: Value = null;
+  return {
+    add: (value) => {
+      if (result !== decisive) result = value;
+    },
+    result: () => result,
+  };
+}
+
+/** The values behind one another, each but the first behind its delimiter. */
+function joinedText(): Accumulator {
+  let text: string | null = null;
+  return {
+    add: (value, delimiter) => {
+      const next: string =
+        text === null
+          ? (value as string)
+          : `${text}${(delimiter ?? '') as string}${value as string}`;
+      text = checkTextSize(next);
+    },
+    result: () => text,
   };
 }
 

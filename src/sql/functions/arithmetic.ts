@@ -1,6 +1,7 @@
 /** + - * / % abs and round with PostgreSQL's ranges: overflow is NUMERIC_OUT_OF_RANGE, never a wrong number. */
 import { type TypeName, VerityError } from '../../base/index.ts';
 import {
+  checkDate,
   numericAbs,
   numericAdd,
   numericCompare,
@@ -128,29 +129,20 @@ function numerics(): ScalarFunction[] {
   ];
 }
 
-/** To the nearest whole number, halves to the even one. */
+/** To the nearest whole number, halves to the even one; what is negative stays so, down to -0. */
 function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;
-  if (rest < 0.5) return floor;
-  if (rest > 0.5) return floor + 1;
-  if (rest !== 0.5) return value;
-  return floor % 2 === 0 ? floor : floor + 1;
+  // An infinity, or NaN.
+  if (Number.isNaN(rest)) return value;
+  const up = rest > 0.5 || (rest === 0.5 && floor % 2 !== 0);
+  const rounded = up ? floor + 1 : floor;
+  return rounded === 0 && value < 0 ? -0 : rounded;
 }
-
-const maxDate = 2 ** 31 - 1;
 
 /** Days since 1970, with ±infinity. */
 function dates(): ScalarFunction[] {
-  const check = (value: number): number => {
-    if (Number.isFinite(value) && Math.abs(value) > maxDate) {
-      throw new VerityError(
-        'DATETIME_OUT_OF_RANGE',
-        'A date is out of range; add or subtract fewer days.',
-      );
-    }
-    return value;
-  };
+  const check = (days: number): number => (Number.isFinite(days) ? checkDate(days) : days);
   return [
     scalar('+', ['date', 'integer'], 'date', (date: number, days: number) => check(date + days)),
     scalar('+', ['integer', 'date'], 'date', (days: number, date: number) => check(date + days)),

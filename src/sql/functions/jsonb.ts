@@ -70,9 +70,11 @@ function member(text: string, key: string): string | null {
   return null;
 }
 
-/** The element at `index`, from the end when negative. */
+/** The element at `index`, from the end when negative; a scalar is an array of itself, as in PostgreSQL. */
 function item(text: string, index: number): string | null {
-  if (text.charAt(0) !== '[') return null;
+  const first = text.charAt(0);
+  if (first === '{') return null;
+  if (first !== '[') return index === 0 || index === -1 ? text : null;
   const all = Array.from(elements(text, 0, text.length));
   const found = all.at(index);
   return found === undefined ? null : text.slice(found[1], found[2]);

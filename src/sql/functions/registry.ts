@@ -1,7 +1,11 @@
 import type { TypeName } from '../../base/index.ts';
 import { arithmeticFunctions } from './arithmetic.ts';
 import { comparisonFunctions } from './comparison.ts';
+import { dateTimeFunctions } from './datetime.ts';
 import { jsonbFunctions } from './jsonb.ts';
+import { makingFunctions } from './making.ts';
+import { mathematicalFunctions } from './mathematics.ts';
+import { moreTextFunctions } from './more-text.ts';
 import type { ScalarFunction } from './scalar.ts';
 import { textFunctions } from './text.ts';
 
@@ -9,6 +13,10 @@ const all: readonly ScalarFunction[] = [
   ...arithmeticFunctions,
   ...comparisonFunctions,
   ...textFunctions,
+  ...moreTextFunctions,
+  ...mathematicalFunctions,
+  ...dateTimeFunctions,
+  ...makingFunctions,
   ...jsonbFunctions,
 ];
 

@@ -33,13 +33,11 @@ function characters(text: string, start: number, end: number): string {
   return surrogates.test(text) ? Array.from(text).slice(from, to).join('') : text.slice(from, to);
 }
 
+const negativeLength = (): VerityError =>
+  new VerityError('SUBSTRING_ERROR', 'The length of a substring is negative; give 0 or more.');
+
 function substring(text: string, start: number, length: number): string {
-  if (length < 0) {
-    throw new VerityError(
-      'SUBSTRING_ERROR',
-      'The length of a substring is negative; give 0 or more.',
-    );
-  }
+  if (length < 0) throw negativeLength();
   return characters(text, start, start + length);
 }
 
@@ -66,7 +64,25 @@ function substrings(name: string): ScalarFunction[] {
       characters(text, start, Infinity),
     ),
     scalar(name, ['text', 'integer', 'integer'], 'text', substring),
+    scalar(name, ['bytea', 'integer'], 'bytea', (bytes: Uint8Array, start: number) =>
+      partOf(bytes, start, Infinity),
+    ),
+    scalar(
+      name,
+      ['bytea', 'integer', 'integer'],
+      'bytea',
+      (bytes: Uint8Array, start: number, length: number) => {
+        if (length < 0) throw negativeLength();
+        return partOf(bytes, start, start + length);
+      },
+    ),
   ];
+}
+
+/** Bytes `start` to `end` (exclusive), counted from 1; places before 1 count but are empty. */
+function partOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const from = Math.max(start, 1) - 1;
+  return bytes.slice(from, Math.max(end - 1, from));
 }
 
 function concatBytes(left: Uint8Array, right: Uint8Array): Uint8Array {

@@ -10,7 +10,14 @@ const kinds: Readonly<Record<string, ParsedStatement['kind']>> = {
   UpdateStmt: 'update',
   DeleteStmt: 'delete',
   CreateStmt: 'createTable',
+  IndexStmt: 'createIndex',
+  ViewStmt: 'createView',
+  AlterTableStmt: 'alterTable',
+  RenameStmt: 'alterTable',
+  DropStmt: 'drop',
 };
+
+const explainable = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt']);
 
 const transactionKinds: Readonly<Record<string, ParsedStatement['kind']>> = {
   TRANS_STMT_BEGIN: 'begin',
@@ -47,6 +54,11 @@ export function statementKind(
   const name = Object.keys(raw.stmt ?? {})[0] ?? '';
   const kind = kinds[name];
   if (kind !== undefined) return kind;
+  if (raw.stmt !== undefined && 'ExplainStmt' in raw.stmt) {
+    // Whatever it explains, it only reads.
+    const explained = Object.keys(raw.stmt.ExplainStmt.query ?? {})[0] ?? '';
+    if (explainable.has(explained)) return 'select';
+  }
   if (raw.stmt !== undefined && 'TransactionStmt' in raw.stmt) {
     const { kind: transactionKind = '', options, chain } = raw.stmt.TransactionStmt;
     const known = transactionKinds[transactionKind];
@@ -68,7 +80,7 @@ export function statementKind(
       : source.text.slice(first.start, first.end).toUpperCase();
   throw sqlError(
     'UNSUPPORTED_SQL',
-    `${word} is not supported here. Supported are CREATE TABLE, INSERT, UPDATE, DELETE, SELECT and transaction control.`,
+    `${word} is not supported here. Supported are CREATE TABLE, INDEX and VIEW, ALTER TABLE, DROP, INSERT, UPDATE, DELETE, SELECT and transaction control.`,
     offset,
   );
 }

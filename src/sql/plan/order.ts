@@ -1,10 +1,10 @@
 import type { TableSchema } from '../../codec/index.ts';
-import type { SortKey } from '../bind/sort.ts';
+import type { SortKey } from '../bind/context.ts';
 import type { AccessPath } from './access.ts';
 
 /**
- * Whether a walk in primary key order gives the order asked for: 'forward', 'reverse', or undefined
- * when rows must be sorted. Columns that the path holds equal may be left out of, or be in, the order.
+ * Whether a walk along the path gives the order asked for: 'forward', 'reverse', or undefined when rows
+ * must be sorted. Columns that the path holds equal may be left out of, or be in, the order.
  */
 export function planOrder(
   table: TableSchema,
@@ -12,19 +12,47 @@ export function planOrder(
   sort: readonly SortKey[],
 ): 'forward' | 'reverse' | undefined {
   if (sort.length === 0 || path.kind === 'get' || path.kind === 'unique') return 'forward';
-  const key = table.primaryKey;
-  const fixed = path.kind === 'range' ? key.slice(0, path.prefix.length) : [];
+  const key = keyColumns(table, path);
+  const fixed = 'prefix' in path ? key.slice(0, path.prefix.length) : [];
   let next = fixed.length;
   let direction: boolean | undefined;
-  for (const { expression, descending } of sort) {
+  for (const { expression, descending, nullsFirst } of sort) {
     if (expression.kind !== 'column') return undefined;
-    if (fixed.includes(expression.ordinal)) continue;
+    const { ordinal } = expression;
+    if (fixed.some((each) => each.ordinal === ordinal)) continue;
     // Once the whole key is used up, what follows cannot break a tie.
-    if (next >= key.length && key.length > 0) break;
-    if (expression.ordinal !== key[next] || (direction !== undefined && direction !== descending))
-      return undefined;
-    direction = descending;
+    if (next >= key.length && table.primaryKey.length > 0) break;
+    const column = key[next];
+    if (column?.ordinal !== ordinal) return undefined;
+    const reversed = descending !== column.descending;
+    // Walked forward, NULLs of a column come last, or first in a descending one.
+    if (column.nullable && nullsFirst !== (reversed !== column.descending)) return undefined;
+    if (direction !== undefined && direction !== reversed) return undefined;
+    direction = reversed;
     next++;
   }
   return direction === true ? 'reverse' : 'forward';
+}
+
+interface KeyColumn {
+  readonly ordinal: number;
+  readonly descending: boolean;
+  readonly nullable: boolean;
+}
+
+/** The columns in whose order the path's keys lie. */
+function keyColumns(table: TableSchema, path: AccessPath): readonly KeyColumn[] {
+  const primary = table.primaryKey.map((ordinal): KeyColumn => ({
+    ordinal,
+    descending: false,
+    nullable: false,
+  }));
+  if (path.kind !== 'index') return primary;
+  const { index } = path;
+  const own = index.columns.map((ordinal, place): KeyColumn => ({
+    ordinal,
+    descending: index.descending?.[place] === true,
+    nullable: table.columns[ordinal]?.notNull !== true,
+  }));
+  return [...own, ...primary.filter(({ ordinal }) => !index.columns.includes(ordinal))];
 }

@@ -8,11 +8,15 @@ import {
   VerityError,
 } from '../../base/index.ts';
 import {
+  type Column,
+  decodeKeyColumn,
   encodeBoundKey,
+  type GroupedColumn,
+  groupedRowCodec,
   type Index,
   type RowCodec,
-  rowCodec,
   type TableSchema,
+  valueOfLiteral,
 } from '../../codec/index.ts';
 
 export interface TableLayout {
@@ -27,7 +31,7 @@ export function layoutOf(table: TableSchema): TableLayout {
   let layout = layouts.get(table);
   if (layout === undefined) {
     layout = {
-      codec: rowCodec(table.columns.map((column) => column.type)),
+      codec: groupedRowCodec(table.columns.map(groupedColumn)),
       keyTypes: table.primaryKey.map((ordinal) => typeOf(table, ordinal)),
     };
     layouts.set(table, layout);
@@ -35,9 +39,20 @@ export function layoutOf(table: TableSchema): TableLayout {
   return layout;
 }
 
-/** The codec of the table's rows, the same object for the same schema object. */
+const groupedColumn = ({ type, since, missing }: Column): GroupedColumn => ({
+  type,
+  group: since ?? 1,
+  missing: missing === undefined ? null : valueOfLiteral(missing),
+});
+
+/** The codec of the table's rows, older ones too; the same object for the same schema object. */
 export function tableRowCodec(table: TableSchema): RowCodec {
   return layoutOf(table).codec;
+}
+
+/** All indexes that writes keep up to date, those being built too. */
+export function indexesOf(table: TableSchema): readonly Index[] {
+  return table.building === undefined ? table.indexes : [...table.indexes, ...table.building];
 }
 
 /** The store key of a row, from its primary key's values. Throws VALUE_TOO_LARGE. The table must have a primary key. */
@@ -70,12 +85,52 @@ export function indexKey(
     if (value === null) hasNull = true;
     return value;
   });
-  const key = encodeBoundKey(indexTypesOf(table, index), parts);
+  const key = indexBoundKey(table, index, parts);
   if (key.length > limits.keyBytesMax) throw keyTooLarge(table, `The key of index "${index.name}"`);
   return index.unique && !hasNull ? key : ((key + primaryKey) as StoreKey);
 }
 
-export function indexTypesOf(table: TableSchema, index: Index): readonly ColumnType[] {
+/** The beginning of an index's keys whose leading columns have these values, as long as it may be. */
+export function indexBoundKey(
+  table: TableSchema,
+  index: Index,
+  values: readonly Value[],
+): StoreKey {
+  const all = indexTypesOf(table, index);
+  const types = values.length === all.length ? all : all.slice(0, values.length);
+  if (index.descending === undefined) return encodeBoundKey(types, values);
+  let key = '';
+  for (let part = 0; part < values.length; part++) {
+    const encoded = encodeBoundKey([types[part] as ColumnType], [values[part] as Value]);
+    key += index.descending[part] === true ? inverted(encoded) : encoded;
+  }
+  return key as StoreKey;
+}
+
+/** The values of an index's columns in one of its keys. */
+export function decodeIndexKey(table: TableSchema, index: Index, key: StoreKey): Value[] {
+  let at = 0;
+  return indexTypesOf(table, index).map((type, part) => {
+    const rest = key.slice(at);
+    const { value, end } = decodeKeyColumn(
+      type,
+      index.descending?.[part] === true ? inverted(rest) : rest,
+      0,
+    );
+    at += end;
+    return value;
+  });
+}
+
+/** Every byte's complement: sorts the other way round. */
+function inverted(key: string): StoreKey {
+  let result = '';
+  for (let index = 0; index < key.length; index++)
+    result += String.fromCharCode(0xff - key.charCodeAt(index));
+  return result as StoreKey;
+}
+
+function indexTypesOf(table: TableSchema, index: Index): readonly ColumnType[] {
   let types = indexTypes.get(index);
   if (types === undefined) {
     types = index.columns.map((ordinal) => typeOf(table, ordinal));

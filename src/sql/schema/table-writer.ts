@@ -1,11 +1,11 @@
 /** What every written row of a table must pass, compiled once per definition. */
-import { limits, utf8Length, type Value, VerityError } from '../../base/index.ts';
+import { limits, type StoreKey, utf8Length, type Value, VerityError } from '../../base/index.ts';
 import { type Column, type TableSchema, Writer } from '../../codec/index.ts';
 import type { ExecutionContext } from '../contract.ts';
 import { compile, type Evaluate } from '../execute/compile.ts';
 import { coerceToColumn } from '../types/index.ts';
 import { hasModifier } from '../bind/type-rules.ts';
-import { layoutOf } from './table-layout.ts';
+import { indexesOf, indexKey, layoutOf } from './table-layout.ts';
 
 export interface TableWriter {
   /** Each column's default; undefined: NULL. */
@@ -15,8 +15,8 @@ export interface TableWriter {
    * CHECK. Throws STRING_TOO_LONG, NUMERIC_OUT_OF_RANGE, NOT_NULL_VIOLATION or CHECK_VIOLATION.
    */
   check(values: Value[], context: ExecutionContext): void;
-  /** The row's bytes. Throws VALUE_TOO_LARGE naming the column. */
-  encode(values: readonly Value[]): Uint8Array;
+  /** The bytes of the row under a key. Throws VALUE_TOO_LARGE naming the column or the index. */
+  encode(values: readonly Value[], key: StoreKey): Uint8Array;
 }
 
 const writers = new WeakMap<TableSchema, TableWriter>();
@@ -38,6 +38,7 @@ export function tableWriterOf(table: TableSchema): TableWriter {
 function compileWriter(table: TableSchema): TableWriter {
   const { columns } = table;
   const { codec } = layoutOf(table);
+  const indexes = indexesOf(table);
   const modified = columns.flatMap((column, ordinal) =>
     hasModifier(column.type) ? [{ column, ordinal }] : [],
   );
@@ -62,7 +63,7 @@ function compileWriter(table: TableSchema): TableWriter {
         if (evaluate(values, noParameters, context) === false) throw checkFailed(table, name);
       }
     },
-    encode: (values) => {
+    encode: (values, key) => {
       if (slab.length > slabBytes - smallRowBytes) slab = new Writer(slabBytes);
       const start = slab.length;
       try {
@@ -74,6 +75,9 @@ function compileWriter(table: TableSchema): TableWriter {
         throw error;
       }
       const length = slab.length - start;
+      // Nothing may be refused once the row is logged; a short row has short index keys.
+      if (length > limits.keyBytesMax / 4)
+        for (const index of indexes) indexKey(table, index, values, key);
       if (length <= smallRowBytes) return slab.view(start);
       const row = slab.view(start).slice();
       // It may have grown by the large row; what it held stays with the rows it was handed out to.

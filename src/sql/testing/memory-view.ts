@@ -12,9 +12,16 @@ import {
 } from '../../base/index.ts';
 import type { TableSchema } from '../../codec/index.ts';
 import type { Cursor, KeyRange, ReadView, StoredRow, StoreEntry } from '../../store/index.ts';
-import type { Catalog, ExecutionContext, ResultColumn, RowChange } from '../contract.ts';
+import type {
+  Catalog,
+  ExecutionContext,
+  PreparedDefinition,
+  ResultColumn,
+  RowChange,
+} from '../contract.ts';
 import { parseScript } from '../parse/script.ts';
 import { bindParameters, prepare } from '../prepare.ts';
+import { catalogFrom } from '../schema/catalog.ts';
 import { bytesOfKey, keyOfBytes } from '../schema/key-bytes.ts';
 import { indexKey, tableRowCodec } from '../schema/table-layout.ts';
 
@@ -86,7 +93,10 @@ export interface Outcome {
 export class MemoryDatabase {
   readonly view = new MemoryView();
   readonly tables = new Map<string, TableSchema>();
-  readonly catalog: Catalog = { tenant: 1 as TenantId, table: (name) => this.tables.get(name) };
+  readonly catalog: Catalog = catalogFrom(1 as TenantId, {
+    relation: (name) => this.tables.get(name),
+    relations: () => [...this.tables.values()],
+  });
   #lastObject = 0;
   #lastRow = 0;
   readonly context: ExecutionContext = {
@@ -100,8 +110,7 @@ export class MemoryDatabase {
     for (const statement of parseScript(text)) {
       const prepared = prepare(statement, this.catalog);
       if (prepared.kind === 'definition') {
-        const table = prepared.define(() => ++this.#lastObject as ObjectId);
-        this.tables.set(table.name, table);
+        this.#define(prepared);
         outcome = { columns: [], rows: [], rowCount: 0, changes: [] };
         continue;
       }
@@ -119,6 +128,31 @@ export class MemoryDatabase {
       }
     }
     return outcome;
+  }
+
+  #define(prepared: PreparedDefinition): void {
+    const tables = prepared.define({
+      view: this.view,
+      execution: this.context,
+      allocateObject: () => ++this.#lastObject as ObjectId,
+    });
+    for (const table of tables) {
+      for (const [name, { id }] of this.tables) if (id === table.id) this.tables.delete(name);
+      if (table.dropped !== true) this.tables.set(table.name, this.#built(table));
+    }
+  }
+
+  /** Makes the indexes that are to be built, at once. */
+  #built({ building = [], ...table }: TableSchema): TableSchema {
+    const codec = tableRowCodec(table);
+    const rows = this.view.scan(treeOf(this.catalog.tenant, table.id), {});
+    for (let entry = rows.next(); entry !== undefined; entry = rows.next()) {
+      for (const index of building) {
+        const key = indexKey(table, index, codec.decode(entry.row), entry.key);
+        this.view.put(treeOf(this.catalog.tenant, index.id), key, bytesOfKey(entry.key));
+      }
+    }
+    return { ...table, indexes: [...table.indexes, ...building] };
   }
 
   /** Applies one change to the table's tree and its indexes, as the kernel does: in order, one event at a time. */

@@ -1,6 +1,8 @@
+export { civilOfDays, daysOfCivil } from './calendar.ts';
 export { type CastContext, castContext, castValue } from './cast.ts';
 export { coerceToColumn } from './coerce.ts';
 export { type Comparator, comparator, compareValues } from './compare.ts';
+export { checkDate, dateOfTimestamp, timestampOf, timestampOfDate } from './datetime.ts';
 export { formatText } from './format.ts';
 export { fromJs } from './from-js.ts';
 export { resolveTypeName, typeName } from './names.ts';

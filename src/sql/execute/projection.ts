@@ -1,0 +1,25 @@
+import type { Value } from '../../base/index.ts';
+import type { Expression } from '../../codec/index.ts';
+import type { ExecutionContext } from '../contract.ts';
+import { compile, type Evaluate } from './compile.ts';
+import type { Row } from './row-source.ts';
+
+export type Project = (row: Row, parameters: readonly Value[], context: ExecutionContext) => Row;
+
+/** Makes result rows; undefined when a result is the source row of `width` columns as it is. */
+export function compileProjection(
+  outputs: readonly Expression[],
+  width: number,
+): Project | undefined {
+  const identity =
+    outputs.length === width &&
+    outputs.every((output, index) => output.kind === 'column' && output.ordinal === index);
+  if (identity) return undefined;
+  const evaluates: readonly Evaluate[] = outputs.map((output) => compile(output));
+  return (row, parameters, context) => {
+    const result = new Array<Value>(evaluates.length);
+    for (let index = 0; index < evaluates.length; index++)
+      result[index] = (evaluates[index] as Evaluate)(row, parameters, context);
+    return result;
+  };
+}
