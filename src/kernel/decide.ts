@@ -234,6 +234,9 @@ function defined(
   command: CommandMetadata,
 ): Decision {
   if (bodies.length === 0) return { kind: 'unchanged', outcome: nothingChanged };
+  let bytes = 0;
+  for (const body of bodies) bytes += 'schema' in body ? body.schema.length : 0;
+  checkCommandSize(bodies.length, bytes);
   return {
     ...accepted(state, nothingChanged),
     events: bodies.map((body, index) => ({

@@ -122,7 +122,7 @@ function ofVerity(type: string, value: unknown): string | null {
   if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`;
   if (typeof value === 'bigint' && (type === 'timestamp' || type === 'timestamptz'))
     return timestampText(value, type === 'timestamptz' ? '+00' : '');
-  return String(value);
+  return String(value as string | bigint | boolean);
 }
 
 const floatText = (value: number): string => (Object.is(value, -0) ? '-0' : String(value));

@@ -65,7 +65,7 @@ function leaf({ dice, columns, aggregate }: Scope, type: Type): string | Tree {
   }
   const fitting = columns.filter((column) => column.type === type);
   if (fitting.length > 0 && dice.chance(0.75)) return dice.pick(fitting).sql;
-  return dice.chance(0.05) ? `NULL::${type}` : typedLiteral(dice, type);
+  return dice.chance(0.1) ? `NULL::${type}` : typedLiteral(dice, type);
 }
 
 const of =
@@ -267,6 +267,8 @@ const arithmetic = (type: Type): Maker[] => [
     `({${type}} - {${type}})`,
     `({${type}} * {${type}})`,
     `({${type}} / NULLIF({${type}}, 0))`,
+    `({${type}} / CAST(3 AS ${type}))`,
+    `({${type}} / CAST(-7 AS ${type}))`,
     `(- {${type}})`,
     `abs({${type}})`,
   ),
@@ -347,7 +349,6 @@ const textForms = templates(
   'repeat({text}, 2)',
   "split_part({text}, 'b', 1)",
   "translate({text}, 'ab', 'x')",
-  'initcap({text})',
 );
 
 const makers: Readonly<Record<Type, readonly Maker[]>> = {
@@ -415,6 +416,7 @@ const makers: Readonly<Record<Type, readonly Maker[]>> = {
     inList,
     between,
     like,
+    logic,
     logic,
     logic,
     truth,

@@ -88,7 +88,7 @@ function small(low: number, high: number): string[] {
 const rareShare = 0.12;
 
 /** The text of a value; of values that never fail in sums unless `rare`. */
-export function valueText(dice: Dice, type: Type, rare = rareShare): string {
+function valueText(dice: Dice, type: Type, rare = rareShare): string {
   const { common, rare: unusual } = values[type];
   return dice.pick(dice.chance(rare) ? unusual : common);
 }
@@ -107,7 +107,7 @@ export function typedLiteral(dice: Dice, type: Type, rare?: number): string {
 
 /** A literal as a place of this type takes it: often only quoted. */
 export function placedLiteral(dice: Dice, type: Type, rare?: number): string {
-  if (dice.chance(0.06)) return 'NULL';
+  if (dice.chance(0.14)) return 'NULL';
   if (dice.chance(0.3)) return typedLiteral(dice, type, rare);
   const text = valueText(dice, type, rare);
   const isNumber = numberTypes.includes(type) && /^-?\d+(\.\d+)?$/.test(text);

@@ -57,7 +57,7 @@ function plainQuery(making: Making): RandomQuery {
   const { dice } = making;
   const from = randomFrom(making);
   const scope = scopeOver(making, from.columns);
-  const itemTypes = dice.times(1, 4, () => dice.pick(dice.chance(0.7) ? columnTypes(from) : types));
+  const itemTypes = dice.times(1, 4, () => randomItemType(dice, from));
   const items = itemTypes.map((type) => randomExpression(scope, type, dice.between(0, 2)));
   const distinct = dice.chance(0.15) && !itemTypes.includes('jsonb');
   const star = !distinct && dice.chance(0.1);
@@ -96,6 +96,12 @@ function combinedQuery(making: Making): RandomQuery {
     sql: sequence(first, ...rest, order.sql, order.total ? randomLimit(dice) : ''),
     ordered: order.total,
   };
+}
+
+/** Mostly a type that columns have; often a condition, whose three values show in a result only. */
+function randomItemType(dice: Dice, from: From): Type {
+  if (dice.chance(0.2)) return 'boolean';
+  return dice.pick(dice.chance(0.7) ? columnTypes(from) : types);
 }
 
 const NO_ORDER = { sql: '' as Tree, total: false };
@@ -338,7 +344,7 @@ function groupedQuery(making: Making): RandomQuery {
   const byNumber = dice.chance(0.2);
   const aggregate = (type: Type): Tree | undefined => randomAggregate(rowScope, type);
   const scope: Scope = { dice, columns: keys, aggregate };
-  const itemTypes: Type[] = [...keys.map(({ type }) => type)];
+  const itemTypes: Type[] = keys.map(({ type }) => type);
   const items: Tree[] = keys.map(({ sql }) => sql);
   for (const type of dice.times(1, 3, () => dice.pick(aggregateTypes))) {
     itemTypes.push(type);

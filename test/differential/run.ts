@@ -118,7 +118,7 @@ export async function runWorld(
       return;
     }
     // From here on the tables may differ.
-    if (verdict.kind === 'tolerated' && step.kind === 'write') return;
+    if (verdict.kind === 'tolerated' && step.kind !== 'query') return;
   }
 }
 
@@ -128,7 +128,7 @@ async function verdictOf(pair: Pair, steps: readonly Step[]): Promise<Verdict> {
   for (const [index, step] of steps.entries()) {
     const verdict = await pair.ask(step);
     if (index === steps.length - 1) return verdict;
-    const parted = verdict.kind === 'tolerated' && step.kind === 'write';
+    const parted = verdict.kind === 'tolerated' && step.kind !== 'query';
     if (parted || verdict.kind === 'different') return { kind: 'tolerated' };
   }
   return { kind: 'agreed' };

@@ -21,7 +21,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const names = canaryTexts;
 const passphrase = 'a passphrase nobody would guess: Thylacine Ω';
-const origin = { actor: names.actor, reason: names.reason, requestId: names.requestId };
+let requests = 0;
+const origin = (): { actor: string; reason: string; requestId: string } => {
+  requests += 1;
+  return { actor: names.actor, reason: names.reason, requestId: `${names.requestId} ${requests}` };
+};
 
 /** Every file below `directory`, names included as if they were contents. */
 function filesIn(directory: string): Map<string, Uint8Array> {
@@ -83,7 +87,7 @@ async function createTable(tenant: TenantHandle): Promise<void> {
       CONSTRAINT ${names.unique} UNIQUE (${columnOf('uuid')}),
       CONSTRAINT ${names.check} CHECK (${columnOf('varchar')} <> '${names.checkLiteral}'))`,
     [],
-    origin,
+    origin(),
   );
 }
 
@@ -96,12 +100,12 @@ async function writeCanaries(db: Verity): Promise<TenantHandle> {
   await tenant.execute(
     `INSERT INTO ${names.table} (id, ${list}) VALUES (1, ${places})`,
     parameters,
-    origin,
+    origin(),
   );
   await tenant.execute(
     `INSERT INTO ${names.table} (id, ${columnOf('varchar')}) VALUES (2, '${names.insertLiteral}') -- ${names.commentText}`,
     [],
-    origin,
+    origin(),
   );
   await tenant.execute(
     `UPDATE ${names.table} SET ${columnOf('varchar')} = '${names.updateLiteral}' WHERE ${columnOf('varchar')} <> '${names.whereLiteral}' AND id = 2`,
@@ -113,11 +117,11 @@ async function writeCanaries(db: Verity): Promise<TenantHandle> {
     await tx.execute(`INSERT INTO ${names.table} (id, ${columnOf('text')}) VALUES (3, $1)`, [
       names.changedText,
     ]);
-  }, origin);
+  }, origin());
   await tenant.execute(
     `DELETE FROM ${names.table} WHERE ${columnOf('text')} = '${names.changedText}'`,
   );
-  await tenant.append(names.stream, [{ [names.eventKey]: names.eventText }], origin);
+  await tenant.append(names.stream, [{ [names.eventKey]: names.eventText }], origin());
   return tenant;
 }
 
@@ -179,7 +183,7 @@ describe('a database with canaries of every type, name and text', () => {
     await db.close();
     expect(findNeedles(filesIn(directory), secret)).toEqual([]);
     db = await Verity.open(directory, { masterKey: key });
-    await db.tenant(names.tenant).execute(`DELETE FROM ${names.table} WHERE id = 2`, [], origin);
+    await db.tenant(names.tenant).execute(`DELETE FROM ${names.table} WHERE id = 2`, [], origin());
     await db.close();
     expect(findNeedles(filesIn(directory), secret)).toEqual([]);
     db = await Verity.open(directory, { masterKey: key });

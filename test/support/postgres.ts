@@ -42,8 +42,8 @@ function postgresFolder(): string | undefined {
  */
 export function skipsPostgres(): boolean {
   if (postgresFolder() !== undefined || process.env['CI'] !== undefined) return false;
-  console.warn(
-    'No PostgreSQL (initdb, postgres) is installed: tests that compare with it are skipped.',
+  process.stderr.write(
+    'No PostgreSQL (initdb, postgres) is installed: tests that compare with it are skipped.\n',
   );
   return true;
 }

@@ -308,7 +308,7 @@ describe('errors', () => {
     ['1 and true', '42804', '1 and tr'],
     ['not 1', '42804', '1'],
     ["'é', case when 1 then 2 end", '42804', '1 then 2'],
-    ["case when true then 1 else date '2026-01-01' end", '42804', "1 else d"],
+    ["case when true then 1 else date '2026-01-01' end", '42804', '1 else d'],
     ['coalesce(1, true)', '42804', 'true)'],
     ['1 in (true)', '42883', 'true)'],
     ["'abc'::int", '22P02', "'abc'::i"],

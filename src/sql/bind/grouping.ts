@@ -10,7 +10,7 @@ import { bindExpression } from './expression.ts';
 import { placeOfConstant } from './sort.ts';
 import type { Target } from './targets.ts';
 import { rewrite, someNode } from './rewrite.ts';
-import { textType } from './type-rules.ts';
+import { plainTypes, textType } from './type-rules.ts';
 import { firstLocation, unsupported } from './unsupported.ts';
 
 interface Results {
@@ -93,13 +93,15 @@ export function groupRows(context: BindContext, query: Ungrouped) {
   const aggregates: AggregateCall[] = [...query.aggregates];
   const byText = new Map(keys.map((key, index) => [JSON.stringify(key), index]));
   const dependent = dependentColumns(context, keys);
+  const used = new Set<number>();
   const regroup = (expression: Expression): Expression =>
-    rewrite(expression, (each) => {
+    rewrite(withoutDeadBranches(expression), (each) => {
       const place = keys.length === 0 ? undefined : byText.get(JSON.stringify(each));
       if (place !== undefined) return columnAt(each, place);
       if (each.kind === 'call' && each.name === aggregateMark) {
         const [index] = each.args;
         assert(index?.kind === 'literal', 'an aggregate is marked with its number');
+        used.add(index.value as number);
         return columnAt(each, keys.length + (index.value as number));
       }
       if (each.kind !== 'column') return undefined;
@@ -110,7 +112,32 @@ export function groupRows(context: BindContext, query: Ungrouped) {
   const having = query.having && regroup(query.having);
   const outputs = query.outputs.map(regroup);
   const sort = query.sort.map((key) => ({ ...key, expression: regroup(key.expression) }));
-  return { grouping: { keys, aggregates, having }, outputs, sort };
+  // An aggregate that nobody asks for any more must not fail; its place stays.
+  const asked = aggregates.map((call, index) =>
+    used.has(index) || index >= query.aggregates.length ? call : countRows,
+  );
+  return { grouping: { keys, aggregates: asked, having }, outputs, sort };
+}
+
+const countRows: AggregateCall = {
+  name: 'count',
+  argument: undefined,
+  distinct: false,
+  type: plainTypes.bigint,
+};
+
+/** Without branches of CASE that constants rule out: as in PostgreSQL, aggregates within them are not worked out. */
+function withoutDeadBranches(expression: Expression): Expression {
+  return rewrite(expression, (each) => {
+    if (each.kind !== 'case' || !each.whens.some(({ when }) => when.kind === 'literal'))
+      return undefined;
+    const sure = each.whens.findIndex(({ when }) => when.kind === 'literal' && when.value === true);
+    const otherwise = sure === -1 ? each.otherwise : (each.whens[sure]?.then ?? each.otherwise);
+    const whens = (sure === -1 ? each.whens : each.whens.slice(0, sure)).filter(
+      ({ when }) => when.kind !== 'literal',
+    );
+    return withoutDeadBranches(whens.length === 0 ? otherwise : { ...each, whens, otherwise });
+  });
 }
 
 const columnAt = (expression: Expression, ordinal: number): Expression => ({

@@ -102,10 +102,8 @@ export function placeOfConstant(
   );
 }
 
-const sameExpression = (
-  left: Expression | undefined,
-  right: Expression | undefined,
-): boolean => left === right || JSON.stringify(left) === JSON.stringify(right);
+const sameExpression = (left: Expression | undefined, right: Expression | undefined): boolean =>
+  left === right || JSON.stringify(left) === JSON.stringify(right);
 
 function outputColumn(
   context: BindContext,

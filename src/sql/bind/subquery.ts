@@ -18,7 +18,7 @@ export function bindSubquery(context: BindContext, node: SubLink): Bound {
       return call(context, node, {
         name: 'subquery exists',
         type: booleanType,
-        query,
+        query: withoutOutputs(query),
         ...own(captures),
       });
     }
@@ -43,6 +43,12 @@ export function bindSubquery(context: BindContext, node: SubLink): Bound {
 }
 
 const own = ({ args, slots }: Captures) => ({ args, slots, ownCount: args.length });
+
+/** For EXISTS: as in PostgreSQL the results of a plain query are not computed, nor put in order. */
+function withoutOutputs(query: BoundQuery): BoundQuery {
+  if (query.kind !== 'select' || query.grouping !== undefined || query.distinct) return query;
+  return { ...query, outputs: [], columns: [], sort: [] };
+}
 
 function bindInner(
   context: BindContext,

@@ -161,6 +161,10 @@ describe('groups', () => {
     ['select bool_and(id < 4), bool_or(id < 2), every(id > 0) from a', [[false, true, true]]],
     ['select count(*) from a where false group by g', []],
     ['select max(x) from a having count(*) > 9', []],
+    [
+      'select x, case when false then max(1 / (x - x)) end from a where x = 10 group by x',
+      [[10, null]],
+    ],
     ['select distinct count(*) from a group by x order by 1', [[1n], [2n]]],
     [
       'select x, (select count(*) from b where y > x * 10) from a group by x order by 1',
@@ -243,6 +247,38 @@ describe('set operations', () => {
     ],
     ['(select id from a limit 1) union all (select 7 union select 7)', [[1], [7]]],
   ]);
+});
+
+describe.each(['n', 'n desc', 'n desc, m', 'm, n'])('an index on (%s)', (columns) => {
+  beforeEach(() => {
+    db.run(`create table t (id integer primary key, m integer, n integer);
+      insert into t values (1, 1, 5), (2, 1, null), (3, 1, 7), (4, 1, 5), (5, null, 9), (6, 1, 1);
+      create index t_index on t (${columns})`);
+  });
+
+  test.each([
+    ['n > 5', [3, 5]],
+    ['n >= 5 and n < 9', [1, 3, 4]],
+    ['n < 5', [6]],
+    ['n <= 5', [1, 4, 6]],
+    ['n = 5', [1, 4]],
+    ['n in (7, null, 5, 7)', [1, 3, 4]],
+    ['n is null', [2]],
+    ['m = 1 and n > 4', [1, 3, 4]],
+    ['m = 1 and n in (select n from t where id > 2)', [1, 3, 4, 6]],
+    ['n between 6 and 5', []],
+  ])('WHERE %s yields %j, no NULLs among them', (condition, expected) => {
+    const ids = rows(`select id from t where ${condition}`).map(([id]) => id as number);
+    expect(ids.toSorted((left, right) => left - right)).toEqual(expected);
+  });
+
+  test('its order is that of ORDER BY', () => {
+    const order = (text: string) => rows(`select n from t order by ${text} limit 4`).flat();
+    expect(order('n, id')).toEqual([1, 5, 5, 7]);
+    expect(order('n desc, id')).toEqual([null, 9, 7, 5]);
+    expect(order('n nulls first, id')).toEqual([null, 1, 5, 5]);
+    expect(order('n desc nulls last, id')).toEqual([9, 7, 5, 5]);
+  });
 });
 
 describe('errors', () => {

@@ -9,7 +9,10 @@ const special = /^-?(?:NaN|Infinity)$/;
 function truncate(value: string, scale: number): string {
   if (special.test(value)) return value;
   const [whole = '0', fraction = ''] = value.split('.');
-  if (scale > 0) return `${whole}.${fraction.slice(0, scale).padEnd(Math.min(scale, 16_383), '0')}`;
+  if (scale > 0) {
+    const cut = `${whole}.${fraction.slice(0, scale).padEnd(Math.min(scale, 16_383), '0')}`;
+    return /[1-9]/.test(cut) ? cut : cut.replace('-', '');
+  }
   if (scale === 0) return withoutMinusZero(whole);
   const factor = 10n ** BigInt(Math.min(-scale, whole.length));
   return ((BigInt(whole) / factor) * factor).toString();
