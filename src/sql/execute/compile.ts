@@ -4,6 +4,7 @@ import { type Expression, valueOfLiteral } from '../../codec/index.ts';
 import type { ExecutionContext } from '../contract.ts';
 import { isIdentical } from '../functions/comparison.ts';
 import { findScalar } from '../functions/registry.ts';
+import type { ScalarFunction } from '../functions/scalar.ts';
 import { isConstant } from '../plan/access.ts';
 import { castValue } from '../types/index.ts';
 import { compileSpecial } from './special-forms.ts';
@@ -142,13 +143,27 @@ function compileCase(expression: Extract<Expression, { kind: 'case' }>): Evaluat
   };
 }
 
-const isNull = (expression: Expression): boolean =>
-  expression.kind === 'literal' && expression.value === null;
+/** Whether a NULL that is written in it makes the whole NULL. */
+function isNull(expression: Expression): boolean {
+  if (expression.kind === 'literal') return expression.value === null;
+  if (expression.kind === 'cast') return isNull(expression.arg);
+  return (
+    expression.kind === 'call' && expression.args.some(isNull) && scalarOf(expression) !== undefined
+  );
+}
+
+/** The strict function or operator that a call means; undefined for a form of its own. */
+function scalarOf({
+  name,
+  args,
+}: Extract<Expression, { kind: 'call' }>): ScalarFunction | undefined {
+  const types = args.map((arg) => arg.type?.name ?? 'text');
+  return findScalar(name, types);
+}
 
 function compileScalar(expression: Extract<Expression, { kind: 'call' }>): Evaluate {
-  const types = expression.args.map((arg) => arg.type?.name ?? 'text');
-  const found = findScalar(expression.name, types);
-  assert(found !== undefined, `a bound call is known: ${expression.name}(${types.join(', ')})`);
+  const found = scalarOf(expression);
+  assert(found !== undefined, `a bound call is known: ${expression.name}`);
   const call = found.call as (...values: Value[]) => Value;
   const args = expression.args.map(compile);
   const [first, second, third] = args as [Evaluate, Evaluate, Evaluate];
