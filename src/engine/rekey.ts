@@ -176,10 +176,11 @@ export class Rekey {
     if (!holdsCommand) {
       onRarePath?.('empty tail given a command for rekeying');
       await changeKeyring(() => undefined);
+      // That waited until the command was durable, or refused; one that was found written before may still be on its way.
+      if (tip() === segment && state.store.appliedPosition < segment) throw noRoom();
     }
     // The commands of others may have filled it meanwhile.
     if (tip() !== segment) return;
-    if (state.store.appliedPosition < segment) throw noRoom();
     onRarePath?.('tail finished for rekeying');
     await finishSegment();
   }

@@ -151,21 +151,6 @@ test('a tail that the commands of others fill while rekeying looks at it is not 
   expect(rolled).toEqual({ finished: 0, outcome: 'done' });
 });
 
-test('a tail whose command was refused for want of room is left as it is', async () => {
-  const refused = await rekeyWith((_tail, { store }) => ({
-    state: {
-      store: new Proxy(store, {
-        get: (target, name) => {
-          const value: unknown = Reflect.get(target, name);
-          if (name === 'appliedPosition') return 0;
-          return typeof value === 'function' ? value.bind(target) : value;
-        },
-      }),
-    } as RekeyParts['state'],
-  }));
-  expect(refused).toEqual({ finished: 0, outcome: 'DISK_FULL' });
-});
-
 test('a rotten segment that the log has no record of yet is not vouched for by rekeying', async () => {
   const { disk, scheduler, engine, tenant, tail } = await worldOfSegments();
   await scheduler.settle(engine.renewTenant(tenant));
