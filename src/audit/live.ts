@@ -1,7 +1,12 @@
-import { equalBytes, type ErrorCode, firstNonZero, type Position } from '../base/index.ts';
-import type { KernelState } from '../kernel/index.ts';
+import {
+  equalBytes,
+  type ErrorCode,
+  firstNonZero,
+  type Position,
+  type TreeId,
+} from '../base/index.ts';
 import type { LogHead } from '../log/index.ts';
-import type { MemoryStore, StoreVersion } from '../store/index.ts';
+import { sameVersions, type StoreHistory, type WalkedStore } from '../store/index.ts';
 import type { Pause } from './pause.ts';
 import type { ReadLog } from './read-log.ts';
 import type { VerificationFinding } from './verify.ts';
@@ -9,7 +14,7 @@ import type { VerificationFinding } from './verify.ts';
 /** What an open handle knows; the files must agree with it. */
 export interface LiveState {
   readonly head: LogHead;
-  readonly store: MemoryStore;
+  readonly store: WalkedStore;
   /** False for a handle that follows another process's log: the files may be ahead of it. */
   readonly owner: boolean;
   /** Whether frames behind the head are on their way to the disk. */
@@ -19,7 +24,7 @@ export interface LiveState {
 /** Compares what was read with what the handle knew then. */
 export async function compareLive(
   log: ReadLog,
-  state: KernelState,
+  store: WalkedStore,
   live: LiveState,
   pause: Pause,
 ): Promise<VerificationFinding[]> {
@@ -46,7 +51,6 @@ export async function compareLive(
   if (!equalBytes(tail.head.chainHash, live.head.chainHash)) {
     return at('CHAIN_BROKEN', `The log in ${tail.path} is not the one this handle wrote.`);
   }
-  const store = state.store as MemoryStore;
   if (await storesDiffer(store, live.store, { upTo: live.head.position, pause })) {
     return at(
       'STATE_MISMATCH',
@@ -57,9 +61,9 @@ export async function compareLive(
 }
 
 /** Whether two stores differ in any version of any key up to a position; what either gets later does not count. */
-async function storesDiffer(
-  left: MemoryStore,
-  right: MemoryStore,
+export async function storesDiffer(
+  left: WalkedStore,
+  right: WalkedStore,
   how: { readonly upTo: Position; readonly pause: Pause },
 ): Promise<boolean> {
   const { upTo, pause } = how;
@@ -77,28 +81,9 @@ async function storesDiffer(
   return false;
 }
 
-type History = ReturnType<MemoryStore['history']>;
-
-function* historyUpTo(
-  store: MemoryStore,
-  tree: Parameters<MemoryStore['history']>[0],
-  upTo: Position,
-): History {
+function* historyUpTo(store: WalkedStore, tree: TreeId, upTo: Position): Generator<StoreHistory> {
   for (const { key, versions } of store.history(tree)) {
     const settled = versions.filter(({ from }) => from <= upTo);
     if (settled.length > 0) yield { key, versions: settled };
   }
-}
-
-function sameVersions(left: readonly StoreVersion[], right: readonly StoreVersion[]): boolean {
-  return (
-    left.length === right.length &&
-    left.every((version, index) => sameVersion(version, right[index] as StoreVersion))
-  );
-}
-
-function sameVersion(left: StoreVersion, right: StoreVersion): boolean {
-  if (left.from !== right.from || left.leaf !== right.leaf) return false;
-  if (left.row === undefined || right.row === undefined) return left.row === right.row;
-  return equalBytes(left.row, right.row);
 }

@@ -35,10 +35,11 @@ import {
 import { type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
 import { KernelState } from '../kernel/index.ts';
 import { type LogHead, segmentPath } from '../log/index.ts';
-import { hashSeedOf, MemoryStore } from '../store/index.ts';
+import { hashSeedOf, MemoryStore, pagesPath, superblockPath } from '../store/index.ts';
 import { compareLive, type LiveState } from './live.ts';
 import { pausing } from './pause.ts';
 import { readLog, type ReadLog } from './read-log.ts';
+import { checkStore } from './store-check.ts';
 
 export type { LoggedCut } from '../engine/index.ts';
 
@@ -68,6 +69,8 @@ export interface Verification {
   readonly opened: boolean;
   /** Finished segments whose file is as the log records it. */
   readonly segmentsCompared: number;
+  /** The position of the store's checkpoint, all rows and versions of which were compared with the log's. */
+  readonly storeCompared?: Position;
   /** What `repair --cut-tail` cut from this log, oldest first. */
   readonly cuts: readonly LoggedCut[];
 }
@@ -95,12 +98,12 @@ export interface VerificationSettings {
 export async function verifyDatabase(settings: VerificationSettings): Promise<Verification> {
   const { disk, root } = settings;
   const findings: VerificationFinding[] = [];
-  const state = new KernelState(
-    new MemoryStore(settings.entropy && hashSeedOf(settings.entropy.bytes(8))),
-  );
+  const store = new MemoryStore(settings.entropy && hashSeedOf(settings.entropy.bytes(8)));
+  const state = new KernelState(store);
   let log: ReadLog | undefined;
   let hierarchy: KeyHierarchy | undefined;
   let segmentsCompared = 0;
+  let storeCompared: Position | undefined;
   try {
     hierarchy = await keysOf(disk, root);
     log = await readAll(settings, { hierarchy, state }, findings);
@@ -113,9 +116,14 @@ export async function verifyDatabase(settings: VerificationSettings): Promise<Ve
         findings.push(findingOf(error));
       }
       segmentsCompared = compareSegments(log, state, findings);
+      const { head } = log.tail;
+      const pause = pausing(settings.scheduler);
+      const checked = await checkStore({ disk, hierarchy: current, replayed: store, head, pause });
+      storeCompared = checked.checkpoint;
+      for (const error of checked.errors) findings.push(findingOf(error));
     }
     if (log.live !== undefined) {
-      findings.push(...(await compareLive(log, state, log.live, pausing(settings.scheduler))));
+      findings.push(...(await compareLive(log, store, log.live, pausing(settings.scheduler))));
     }
   } catch (error) {
     if (!(error instanceof VerityError) || error.exitCode !== 3) throw error;
@@ -124,7 +132,14 @@ export async function verifyDatabase(settings: VerificationSettings): Promise<Ve
   } finally {
     hierarchy?.wipe();
   }
-  const files = [identityPath, keyringPath, anchorPath, ...pathsOf(disk), ...subjectPaths(disk)];
+  const files = [
+    identityPath,
+    keyringPath,
+    anchorPath,
+    ...pathsOf(disk),
+    ...subjectPaths(disk),
+    ...storePaths(disk),
+  ];
   return {
     ok: findings.length === 0,
     filesRead: files.length,
@@ -134,6 +149,7 @@ export async function verifyDatabase(settings: VerificationSettings): Promise<Ve
     tornTail: tornOf(log?.tail),
     opened: hierarchy !== undefined,
     segmentsCompared,
+    ...(storeCompared !== undefined && { storeCompared }),
     cuts: loggedCuts(state.store),
   };
 }
@@ -243,6 +259,10 @@ function findingOf(error: VerityError): VerificationFinding {
     offset: offset ?? 0,
     message: error.message,
   };
+}
+
+function storePaths(disk: Disk): string[] {
+  return [superblockPath, pagesPath].filter((path) => disk.exists(path));
 }
 
 function pathsOf(disk: Disk): string[] {

@@ -330,16 +330,24 @@ export class CorruptionError extends VerityError {
   readonly offset: number;
 
   constructor(code: ErrorCode, file: string, offset: number, what: string) {
-    const advice =
-      code === 'FORMAT_UNSUPPORTED'
-        ? 'use the version of VerityDB that wrote it'
-        : 'restore this file from a copy: verity repair --from (docs/recovery.md)';
-    super(code, `${what} in ${file} at byte ${offset}. Nothing was changed; ${advice}.`, {
-      details: { file, offset },
-    });
+    super(
+      code,
+      `${what} in ${file} at byte ${offset}. Nothing was changed; ${adviceFor(code, file)}.`,
+      {
+        details: { file, offset },
+      },
+    );
     this.file = file;
     this.offset = offset;
   }
+}
+
+function adviceFor(code: ErrorCode, file: string): string {
+  if (code === 'FORMAT_UNSUPPORTED') return 'use the version of VerityDB that wrote it';
+  // Derived from the log: no copy is needed.
+  if (file.startsWith('store/'))
+    return 'close the database and have the log make this file again: verity repair (docs/recovery.md)';
+  return 'restore this file from a copy: verity repair --from (docs/recovery.md)';
 }
 
 /** An error in SQL text. `offset` is the index (UTF-16 units) into the original text. */

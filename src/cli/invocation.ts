@@ -18,6 +18,7 @@ export interface CommonOptions extends KeyOptions {
   readonly json?: boolean;
   readonly actor?: string;
   readonly reason?: string;
+  readonly cacheBytes?: string;
 }
 
 /** One run of one verb. */
@@ -46,7 +47,19 @@ export async function openDatabase(
     readOnly,
     timestamps: 'microseconds',
     onProgress,
+    ...cacheOption(invocation.options),
   }).finally(end);
+}
+
+const byteUnits: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** `--cache-bytes` as the SDK takes it. Throws a usage error for what is no number of bytes. */
+function cacheOption({ cacheBytes }: CommonOptions): Pick<OpenOptions, 'cacheBytes'> {
+  if (cacheBytes === undefined) return {};
+  const [, digits, unit] = /^(\d{1,15})([KMG]?)$/.exec(cacheBytes) ?? [];
+  if (digits === undefined || unit === undefined)
+    throw usageError('--cache-bytes takes a number of bytes, such as 67108864 or 64M.');
+  return { cacheBytes: Number(digits) * (byteUnits[unit] as number) };
 }
 
 /**

@@ -110,6 +110,10 @@ function addCommonOptions(command: Command): Command {
       '--lock-memory',
       'keep keys in memory that is never swapped out (needs the package sodium-native)',
     )
+    .option(
+      '--cache-bytes <N>',
+      'memory for pages of the store, in bytes; K, M and G are allowed (default: 256M)',
+    )
     .option('--actor <NAME>', 'who does this; recorded with every change')
     .option('--reason <TEXT>', 'why; recorded with every change');
 }
@@ -288,9 +292,10 @@ function addRepair(program: Command, context: ProgramContext): void {
   const command = addVerb(program, {
     name: 'repair',
     summary:
-      'Take what is damaged or missing from another copy of the database, or cut the log at its first bad frame. ' +
-      'What was there is kept in DIR/damaged.',
+      'Make the store again from the log; with --from take what is damaged or missing from another copy of the ' +
+      'database; with --cut-tail cut the log at its first bad frame. What was there is kept in DIR/damaged.',
     example:
+      '  $ verity repair ./data\n' +
       '  $ verity repair ./data --from /backup/data\n' +
       '  $ verity repair ./data --cut-tail --dry-run',
   })

@@ -9,6 +9,7 @@ export * from './kdf.ts';
 export * from './key-wrap.ts';
 export * from './master-key.ts';
 export * from './pae.ts';
+export * from './page-key.ts';
 export * from './secret-key.ts';
 export * from './section-key.ts';
 export * from './suite.ts';

@@ -4,7 +4,9 @@ import type { MasterKeyProvider } from '../crypto/index.ts';
 import {
   applyRepair,
   cutRecordOf,
+  dropStore,
   type EngineHost,
+  loadKeys,
   openEngine,
   planCut,
   planFromCopy,
@@ -40,6 +42,7 @@ export async function repairOn(
   checkRepairOptions(options);
   const { disk, entropy } = host;
   const provider = providerOf(options, false);
+  if (copy === undefined && options.cutTail !== true) return rebuildStore(host, provider, options);
   const settings = { disk, provider, entropy };
   const plan =
     copy === undefined
@@ -49,6 +52,8 @@ export async function repairOn(
   let kept: string | undefined;
   try {
     if (!dryRun) {
+      // Derived from the log, which is about to change: the next open makes it again.
+      dropStore(disk);
       kept = await applyRepair(disk, plan, () => new Promise((done) => host.scheduler.defer(done)));
     }
   } finally {
@@ -82,6 +87,54 @@ async function afterwards(
     });
     await engine.close();
   }
+  return verified(host, provider, onProgress);
+}
+
+/** Has the log make the store again, and reads everything. */
+async function rebuildStore(
+  host: EngineHost,
+  provider: MasterKeyProvider,
+  { dryRun = false, onProgress }: RepairOptions,
+): Promise<RepairReport> {
+  if (!dryRun) {
+    // With a wrong key, nothing is to be removed.
+    (await loadKeys(host.disk, provider)).wipe();
+    dropStore(host.disk);
+    const engine = await openEngine(host, {
+      provider,
+      mode: 'owner',
+      create: false,
+      ...(onProgress !== undefined && {
+        onSegment: (done: number, total: number) => onProgress({ phase: 'replay', done, total }),
+      }),
+    });
+    try {
+      await engine.checkpoint();
+    } finally {
+      await engine.close();
+    }
+  }
+  const verification = await verified(host, provider, onProgress);
+  const { ok, position, frames, chainHash } = verification;
+  const nothing = { restored: [], replaced: [], removed: [], cut: undefined, kept: undefined };
+  return {
+    ...nothing,
+    ok,
+    dryRun,
+    copyGoesOn: false,
+    storeRebuilt: !dryRun,
+    position,
+    frames,
+    chainHash,
+    verification,
+  };
+}
+
+async function verified(
+  host: EngineHost,
+  provider: MasterKeyProvider,
+  onProgress: RepairOptions['onProgress'],
+): Promise<VerifyReport> {
   const report = await verifyDatabase({
     disk: host.disk,
     entropy: host.entropy,
@@ -123,8 +176,7 @@ function reportOf(
 }
 
 function checkRepairOptions({ from, cutTail, extend }: RepairOptions): void {
-  const ways = [from !== undefined, cutTail === true].filter(Boolean).length;
-  if (ways !== 1) {
+  if (from !== undefined && cutTail === true) {
     throw new VerityError(
       'INVALID_ARGUMENT',
       'Say how to repair: { from: directory of another copy } or { cutTail: true }, not both.',

@@ -64,6 +64,11 @@ export interface OpenOptions {
    * they are wiped, and derived again when they are needed.
    */
   readonly keyCache?: { readonly maxKeys?: number; readonly maxAgeMs?: number };
+  /**
+   * Memory for pages of the store, in bytes: default 268,435,456 (256 MiB), from 1 MiB to 2,047 MiB. It is taken as
+   * it is needed. Data may be larger: what is not in memory is read from `store/pages`. Of no use with `readOnly`.
+   */
+  readonly cacheBytes?: number;
   /** Open without the lock and without writing: follow the log of a running owner. Default false. */
   readonly readOnly?: boolean;
   /** Create the database when the directory is absent or empty. Default true. */
@@ -286,6 +291,8 @@ export interface VerifyReport {
   readonly opened: boolean;
   /** Finished segments whose file is as the log records it. */
   readonly segmentsCompared: number;
+  /** The position of the store's checkpoint, all rows and versions of which were compared with the log's; absent if there is none. */
+  readonly storeCompared?: bigint;
   /** What `repair` with `cutTail` cut from this log, oldest first. */
   readonly cuts: LogCut[];
 }
@@ -325,7 +332,10 @@ export interface LogCopyReport {
 
 /** Either `from` or `cutTail`. */
 export interface RepairOptions extends Pick<OpenOptions, 'masterKey' | 'encryption'> {
-  /** Directory of another copy of the same database, which is only read. */
+  /**
+   * Directory of another copy of the same database, which is only read. With neither this nor `cutTail` only the store
+   * is made again, from the log.
+   */
   readonly from?: string;
   /** With `from`: take frames of the copy that lie behind this log's own end, too. */
   readonly extend?: boolean;
@@ -358,6 +368,8 @@ export interface RepairReport {
   readonly cut: Omit<LogCut, 'time' | 'actor' | 'reason'> | undefined;
   /** The copy has frames behind this log's end; they were not taken. */
   readonly copyGoesOn: boolean;
+  /** The store was made again from the log; otherwise the next open does that. */
+  readonly storeRebuilt?: boolean;
   /** The folder with what was replaced or cut, relative to the database directory. */
   readonly kept: string | undefined;
   /** The log as it is now. */
@@ -400,6 +412,8 @@ export interface Status {
   readonly chainHash: string;
   readonly logBytes: number;
   readonly segments: number;
+  /** The store on the disk, which the log can make again at any time (docs/recovery.md). */
+  readonly store: StoreStatus;
   /** Keys of data subjects. */
   readonly subjects: { readonly live: number; readonly erased: number; readonly pages: number };
   /** Failures of authentication that this handle met, and how many records of such failures the log holds. */
@@ -423,4 +437,29 @@ export interface Status {
     /** One of the anchor's two slots was torn by a crash, or damaged, and was written again. */
     readonly anchorRenewed?: boolean;
   };
+}
+
+/** Where the store on the disk stands. */
+export interface StoreStatus {
+  /** The position of its newest checkpoint: an open replays the log from there. 0n without one. */
+  readonly checkpoint: bigint;
+  /** Of `store/`. */
+  readonly bytes: number;
+  /** The owner's; absent for a handle that only reads. */
+  readonly cache?: {
+    /** What `cacheBytes` allows. */
+    readonly bytes: number;
+    readonly usedBytes: number;
+    /** Of pages that the next checkpoint writes. */
+    readonly dirtyBytes: number;
+    /** Pages read from the disk, and written, since the open. */
+    readonly pagesRead: number;
+    readonly pagesWritten: number;
+    /** Free pages of `store/pages`. */
+    readonly freeBytes: number;
+  };
+  /** Frames of the log that this handle's open replayed. */
+  readonly replayedFrames?: number;
+  /** Why this handle's open built the store anew from the log, if what was there was not fit. */
+  readonly rebuilt?: Finding;
 }

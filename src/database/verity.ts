@@ -22,7 +22,6 @@ import {
 } from '../engine/index.ts';
 import { acquireLock, type DirectoryLock } from '../host/index.ts';
 import { checkName, nameKey, tenantsTree } from '../kernel/index.ts';
-import type { MemoryStore } from '../store/index.ts';
 import { checkOptions, originOf } from './arguments.ts';
 import { copyDirectory, copyHandle, copyHandleOnto } from './copies.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
@@ -41,6 +40,7 @@ import {
 import type { TimestampForm } from './results.ts';
 import { StatementCache } from './statements.ts';
 import { verifyReportOf } from './verify-report.ts';
+import { cacheBytesOf, storeStatusOf } from './store-options.ts';
 import { isPlain, wantedSuite, warnOfPlainMode } from './suite-options.ts';
 import { hostFor, memoryPath, providerOf } from './surroundings.ts';
 import { Tenant } from './tenant.ts';
@@ -132,6 +132,7 @@ export class Verity {
     }
     keyCheckTimes(options);
     keyCacheBounds(options);
+    const cacheBytes = cacheBytesOf(options);
     const provider = providerOf(options, false);
     const engine = await openEngine(host, {
       provider,
@@ -139,6 +140,7 @@ export class Verity {
       mode: options.readOnly === true ? 'follower' : 'owner',
       create: options.create ?? true,
       keyCache: keyCacheBounds(options),
+      ...(cacheBytes !== undefined && { cacheBytes }),
       // What ends the opening is thrown and needs no warning.
       onSecurityFailure: failureHandler(options, () => isOpen),
       ...(onProgress !== undefined && {
@@ -277,7 +279,7 @@ export class Verity {
       root: this.#engine.hierarchy,
       live: () => ({
         head: this.#engine.head,
-        store: this.#engine.state.store as MemoryStore,
+        store: this.#engine.walked,
         owner: !this.#engine.readOnly && !this.#engine.poisoned,
         busy: this.#engine.busy,
       }),
@@ -313,6 +315,7 @@ export class Verity {
       chainHash: toHex(head.chainHash),
       logBytes: segments.reduce((sum, path) => sum + fileBytes(disk, path), 0),
       segments: segments.length,
+      store: storeStatusOf(this.#engine, disk),
       subjects: subjectsOf(this.#engine),
       security: securityOf(this.#engine),
       memory: memoryOfProcess(),

@@ -24,6 +24,7 @@ import { segmentPosition } from './files.ts';
 import type { EngineHost } from './host.ts';
 import { type KeyHierarchy, SealingEpoch } from './key-hierarchy.ts';
 import type { LogIndex, LogPlace } from './log-index.ts';
+import type { FrameSpan } from './log-walk.ts';
 import { type LogWriter, publishSegment, writeSegment } from './log-writer.ts';
 
 const frameOverheadBytes = physicalHeaderBytes + logicalHeaderFixedBytes + digestsBytes + 16;
@@ -34,6 +35,8 @@ export interface FrameParts {
   readonly index: LogIndex;
   readonly writer: LogWriter;
   readonly head: LogHead;
+  /** The last frame of `head`; absent if there is none. */
+  readonly lastFrame: FrameSpan | undefined;
 }
 
 /** What the state says of the events that a frame is to hold. */
@@ -46,6 +49,7 @@ export interface FrameEnd {
 /** A frame that is written but not known to be durable. */
 interface WrittenFrame {
   readonly place: LogPlace;
+  readonly end: number;
   /** The head after it. */
   readonly head: LogHead;
 }
@@ -69,17 +73,28 @@ export class CommitFrames {
   #tip: LogHead;
   readonly #written: WrittenFrame[] = [];
   #isToFinish = false;
+  #lastFrame: FrameSpan | undefined;
+  #durableBytes = 0;
 
   constructor(parts: FrameParts) {
     this.#parts = parts;
     this.#writer = parts.writer;
     this.#head = parts.head;
     this.#tip = parts.head;
+    this.#lastFrame = parts.lastFrame;
   }
 
   /** The head after the last durable frame. */
   get head(): LogHead {
     return this.#head;
+  }
+  /** Where the last durable frame lies; undefined if there is none. */
+  get lastFrame(): FrameSpan | undefined {
+    return this.#lastFrame;
+  }
+  /** Bytes of all frames that became durable through this writer. */
+  get durableBytes(): number {
+    return this.#durableBytes;
   }
   /** First position of the segment that is written. */
   get segment(): Position {
@@ -161,8 +176,11 @@ export class CommitFrames {
   landed(): void {
     const frame = this.#written.shift();
     assert(frame !== undefined, 'only a frame that was written becomes durable');
+    const { path, offset } = frame.place;
     this.#parts.index.add(frame.place);
     this.#head = frame.head;
+    this.#lastFrame = { path, offset, end: frame.end };
+    this.#durableBytes += frame.end - offset;
   }
 
   /** Goes on in a new segment; false if the disk is too full for one. Everything written is durable. */
@@ -285,6 +303,6 @@ export class CommitFrames {
       durableHead: this.#head.op,
       lastKind: kind,
     };
-    this.#written.push({ place, head: this.#tip });
+    this.#written.push({ place, end: this.#writer.tail, head: this.#tip });
   }
 }

@@ -4,6 +4,7 @@ import type { SecretKey } from '../crypto/index.ts';
 import { type Command, decide, type KernelState } from '../kernel/index.ts';
 import type { LogHead } from '../log/index.ts';
 import type { AnchorFile } from './anchor.ts';
+import type { Checkpointer, CommittedLog } from './checkpointer.ts';
 import { CommitBatch, type CommandResult } from './commit-batch.ts';
 import { asVerityError, closedError, commitUnknown, poisonedError } from './commit-errors.ts';
 import { CommitFlights } from './commit-flights.ts';
@@ -22,6 +23,8 @@ const framesOnTheirWayMax = 2;
 export interface CommitLoopParts extends FrameParts {
   readonly state: KernelState;
   readonly anchor: AnchorFile;
+  /** Has checkpoints of the store written, if that is on the disk. */
+  readonly checkpoints?: Checkpointer | undefined;
 }
 
 /**
@@ -42,6 +45,7 @@ export class CommitLoop {
   readonly #state: KernelState;
   readonly #frames: CommitFrames;
   readonly #tail: CommitTail;
+  readonly #checkpoints: Checkpointer | undefined;
   readonly #pace: CommitPace;
   readonly #frameBytesTarget: number;
   readonly #queue: CommitQueue;
@@ -65,6 +69,13 @@ export class CommitLoop {
     this.#pace = new CommitPace(pace);
     this.#queue = new CommitQueue(pace);
     this.#frameBytesTarget = pace.frameBytesTarget;
+    this.#checkpoints = parts.checkpoints;
+    this.#checkpoints?.attach({
+      newest: () => this.#newestPlace,
+      anchor: () => this.#tail.reach(),
+      proceed: () => this.#proceed(),
+      fail: (cause) => this.#fail(cause),
+    });
     this.#flights = new CommitFlights({
       clock: parts.host.clock,
       scheduler: parts.host.scheduler,
@@ -189,6 +200,7 @@ export class CommitLoop {
     while (this.#poison === undefined && this.#isBusy) {
       this.#pump();
       await this.#flights.landing();
+      if (this.#stalled) await this.#checkpoints?.relieved();
     }
     this.#closed = true;
     this.#tail.stop();
@@ -199,9 +211,16 @@ export class CommitLoop {
       } else {
         this.#frames.abandon();
       }
+    } catch (error) {
+      this.#checkpoints?.halt();
+      throw error;
     } finally {
-      this.#tail.close();
-      this.#frames.wipe();
+      try {
+        await this.#checkpoints?.close();
+      } finally {
+        this.#tail.close();
+        this.#frames.wipe();
+      }
     }
   }
 
@@ -324,6 +343,10 @@ export class CommitLoop {
   /** Seals and writes what is gathered, and has it flushed. Never throws. */
   #launch(): void {
     try {
+      if (this.#checkpoints?.isBehind() === true) {
+        this.#stalled = true;
+        return;
+      }
       this.keyring.prepare(this.#frames.tenants);
       this.#frames.reserve();
     } catch (error) {
@@ -367,6 +390,19 @@ export class CommitLoop {
     this.#flights.shift();
     this.#replies.succeeded(batch);
     this.#tail.durable(this.keyring.committed(position));
+    this.#checkpoints?.committed();
+  }
+
+  /** The newest durable frame, for a checkpoint. */
+  get #newestPlace(): ReturnType<CommittedLog['newest']> {
+    const { head, lastFrame: frame, durableBytes: bytes } = this.#frames;
+    return frame === undefined ? undefined : { place: { head, frame }, bytes };
+  }
+
+  /** What waited for a checkpoint goes on. */
+  #proceed(): void {
+    this.#stalled = false;
+    this.#pump();
   }
 
   /** Nothing of the frame was written and no other is on its way: the batch is refused, the handle stays usable. */
@@ -381,6 +417,7 @@ export class CommitLoop {
     if (this.#poison !== undefined) return;
     const poison = asVerityError(cause, 'The log could not be written.');
     this.#poison = poison;
+    this.#checkpoints?.halt();
     this.#host.onRarePath?.('handle poisoned');
     if (this.#flights.count > 1) this.#host.onRarePath?.('poisoned with two frames on their way');
     this.#drop(() => commitUnknown(poison));

@@ -92,6 +92,14 @@ export class CommitTail {
     anchor.settle(anchoredAt(frames.head, frames.segment));
   }
 
+  /** Has the anchor name the newest durable frame; false if it does not, for want of room. Throws IO_ERROR. */
+  reach(): boolean {
+    const { anchor, frames } = this.#parts;
+    const { op } = frames.head;
+    if (anchor.frame.op < op) this.#advance();
+    return anchor.frame.op >= op;
+  }
+
   /** Begins no digest of a segment any more. */
   stopDigests(): void {
     this.#digests.stop();

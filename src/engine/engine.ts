@@ -2,8 +2,10 @@ import { type Position, type TenantId, type TimestampMicros, VerityError } from 
 import type { SecretKey } from '../crypto/index.ts';
 import type { BuildPlace, Command, CommandOrigin, KernelState } from '../kernel/index.ts';
 import type { LogHead } from '../log/index.ts';
+import { pageBytes, type WalkedStore } from '../store/index.ts';
 import { type AnchorFile, anchorKey } from './anchor.ts';
 import type { CommandResult } from './commit-batch.ts';
+import { Checkpointer } from './checkpointer.ts';
 import { CommitLoop } from './commit-loop.ts';
 import type { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
@@ -12,11 +14,14 @@ import type { KeyHierarchy } from './key-hierarchy.ts';
 import type { Keyring } from './keyring.ts';
 import type { LogIndex } from './log-index.ts';
 import { LogReader } from './log-reader.ts';
+import type { FrameSpan } from './log-walk.ts';
 import type { LogWriter } from './log-writer.ts';
 import { cutCommand, isLogged } from './logged-cut.ts';
 import { Rekey, type RekeyOptions, type RekeyResult } from './rekey.ts';
+import type { StoredState } from './replay-store.ts';
 import { RootRenewal } from './root-renewal.ts';
 import { SecurityRecorder } from './security.ts';
+import type { StoreProblem } from './store-opening.ts';
 import { SubjectKeys } from './subject-keys.ts';
 
 /** Keys of about this many tenants are made within one turn of the event loop. */
@@ -32,6 +37,10 @@ export interface Recovery {
   }[];
   /** A slot of the anchor was torn by a crash, or damaged, and was written again. */
   readonly anchorRenewed?: boolean;
+  /** Frames of the log that were replayed behind the store's checkpoint: all of them without one. */
+  readonly replayedFrames: number;
+  /** The store was damaged, or not of this log, and was built anew from the log. */
+  readonly storeRebuilt?: StoreProblem;
 }
 
 export interface EngineParts {
@@ -39,7 +48,13 @@ export interface EngineParts {
   readonly hierarchy: KeyHierarchy;
   readonly state: KernelState;
   readonly index: LogIndex;
+  /** The store behind `state`, to be walked whole. */
+  readonly walked: WalkedStore;
   readonly head: LogHead;
+  /** The last frame of `head`; absent if there is none. */
+  readonly lastFrame: FrameSpan | undefined;
+  /** The owner's store on the disk. */
+  readonly stored: StoredState | undefined;
   readonly recovery: Recovery;
   /** Absent: the engine follows another process's log and writes nothing. */
   readonly writer: LogWriter | undefined;
@@ -48,11 +63,27 @@ export interface EngineParts {
   readonly follower: Follower | undefined;
 }
 
+/** Where the store on the disk stands. */
+export interface StoreStatus {
+  /** The position of the newest durable checkpoint; 0 without one. */
+  readonly checkpoint: Position;
+  /** Of `store/pages`, free pages included. */
+  readonly fileBytes: number;
+  readonly freeBytes: number;
+  readonly cacheBytes: number;
+  readonly cacheUsedBytes: number;
+  /** Of pages that wait to be written. */
+  readonly dirtyBytes: number;
+  readonly pagesRead: number;
+  readonly pagesWritten: number;
+}
+
 /** An open database: the state that readers see, and the commit loop (an owner) or the follower behind it. */
 export class Engine {
   readonly state: KernelState;
   readonly hierarchy: KeyHierarchy;
   readonly reader: LogReader;
+  readonly walked: WalkedStore;
   readonly recovery: Recovery;
   readonly subjects: SubjectKeys;
   /** Throws while commands and reads are refused for a reason outside the log, e.g. a key provider long gone. */
@@ -64,11 +95,25 @@ export class Engine {
   readonly #start: LogHead;
   readonly #indexes: IndexBuilder;
   #recorder: SecurityRecorder | undefined;
+  readonly #stored: StoredState | undefined;
+  readonly #checkpoints: Checkpointer | undefined;
   #closed = false;
 
   constructor(parts: EngineParts) {
-    const { writer, anchor } = parts;
+    const { writer, anchor, stored } = parts;
     this.state = parts.state;
+    this.walked = parts.walked;
+    this.#stored = stored;
+    this.#checkpoints =
+      stored &&
+      new Checkpointer({
+        writer: stored.writer,
+        scheduler: parts.host.scheduler,
+        settings: stored.settings,
+        pressure: () => stored.store,
+        pages: stored.pages,
+        replayedBytes: stored.replayedBytes,
+      });
     this.hierarchy = parts.hierarchy;
     this.recovery = parts.recovery;
     this.#host = parts.host;
@@ -78,7 +123,7 @@ export class Engine {
     this.#loop =
       writer === undefined || anchor === undefined
         ? undefined
-        : new CommitLoop({ ...parts, writer, anchor });
+        : new CommitLoop({ ...parts, writer, anchor, checkpoints: this.#checkpoints });
     this.#indexes = new IndexBuilder({
       state: parts.state,
       scheduler: parts.host.scheduler,
@@ -112,6 +157,22 @@ export class Engine {
   /** The head after the last frame that is durable. */
   get head(): LogHead {
     return this.#loop?.head ?? this.#follower?.head ?? this.#start;
+  }
+  /** Where the store on the disk stands; undefined for a handle that follows another process's log. */
+  get storeStatus(): StoreStatus | undefined {
+    const stored = this.#stored;
+    if (stored === undefined) return undefined;
+    const { store, pages, writer, settings } = stored;
+    return {
+      checkpoint: writer.place?.head.position ?? (0 as Position),
+      fileBytes: pages.pageCount * pageBytes,
+      freeBytes: pages.freePages * pageBytes,
+      cacheBytes: settings.cacheBytes,
+      cacheUsedBytes: store.cacheUsedBytes,
+      dirtyBytes: store.dirtyPages * pageBytes,
+      pagesRead: pages.counts.read,
+      pagesWritten: pages.counts.written,
+    };
   }
   get closed(): boolean {
     return this.#closed;
@@ -195,18 +256,24 @@ export class Engine {
   ): Promise<void> {
     this.#writable();
     const { hierarchy } = this;
-    const { entropy, scheduler } = this.#host;
+    const { entropy } = this.#host;
     const renewal = new RootRenewal(hierarchy.keyring, { from: hierarchy.root, to: root, entropy });
     while (renewal.step(hierarchy.keyring, tenantsPerTurn)) {
-      await new Promise<void>((resolve) => scheduler.defer(resolve));
-      this.#writable();
+      await this.#turn();
     }
     await this.changeKeyring((next) => {
       renewal.finish(next);
       setSlots(next, root);
       return root;
     });
+    await this.#checkpoints?.renewKey(entropy, () => this.#turn());
     await this.finishRotation();
+  }
+
+  /** Has a checkpoint of all that is committed written; resolves when it is durable. */
+  async checkpoint(): Promise<void> {
+    this.#writable();
+    await this.#checkpoints?.write();
   }
 
   /**
@@ -258,6 +325,7 @@ export class Engine {
         submit: (command) => this.submit(command),
         changeKeyring: (change) => this.changeKeyring(change),
         renewSubjects: (tenant) => this.subjects.renew(tenant),
+        renewStore: async () => this.#checkpoints?.renewPages(() => this.#turn()),
         checkWritable: () => this.checkWritable(),
         fail: (cause) => loop.fail(cause),
         onRarePath: this.#host.onRarePath,
@@ -306,6 +374,12 @@ export class Engine {
       this.subjects.wipe();
       this.hierarchy.wipe();
     }
+  }
+
+  /** Gives other work its turn. Throws unless commands are accepted then. */
+  async #turn(): Promise<void> {
+    await new Promise<void>((resolve) => this.#host.scheduler.defer(resolve));
+    this.#writable();
   }
 
   #writable(): CommitLoop {

@@ -7,6 +7,7 @@ import {
   VerityError,
 } from '../base/index.ts';
 import { isSegmentName } from '../log/index.ts';
+import { storeDirectory } from '../store/index.ts';
 
 export const identityPath = 'verity.json';
 export const keyringPath = 'keyring';
@@ -28,6 +29,7 @@ export const rootNames: ReadonlySet<string> = new Set([
   logDirectory,
   damagedDirectory,
   subjectsDirectory,
+  storeDirectory,
   'LOCK',
   identityPath + temporarySuffix,
   keyringPath + temporarySuffix,

@@ -1,4 +1,5 @@
 import type { Clock, Disk, Entropy, Scheduler } from '../base/index.ts';
+import type { CheckpointSettings } from './checkpointer.ts';
 import type { PaceSettings } from './commit-pace.ts';
 import type { LogSizes } from './log-writer.ts';
 import type { RarePath } from './rare-paths.ts';
@@ -13,6 +14,8 @@ export interface EngineHost {
   readonly logSizes?: LogSizes;
   /** Another pace of the commit loop than `defaultPace`, e.g. in tests. */
   readonly pace?: PaceSettings;
+  /** Other checkpoints than `defaultCheckpoints`, e.g. with a small cache, or more often in tests. */
+  readonly checkpoints?: Partial<CheckpointSettings>;
   /** Told when a path is taken that is rarely taken; simulations count them. */
   readonly onRarePath?: (path: RarePath) => void;
 }

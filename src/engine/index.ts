@@ -34,3 +34,5 @@ export * from './subject-keys-page.ts';
 export * from './root-renewal.ts';
 export * from './security.ts';
 export * from './segment-digests.ts';
+export type { CheckpointSettings } from './checkpointer.ts';
+export * from './store-opening.ts';

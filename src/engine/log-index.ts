@@ -1,4 +1,4 @@
-import type { Op, Position, TimestampMicros } from '../base/index.ts';
+import { assert, type Op, type Position, type TimestampMicros } from '../base/index.ts';
 
 /** A frame from which reading can start. */
 export interface LogPlace {
@@ -12,6 +12,8 @@ export interface LogPlace {
 }
 
 const spacingBytes = 64 << 10;
+/** Places of one record of a checkpoint: 432 bytes, which lie in a leaf. */
+export const placesPerRecord = 12;
 /** Positions whose places are found by one look and, from there, by at most so many steps. */
 const blockPositions = 256;
 
@@ -29,6 +31,40 @@ export class LogIndex {
     const last = places.at(-1);
     if (last !== undefined && last.path === place.path && place.offset - last.offset < spacingBytes)
       return;
+    this.#push(place);
+  }
+
+  /** Goes on from the places that a checkpoint kept: all that there were, in order. */
+  restore(places: Iterable<LogPlace>): void {
+    assert(this.#places.length === 0, 'an index is restored before anything is added');
+    for (const place of places) this.#push(place);
+  }
+
+  get size(): number {
+    return this.#places.length;
+  }
+
+  /** The places of one record of a checkpoint. */
+  record(number: number): readonly LogPlace[] {
+    return this.#places.slice(number * placesPerRecord, (number + 1) * placesPerRecord);
+  }
+
+  /** The first and the last place of every segment, in order. */
+  *segments(): Generator<{ readonly first: LogPlace; readonly last: LogPlace }, void> {
+    let first = this.#places[0];
+    let last = first;
+    for (const place of this.#places) {
+      if (first !== undefined && last !== undefined && place.path !== first.path) {
+        yield { first, last };
+        first = place;
+      }
+      last = place;
+    }
+    if (first !== undefined && last !== undefined) yield { first, last };
+  }
+
+  #push(place: LogPlace): void {
+    const places = this.#places;
     // Blocks that begin before this place are those of the place before it.
     while (this.#blocks.length * blockPositions < place.position)
       this.#blocks.push(Math.max(0, places.length - 1));

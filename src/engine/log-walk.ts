@@ -19,13 +19,22 @@ import {
   type WalkEnd,
   type WalkProblem,
 } from '../log/index.ts';
-import { readStart, readWhole, segmentPaths } from './files.ts';
+import { readStart, readWhole, segmentPaths, segmentPosition } from './files.ts';
 
 /** Enough of a segment to see whether it holds a frame: frames without events are smaller. */
 const firstFrameBytes = 4096;
 
+/** Where a frame lies. */
+export interface FrameSpan {
+  readonly path: string;
+  readonly offset: number;
+  readonly end: number;
+}
+
 export interface LogTail {
   readonly head: LogHead;
+  /** The last frame; undefined if there is none. */
+  readonly frame: FrameSpan | undefined;
   /** The last segment that belongs to the log, and where it ends. */
   readonly path: string;
   readonly offset: number;
@@ -56,6 +65,8 @@ export interface LogWalkSettings {
   readonly disk: Disk;
   /** The head before the first segment that is walked: of the log, or of a later segment. */
   readonly start: LogHead;
+  /** The last frame of `start`: the walk begins behind it. Absent: it begins with a segment. */
+  readonly behind?: FrameSpan | undefined;
   /** What the anchor says; the log must reach it. */
   readonly durable?: DurableFrame | undefined;
   readonly onSegment?: ((done: number, total: number) => void) | undefined;
@@ -84,10 +95,12 @@ export class LogWalk {
   #segment: OpenSegment | undefined;
   #segmentsDone = 0;
   #tail: LogTail | undefined;
+  #frame: FrameSpan | undefined;
 
   constructor(settings: LogWalkSettings) {
     this.#settings = settings;
     this.#head = settings.start;
+    this.#frame = settings.behind;
   }
 
   /** Where the log ends; only after `next` has returned undefined. */
@@ -106,16 +119,17 @@ export class LogWalk {
     this.#segment ??= this.#openNext(undefined);
     const { path, frames, bytes, firstPosition, upTo } = this.#segment;
     if (upTo !== undefined && frames.head.op >= upTo && !isFinished(frames.head, frames.offset)) {
-      this.#tail = endOf(path, frames.head, { kind: 'tail', offset: frames.offset });
+      this.#tail = this.#endOf(path, frames.head, { kind: 'tail', offset: frames.offset });
       return undefined;
     }
     const found = frames.next();
     if (found !== undefined) {
       this.#head = found.head;
+      this.#frame = { path, offset: found.offset, end: frames.offset };
       const place = { path, offset: found.offset, after: found.head };
       return { kind: 'frame', frame: found.frame, place };
     }
-    const tail = endOf(path, frames.head, frames.end as WalkEnd);
+    const tail = this.#endOf(path, frames.head, frames.end as WalkEnd);
     if (!isFinished(tail.head, tail.offset)) {
       this.#tail = this.#withAbandoned(tail);
       return undefined;
@@ -125,27 +139,38 @@ export class LogWalk {
   }
 
   #openNext(before: LogTail | undefined): OpenSegment {
-    const { disk, durable, onSegment, upTo } = this.#settings;
+    const { disk, durable, onSegment, upTo, start, behind } = this.#settings;
     const paths = segmentPaths(disk);
-    const first = segmentPath((this.#settings.start.position + 1) as Position);
+    const first = behind?.path ?? segmentPath((start.position + 1) as Position);
     const later = paths.filter((path) =>
-      before === undefined ? this.#settings.start.op === 0 || path >= first : path > before.path,
+      before === undefined ? start.op === 0 || path >= first : path > before.path,
     );
     const path = later[0];
     if (path === undefined) throw missingSegment(before, paths);
-    onSegment?.(this.#segmentsDone++, paths.length);
+    const earlier = behind === undefined ? 0 : paths.indexOf(behind.path);
+    onSegment?.(this.#segmentsDone++, paths.length - earlier);
     const last = noneHoldsFrame(disk, later.slice(1));
     const bytes = readWhole(disk, path) ?? new Uint8Array();
-    const problem = checkSegmentHeader(bytes, this.#head);
+    const isBehind = before === undefined && behind !== undefined;
+    // Of a segment that is begun in its middle, whoever named the place has checked it.
+    const problem = isBehind ? undefined : checkSegmentHeader(bytes, this.#head);
     if (problem !== undefined) throw corruption(path, problem);
     const head = this.#head;
+    const offset = isBehind ? behind.end : segmentHeaderBytes;
     return {
       path,
       bytes,
-      frames: new FrameWalk({ bytes, offset: segmentHeaderBytes, head, last, durable }),
-      firstPosition: (head.position + 1) as Position,
+      frames: new FrameWalk({ bytes, offset, head, last, durable }),
+      firstPosition: segmentPosition(path),
       upTo: upTo?.(),
     };
+  }
+
+  #endOf(path: string, head: LogHead, end: WalkEnd): LogTail {
+    if (end.kind === 'damaged') throw corruption(path, end.problem);
+    const torn = end.kind === 'torn' ? { offset: end.offset, length: end.length } : undefined;
+    const frame = this.#frame;
+    return { head, frame, path, offset: end.offset, torn, abandoned: undefined };
   }
 
   /** Only a roll that crashed leaves a segment behind one that is not finished: it holds no frame yet. */
@@ -195,12 +220,6 @@ function isEmptySegment(disk: Disk, path: string): boolean {
 export function holdsFrame(disk: Disk, path: string): boolean {
   const start = readStart(disk, path, segmentHeaderBytes + firstFrameBytes);
   return firstNonZero(start, Math.min(segmentHeaderBytes, start.length)) !== -1;
-}
-
-function endOf(path: string, head: LogHead, end: WalkEnd): LogTail {
-  if (end.kind === 'damaged') throw corruption(path, end.problem);
-  const torn = end.kind === 'torn' ? { offset: end.offset, length: end.length } : undefined;
-  return { head, path, offset: end.offset, torn, abandoned: undefined };
 }
 
 /** The error for a problem in a segment. */

@@ -24,11 +24,10 @@ import { loadKeys, required } from './key-files.ts';
 import type { KeyCacheBounds } from './key-cache.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import { KeyringFollower } from './keyring-follower.ts';
-import { checkGeneration } from './keyring-record.ts';
 import { LogIndex } from './log-index.ts';
 import { defaultLogSizes, LogWriter } from './log-writer.ts';
 import type { LogTail } from './log-walk.ts';
-import { type Replay, replayLog } from './replay.ts';
+import { type ReplayedStore, replayStored } from './replay-store.ts';
 import { type SecurityFailure, SecurityMonitor } from './security.ts';
 
 export interface OpenSettings {
@@ -43,6 +42,8 @@ export interface OpenSettings {
   readonly onSegment?: ((done: number, total: number) => void) | undefined;
   /** How many derived keys are kept, and for how long. */
   readonly keyCache?: KeyCacheBounds;
+  /** Memory for pages of the store; the host's or the default, if it is not given. */
+  readonly cacheBytes?: number;
   /** Gets failures of authentication, at a bounded rate. */
   readonly onSecurityFailure?: ((failure: SecurityFailure) => void) | undefined;
 }
@@ -114,18 +115,8 @@ function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettin
   const key = anchorKey(hierarchy);
   try {
     for (const error of reading.forged) hierarchy.security.observe(error);
-    const opening: Opening = {
-      host,
-      reading,
-      replay: {
-        disk,
-        hierarchy,
-        state: new KernelState(new MemoryStore(hashSeedOf(host.entropy.bytes(8)))),
-        index: new LogIndex(),
-        durable: reading.newest,
-        onSegment: settings.onSegment,
-      },
-    };
+    const { cacheBytes, onSegment } = settings;
+    const opening: Opening = { host, hierarchy, reading, cacheBytes, onSegment };
     if (settings.mode === 'owner') return openOwner(opening, key);
     key.wipe();
     return openFollower(opening, settings);
@@ -137,13 +128,21 @@ function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettin
 
 interface Opening {
   readonly host: EngineHost;
+  readonly hierarchy: KeyHierarchy;
   readonly reading: AnchorReading;
-  readonly replay: Replay;
+  readonly cacheBytes: number | undefined;
+  readonly onSegment: OpenSettings['onSegment'];
 }
 
-function openFollower({ host, replay }: Opening, settings: OpenSettings): Engine {
-  const { hierarchy, state, index } = replay;
+function openFollower(
+  { host, hierarchy, reading, onSegment }: Opening,
+  settings: OpenSettings,
+): Engine {
   const { disk, clock } = host;
+  const store = new MemoryStore(hashSeedOf(host.entropy.bytes(8)));
+  const state = new KernelState(store);
+  const index = new LogIndex();
+  const replay = { disk, hierarchy, state, index, durable: reading.newest, onSegment };
   const reload = (): Promise<KeyHierarchy> => loadKeys(disk, settings.provider, settings.suite);
   const keyring = new KeyringFollower({ disk, clock, hierarchy, reload });
   const follower = new Follower(replay, emptyLogHead(hierarchy.keyring.logId), keyring);
@@ -153,20 +152,35 @@ function openFollower({ host, replay }: Opening, settings: OpenSettings): Engine
     hierarchy,
     state,
     index,
+    walked: store,
     head: follower.head,
+    lastFrame: undefined,
+    stored: undefined,
     follower,
     writer: undefined,
     anchor: undefined,
-    recovery: { cleanShutdown: true, cut: [] },
+    recovery: { cleanShutdown: true, cut: [], replayedFrames: 0 },
   });
 }
 
-function openOwner({ host, reading, replay }: Opening, key: SecretKey): Engine {
-  const { disk, hierarchy, state, index } = replay;
+function openOwner(opening: Opening, key: SecretKey): Engine {
+  removeTemporaries(opening.host.disk);
+  const replayed = replayStored(opening);
+  try {
+    return ownerOf(opening, replayed, key);
+  } catch (error) {
+    replayed.stored.close();
+    throw error;
+  }
+}
+
+function ownerOf(
+  { host, hierarchy, reading }: Opening,
+  { stored, tail, logged }: ReplayedStore,
+  key: SecretKey,
+): Engine {
+  const { disk } = host;
   const { logId } = hierarchy.keyring;
-  removeTemporaries(disk);
-  const tail = replayLog(replay, emptyLogHead(logId));
-  const logged = checkGeneration(disk, hierarchy, state);
   const recovery = repairTail(disk, tail, reading.newest.op);
   // Names that this process sees may be there in memory only, if the one before was killed.
   disk.flushDirectory(logDirectory);
@@ -183,15 +197,25 @@ function openOwner({ host, reading, replay }: Opening, key: SecretKey): Engine {
     { path: tail.path, tail: tail.offset },
     host.logSizes ?? defaultLogSizes,
   );
+  const { problem, replayedFrames } = stored;
+  if (problem !== undefined) host.onRarePath?.('store built anew');
   const engine = new Engine({
     host,
     hierarchy,
-    state,
-    index,
+    state: stored.state,
+    index: stored.index,
+    walked: stored.store,
     head: tail.head,
+    lastFrame: tail.frame,
+    stored,
     writer,
     anchor,
-    recovery: { ...recovery, ...(anchorRenewed && { anchorRenewed }) },
+    recovery: {
+      ...recovery,
+      replayedFrames,
+      ...(anchorRenewed && { anchorRenewed }),
+      ...(problem !== undefined && { storeRebuilt: problem }),
+    },
     follower: undefined,
   });
   if (!logged) engine.logKeyring(hierarchy.keyring.digest(required(disk, keyringPath)));
@@ -213,7 +237,11 @@ function removeTemporaries(disk: Disk): void {
  * that copy is built upon. A close was clean if the file was cut to its last frame, which happens after
  * that frame was flushed.
  */
-function repairTail(disk: Disk, tail: LogTail, anchored: Op): Recovery {
+function repairTail(
+  disk: Disk,
+  tail: LogTail,
+  anchored: Op,
+): Pick<Recovery, 'cleanShutdown' | 'cut'> {
   if (tail.abandoned !== undefined) {
     for (const path of segmentPaths(disk)) if (path > tail.path) disk.remove(path);
     disk.flushDirectory(logDirectory);

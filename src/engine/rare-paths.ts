@@ -10,6 +10,8 @@ export const rarePaths = [
   'keyring ahead of the log',
   'anchor behind the log',
   'anchor slot written again',
+  'store built anew',
+  'superblock written again',
   'rotation finished at open',
   // Keys
   'keyring change waited',

@@ -93,6 +93,8 @@ export interface RekeyParts {
   readonly changeKeyring: (change: (next: Keyring) => void) => Promise<void>;
   /** Has a tenant's subject pages sealed under its newest secret. */
   readonly renewSubjects: (tenant: TenantId) => Promise<void>;
+  /** Seals all pages of the store that use older keys anew under the newest, and forgets those. */
+  readonly renewStore: () => Promise<void>;
   /** Throws unless commands are accepted. */
   readonly checkWritable: () => void;
   /** Poisons the handle: which file a crash would leave is not known any more. */
@@ -140,6 +142,7 @@ export class Rekey {
       const { length: segmentsTotal } = paths;
       this.#options.onProgress?.({ segmentsDone, segmentsTotal, bytesDone, bytesTotal });
     }
+    await this.#parts.renewStore();
     return { segments, bytes, secretsRemoved: await this.#dropSecrets() };
   }
 

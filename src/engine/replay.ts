@@ -13,7 +13,13 @@ import { olderKeyring } from './key-files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import { loggedKeyring } from './keyring-record.ts';
 import type { LogIndex } from './log-index.ts';
-import { frameCorruption, type FramePlace, type LogTail, LogWalk } from './log-walk.ts';
+import {
+  frameCorruption,
+  type FramePlace,
+  type FrameSpan,
+  type LogTail,
+  LogWalk,
+} from './log-walk.ts';
 
 export interface Replay {
   readonly disk: Disk;
@@ -23,19 +29,23 @@ export interface Replay {
   /** What the anchor says; the log must reach it. */
   readonly durable?: DurableFrame | undefined;
   readonly onSegment?: ((done: number, total: number) => void) | undefined;
+  /** Called behind each frame that was applied. */
+  readonly onFrame?: ((place: FramePlace, end: number) => void) | undefined;
 }
 
 /**
- * Walks the whole log, checks every byte and applies every event to the (empty) state. Throws
- * CorruptionError, naming file and offset, at the first damage; decides nothing about a torn tail.
+ * Walks the log from its beginning, or from behind the last frame of `start`, to its end; checks every byte of that and
+ * applies every event to the state, which is that of `start`. Throws CorruptionError, naming file and offset, at the
+ * first damage; decides nothing about a torn tail.
  */
-export function replayLog(replay: Replay, start: LogHead): LogTail {
-  const { disk, durable, onSegment } = replay;
-  const walk = new LogWalk({ disk, start, durable, onSegment });
+export function replayLog(replay: Replay, start: LogHead, behind?: FrameSpan): LogTail {
+  const { disk, durable, onSegment, onFrame } = replay;
+  const walk = new LogWalk({ disk, start, behind, durable, onSegment });
   for (let step = walk.next(); step !== undefined; step = walk.next()) {
     if (step.kind !== 'frame') continue;
     const problem = applyFrame(replay, step.frame, step.place);
     if (problem !== undefined) throw frameCorruption(step.place, problem);
+    onFrame?.(step.place, step.place.offset + step.frame.header.frameLength);
   }
   return walk.tail;
 }

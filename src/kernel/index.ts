@@ -1,5 +1,6 @@
 export * from './command.ts';
 export * from './decide.ts';
+export * from './definition-cache.ts';
 export type { BuildPlace } from './definitions.ts';
 export * from './evolve.ts';
 export * from './objects.ts';

@@ -27,6 +27,22 @@ interface TenantCounters {
   nextRow: number;
 }
 
+/** A tenant's counters as a checkpoint keeps them. */
+export interface CountersOfTenant extends Readonly<TenantCounters> {
+  readonly tenant: TenantId;
+}
+
+/** What a checkpoint keeps of the state, beside the store and the tenants' counters. */
+export interface KernelSnapshot {
+  /** The newest committed position. */
+  readonly position: Position;
+  readonly leafCount: LeafIndex;
+  readonly time: TimestampMicros;
+  readonly nextTenant: TenantId;
+  /** A tenant's counters, asked for at its first use; undefined if the checkpoint has none. */
+  readonly countersOf: (tenant: TenantId) => CountersOfTenant | undefined;
+}
+
 const rowIdKeyLength = 8;
 
 /**
@@ -41,11 +57,22 @@ export class KernelState {
   #time = 0 as TimestampMicros;
   #nextTenant = 1;
   readonly #counters = new Map<TenantId, TenantCounters>();
+  /** Those that no checkpoint has. */
+  readonly #changed = new Set<TenantId>();
+  readonly #snapshot: KernelSnapshot | undefined;
   readonly #prepared = new Map<TenantId, WeakMap<ParsedStatement, PreparedAt>>();
 
-  constructor(store: Store) {
+  /** A state to go on from what a checkpoint kept, or an empty one. */
+  constructor(store: Store, snapshot?: KernelSnapshot) {
     this.store = store;
     this.overlay = new Overlay(store);
+    this.#snapshot = snapshot;
+    if (snapshot === undefined) return;
+    assert(store.appliedPosition === snapshot.position, 'store and counters are of one position');
+    this.#nextPosition = (snapshot.position + 1) as Position;
+    this.#leafCount = snapshot.leafCount;
+    this.#time = snapshot.time;
+    this.#nextTenant = snapshot.nextTenant;
   }
 
   /** The position that the next accepted command gets. */
@@ -69,6 +96,16 @@ export class KernelState {
     return now > this.#time ? now : this.#time;
   }
 
+  /**
+   * The counters that changed since the last call, for a checkpoint. Those of commands that are decided but not
+   * committed count too: ids may have gaps.
+   */
+  takeChangedCounters(): CountersOfTenant[] {
+    const changed = [...this.#changed].map((tenant) => ({ tenant, ...this.#countersOf(tenant) }));
+    this.#changed.clear();
+    return changed;
+  }
+
   /** Draws an id for a new table or index; ids of refused commands are lost. */
   allocateObject(tenant: TenantId): ObjectId {
     const counters = this.#countersOf(tenant);
@@ -79,6 +116,7 @@ export class KernelState {
       );
     }
     counters.nextObject += 1;
+    this.#changed.add(tenant);
     return (counters.nextObject - 1) as ObjectId;
   }
 
@@ -86,6 +124,7 @@ export class KernelState {
   allocateRow(tenant: TenantId): number {
     const counters = this.#countersOf(tenant);
     counters.nextRow += 1;
+    this.#changed.add(tenant);
     return counters.nextRow - 1;
   }
 
@@ -159,18 +198,22 @@ export class KernelState {
         event.object + 1,
         ...indexes.map((index) => index.id + 1),
       );
+      this.#changed.add(event.tenant);
     } else if (event.type === 'rowInserted' && event.key.length === rowIdKeyLength) {
       const table = tableById(this.overlay, event.tenant, event.object);
       if (table === undefined || table.primaryKey.length > 0) return;
       const counters = this.#countersOf(event.tenant);
       counters.nextRow = Math.max(counters.nextRow, rowIdOfKey(event.key) + 1);
+      this.#changed.add(event.tenant);
     }
   }
 
   #countersOf(tenant: TenantId): TenantCounters {
     let counters = this.#counters.get(tenant);
     if (counters === undefined) {
-      counters = { nextObject: firstUserObject, nextRow: 1 };
+      const { nextObject = firstUserObject, nextRow = 1 } =
+        this.#snapshot?.countersOf(tenant) ?? {};
+      counters = { nextObject, nextRow };
       this.#counters.set(tenant, counters);
     }
     return counters;

@@ -31,7 +31,7 @@ export interface ReadView {
   get(tree: TreeId, key: StoreKey): StoredRow | undefined;
   scan(tree: TreeId, range: KeyRange): Cursor;
   /** How the state came about; absent where uncommitted changes lie on top. */
-  readonly past?: PastView;
+  readonly past?: PastView | undefined;
 }
 
 /** What a view at a position knows of the positions before it. */

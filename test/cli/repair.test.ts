@@ -137,8 +137,53 @@ test('damage that the copy has, too, ends with exit code 3 and its place', async
   });
 });
 
-test('one way must be named', async () => {
-  expect((await verityHere(['repair', source])).exitCode).toBe(2);
+test('without a way only the store is made again, from the log, and read', async () => {
+  const whole = workspace.path('whole');
+  cpSync(source, whole, { recursive: true, filter: (path) => !path.endsWith('LOCK') });
+  cpSync(`${source}.key`, `${whole}.key`);
+  const before = readFileSync(logFile(whole));
+  const { exitCode, document } = await verityJsonHere(['repair', whole]);
+  expect(exitCode).toBe(0);
+  expect(document).toMatchObject({
+    ok: true,
+    storeRebuilt: true,
+    replaced: [],
+    verification: { ok: true, storeCompared: expect.any(Number) },
+  });
+  expect(readdirSync(join(whole, 'store'))).toEqual(['pages', 'superblock']);
+  // What was logged stays; an open and a close come behind it.
+  expect(readFileSync(logFile(whole)).subarray(0, before.length)).toEqual(before);
+  const pages = join(whole, 'store', 'pages');
+  const bytes = readFileSync(pages);
+  for (let page = 1; page * 4_096 < bytes.length; page++) {
+    const at = page * 4_096 + 9;
+    bytes[at] = (bytes[at] as number) ^ 4;
+  }
+  writeFileSync(pages, bytes);
+  const bad = await verityJsonHere(['verify', whole]);
+  expect(bad.exitCode).toBe(3);
+  expect(bad.document.findings).toMatchObject([
+    { code: 'AUTHENTICATION_FAILED', file: 'store/pages' },
+  ]);
+  expect((await verityHere(['repair', whole])).stdout).toContain(
+    'the store was made again from the log',
+  );
+  expect((await verityHere(['verify', whole])).exitCode).toBe(0);
+  const status = await verityJsonHere(['status', whole]);
+  expect(status.document.store).toMatchObject({ checkpoint: expect.any(Number) });
+  expect(status.document.store.checkpoint).toBeGreaterThan(0);
+  expect((await verityHere(['status', whole])).stdout).toMatch(/^store +.*checkpoint at position/m);
+  expect((await verityHere(['repair', damaged('rotten-log')])).exitCode).toBe(3);
+});
+
+test('a cache of so many bytes is taken, anything else is wrong usage', async () => {
+  expect((await verityHere(['status', source, '--cache-bytes', '8M'])).exitCode).toBe(0);
+  for (const wrong of ['8 M', '-1', '1T', 'many'])
+    expect((await verityHere(['status', source, '--cache-bytes', wrong])).exitCode).toBe(2);
+  expect((await verityHere(['status', source, '--cache-bytes', '1000'])).exitCode).toBe(2);
+});
+
+test('two ways at once are refused', async () => {
   expect((await verityHere(['repair', source, '--from', copy, '--cut-tail'])).exitCode).toBe(2);
 });
 

@@ -11,6 +11,7 @@ const onDatabase = [
   '--key-file',
   '--recovery-code-file',
   '--lock-memory',
+  '--cache-bytes',
   '--actor',
   '--reason',
   '--help',

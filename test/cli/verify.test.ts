@@ -97,6 +97,7 @@ test('status tells what the database is: these fields', async () => {
     'recovery',
     'security',
     'segments',
+    'store',
     'subjects',
     'tenants',
   ]);
@@ -105,6 +106,7 @@ test('status tells what the database is: these fields', async () => {
     poisoned: false,
     tenants: ['acme'],
     recovery: { cleanShutdown: true, cut: [] },
+    store: { checkpoint: 0, bytes: 0 },
   });
   expect(document.keySlots).toHaveLength(2);
   expect((await verityHere(['status', directory])).stdout).toMatch(/^position +\d+$/m);

@@ -159,7 +159,8 @@ test('in a directory that may not be written to, reading works and opening for w
   if (isRoot) {
     for (const path of [folder, directory, keyFile, ...inside]) chownSync(path, nobody, nobody);
   }
-  for (const path of inside) chmodSync(path, path.endsWith('log') ? 0o500 : 0o400);
+  const isDirectory = (path: string): boolean => /(?:log|store)$/.test(path);
+  for (const path of inside) chmodSync(path, isDirectory(path) ? 0o500 : 0o400);
   chmodSync(directory, 0o500);
   const run = (task: 'open' | 'read'): string => {
     const args = [...argumentsFor(task), ...(isRoot ? [String(nobody)] : [])];
@@ -168,5 +169,5 @@ test('in a directory that may not be written to, reading works and opening for w
   expect(run('read')).toBe('ready');
   expect(run('open')).toBe('failed READ_ONLY');
   expect(run('read')).toBe('ready');
-  for (const path of [directory, join(directory, 'log')]) chmodSync(path, 0o700);
+  for (const path of [directory, ...inside.filter(isDirectory)]) chmodSync(path, 0o700);
 });

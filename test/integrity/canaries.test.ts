@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -186,6 +186,10 @@ describe('a database with canaries of every type, name and text', () => {
     await db.tenant(names.tenant).execute(`DELETE FROM ${names.table} WHERE id = 2`, [], origin());
     await db.close();
     expect(findNeedles(filesIn(directory), secret)).toEqual([]);
+    // So small a database has no store on the disk before it is asked for.
+    await Verity.repair(directory, { masterKey: key });
+    expect(existsSync(join(directory, 'store', 'superblock'))).toBe(true);
+    expect(findNeedles(filesIn(directory), secret)).toEqual([]);
     db = await Verity.open(directory, { masterKey: key });
     expect(findNeedles(filesIn(directory), secret)).toEqual([]);
   });
@@ -236,6 +240,8 @@ test('of all the keys that are drawn, the disk shows the salts of sealing epochs
     clock: systemClock,
     scheduler: systemScheduler,
     entropy,
+    // The store is written at every close.
+    checkpoints: { logBytesMin: 0 },
   };
   const keyFile = join(folder, 'drawn.key');
   await keys.generateFile(keyFile);

@@ -317,12 +317,24 @@ describe('from another copy', () => {
     expect(differing(logOf(imageOf(disk)), logOf(whole))).toEqual([]);
   });
 
+  test('without a way the store alone is made again; a dry run only verifies', async () => {
+    const disk = diskOf(whole);
+    expect(await repair(disk, { dryRun: true })).toMatchObject({ ok: true, storeRebuilt: false });
+    expect(disk.list('store')).toBeUndefined();
+    const report = await repair(disk, {});
+    expect(report).toMatchObject({ ok: true, storeRebuilt: true, restored: [], replaced: [] });
+    expect(report.verification?.storeCompared).toBeGreaterThan(0n);
+    expect(disk.list('store')).toEqual(['pages', 'superblock']);
+  });
+
   test('the options must say one way', async () => {
     const disk = diskOf(whole);
     await expect(repair(disk, { cutTail: true, copy: whole })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
     });
-    await expect(repair(disk, {})).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(repair(disk, { extend: true })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
     await expect(repair(disk, { cutTail: true, extend: true })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
     });

@@ -2,6 +2,7 @@
 import { type Position, Prng, type TenantId, VerityError } from '../../src/base/index.ts';
 import { SecretKey } from '../../src/crypto/index.ts';
 import {
+  type CheckpointSettings,
   type Engine,
   type EngineHost,
   type LogSizes,
@@ -37,6 +38,9 @@ export interface EngineWorld {
 export interface EngineOptions {
   readonly pace?: PaceSettings;
   readonly logSizes?: LogSizes;
+  readonly checkpoints?: Partial<CheckpointSettings>;
+  /** Another database for another seed. */
+  readonly entropySeed?: number;
 }
 
 export async function openEngineOn(
@@ -48,8 +52,9 @@ export async function openEngineOn(
     disk,
     clock: new SimClock(),
     scheduler,
-    entropy: new Prng(3),
+    entropy: new Prng(options.entropySeed ?? 3),
     pace: options.pace ?? eagerPace,
+    checkpoints: { cacheBytes: 1 << 20, ...options.checkpoints },
     ...(options.logSizes !== undefined && { logSizes: options.logSizes }),
   };
   return scheduler.settle(openEngine(host, { provider, mode: 'owner', create: true }));

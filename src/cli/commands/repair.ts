@@ -21,11 +21,11 @@ export interface RepairRequest {
 
 const confirmation = 'cut';
 
-/** `verity repair DIR`: takes what is damaged from another copy, or cuts the log. Exit code 3 if it is still damaged. */
+/** `verity repair DIR`: makes the store again from the log, takes what is damaged from another copy, or cuts the log. Exit code 3 if it is still damaged. */
 export async function runRepair(invocation: Invocation, request: RepairRequest): Promise<ExitCode> {
   const { directory, options, output } = invocation;
   const { from, cutTail } = request;
-  if ((from === undefined) === (cutTail !== true)) {
+  if (from !== undefined && cutTail === true) {
     throw usageError('Say how to repair: --from COPY or --cut-tail, one of the two.');
   }
   assertDatabaseDirectory(directory);
@@ -85,6 +85,7 @@ function reportText(report: RepairReport): string {
     ...removed.map((file) => `removed ${file}, which belongs to no place in the log`),
     ...cutText(report).split('\n').filter(Boolean),
   ];
+  if (report.storeRebuilt === true) lines.push('the store was made again from the log');
   if (lines.length === 0) lines.push('nothing to repair');
   if (copyGoesOn) lines.push('the copy has frames behind the end of this log: --extend takes them');
   if (kept !== undefined) lines.push(`what was there before is kept in ${kept}`);

@@ -33,6 +33,7 @@ function statusText(status: Status): string {
       'log size',
       `${byteCount(status.logBytes)} in ${count(status.segments)} ${status.segments === 1 ? 'segment' : 'segments'}`,
     ],
+    ['store', storeText(status.store)],
     ['tenants', tenantsText(status.tenants)],
     ['subjects', subjectsText(status.subjects)],
     ['failures', failuresText(status.security)],
@@ -44,6 +45,11 @@ function statusText(status: Status): string {
   ];
   const width = Math.max(...lines.map(([name]) => name.length));
   return lines.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`).join('');
+}
+
+function storeText({ checkpoint, bytes }: Status['store']): string {
+  if (checkpoint === 0n) return 'no checkpoint; opening replays the log';
+  return `${byteCount(bytes)}, checkpoint at position ${count(Number(checkpoint))}`;
 }
 
 function subjectsText({ live, erased }: Status['subjects']): string {

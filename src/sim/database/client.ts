@@ -44,13 +44,16 @@ export interface ClientSession {
   readonly scheduler: Scheduler;
 }
 
-/** The codes of a command that certainly left nothing behind. */
+/** The codes of a command that certainly left nothing behind, and say nothing about the state. */
 const certainlyNothing = new Set([
   'DISK_FULL',
   'IO_ERROR',
   'DATABASE_POISONED',
   'CLOSED',
   'OVERLOADED',
+  // A page of the store that what it was decided on needed is damaged.
+  'AUTHENTICATION_FAILED',
+  'MISSING_DATA',
 ]);
 
 export function leavesNothing(reply: Reply): boolean {

@@ -114,7 +114,7 @@ export class DatabaseWorld implements World<DatabaseEvent> {
   }
 }
 
-/** Files with a second copy of what they hold, which takes the place of a damaged one. */
+/** Files with a second copy of what they hold, which takes the place of a damaged one, or with places that hold nothing. */
 function isRedundant(path: string): boolean {
-  return path === 'anchor' || path.endsWith('.tmp') || path === 'LOCK';
+  return path === 'anchor' || path === 'store/pages' || path.endsWith('.tmp') || path === 'LOCK';
 }

@@ -6,7 +6,7 @@ import type { Damage, DatabaseEvent, Fault, FaultKind } from './events.ts';
 import { drawMix, type LoadMix, Workload } from './workload.ts';
 
 /** How the engine is set up: not as by default, so that small loads reach what large ones do. */
-export type EngineSettings = Required<Pick<EngineHost, 'logSizes' | 'pace'>>;
+export type EngineSettings = Required<Pick<EngineHost, 'logSizes' | 'pace' | 'checkpoints'>>;
 
 /** Small files, so that short runs roll segments and run into the end of what is filled. */
 const sizes: readonly EngineSettings['logSizes'][] = [
@@ -58,7 +58,7 @@ export interface Swarm {
   readonly burstMax: number;
 }
 
-function drawSwarm(prng: Prng): Swarm {
+function drawSwarm(prng: Prng, checkpoints: EngineSettings['checkpoints']): Swarm {
   const kinds = Object.keys(faultChances) as (keyof typeof faultChances)[];
   const on = kinds.filter((kind) => prng.chance(faultChances[kind]));
   // Without any fault there would be nothing to survive.
@@ -70,7 +70,7 @@ function drawSwarm(prng: Prng): Swarm {
   return {
     faults,
     mix: drawMix(prng),
-    engine: drawEngine(prng),
+    engine: { ...drawEngine(prng), checkpoints },
     suite: drawSuite(prng),
     readersHaveAllKeys: prng.chance(0.5),
     tenants: tenantNames.slice(0, 1 + prng.below(tenantNames.length)),
@@ -90,6 +90,19 @@ function drawSwarm(prng: Prng): Swarm {
   };
 }
 
+/** Most seeds checkpoint the store all the time, in little memory; some never do. */
+function drawCheckpoints(prng: Prng): EngineSettings['checkpoints'] {
+  const cacheBytes = prng.chance(0.7) ? 400 << 10 : 4 << 20;
+  if (prng.chance(0.2)) return { cacheBytes };
+  return {
+    cacheBytes,
+    logBytesMax: 500 + prng.below(8_000),
+    logBytesMin: prng.below(2_000),
+    milliseconds: 1 + prng.below(2_000),
+    pagesPerTurn: 1 + prng.below(8),
+  };
+}
+
 function drawSuite(prng: Prng): Suite {
   const compression = prng.chance(0.25) ? { compression: 'brotli' as const } : {};
   if (prng.chance(0.15)) return { encryption: 'none', ...compression };
@@ -97,7 +110,7 @@ function drawSuite(prng: Prng): Suite {
   return compression;
 }
 
-function drawEngine(prng: Prng): EngineSettings {
+function drawEngine(prng: Prng): Omit<EngineSettings, 'checkpoints'> {
   const frames = [500, 3_000, 4 << 20] as const;
   return {
     logSizes: sizes[prng.below(sizes.length)] as EngineSettings['logSizes'],
@@ -114,7 +127,8 @@ function drawEngine(prng: Prng): EngineSettings {
 
 export function generateEvents(seed: number): { swarm: Swarm; events: DatabaseEvent[] } {
   const prng = new Prng(seed);
-  const swarm = drawSwarm(prng);
+  // Drawn apart: the events of a seed stay what they were.
+  const swarm = drawSwarm(prng, drawCheckpoints(new Prng(seed ^ 0x5706e)));
   const generator = new EventGenerator(prng, swarm);
   const phases = 2 + prng.below(3);
   const events: DatabaseEvent[] = [];
