@@ -68,14 +68,15 @@ class Party {
       this.snapshot = found.position;
       steps.push({ kind, group, seen: Number(found.rows[0]?.['n']) });
     } else if (kind === 'remove') {
-      await tx.execute('DELETE FROM kv WHERE k = $1', [key]);
+      this.snapshot = (await tx.execute('DELETE FROM kv WHERE k = $1', [key])).position;
       steps.push({ kind, key });
     } else {
       const value = (nextValue += 1);
       const parameters = [key, value, groupOf(value)];
       const text = 'UPDATE kv SET v = $2, g = $3 WHERE k = $1';
-      if ((await tx.execute(text, parameters)).rowCount === 0)
-        await tx.execute('INSERT INTO kv VALUES ($1, $2, $3)', parameters);
+      const { rowCount, position } = await tx.execute(text, parameters);
+      this.snapshot = position;
+      if (rowCount === 0) await tx.execute('INSERT INTO kv VALUES ($1, $2, $3)', parameters);
       steps.push({ kind, key, value });
     }
   }
