@@ -6,7 +6,8 @@
  * - Every method but `flushInBackground` is synchronous and complete: `write` writes all bytes or throws.
  * - Nothing is durable before `flush` of the file, and for a new, renamed or removed name also
  *   `flushDirectory` of its directory.
- * - Failures throw VerityError: IO_ERROR, DISK_FULL, READ_ONLY, each naming the path.
+ * - Failures throw VerityError: IO_ERROR, DISK_FULL, READ_ONLY, each naming the path. After DISK_FULL a call may be
+ *   tried again, so no flush fails with it: what a failed flush leaves on the disk is in doubt, and stays so.
  */
 export interface Disk {
   /** Absolute path, or a name such as `:memory:`; for messages only. */

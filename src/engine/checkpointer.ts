@@ -2,7 +2,7 @@ import { CorruptionError, type Entropy, type Scheduler, VerityError } from '../b
 import type { PageFile } from '../store/index.ts';
 import type { CheckpointPlace } from './checkpoint-records.ts';
 import type { CheckpointWriter } from './checkpoint-writer.ts';
-import { asVerityError, isDiskFull } from './commit-errors.ts';
+import { asVerityError, closedError, isDiskFull } from './commit-errors.ts';
 
 /** When checkpoints are written, and how much memory the store takes. */
 export interface CheckpointSettings {
@@ -70,7 +70,7 @@ export class Checkpointer {
   #isStepping = false;
   #full: VerityError | undefined;
   #broken: VerityError | undefined;
-  #isHalted = false;
+  #halted: VerityError | undefined;
   /** The newest renewal of pages or key, which the next one waits for. */
   #renewals: Promise<unknown> = Promise.resolve();
   /** Those who wait until a checkpoint is durable, or cannot be written. */
@@ -100,7 +100,7 @@ export class Checkpointer {
 
   /** A frame was committed. */
   committed(): void {
-    if (this.#isHalted || this.#parts.writer.running !== undefined) return;
+    if (this.#halted !== undefined || this.#parts.writer.running !== undefined) return;
     const { settings, pressure, scheduler } = this.#parts;
     const { dirtyPages, dirtyPagesMax } = pressure();
     const grown = this.#grownBytes;
@@ -119,8 +119,8 @@ export class Checkpointer {
     const wanted = this.#log?.newest()?.place.head.op ?? 0;
     this.#begin();
     await this.#settle();
-    this.#checkSound();
     if ((this.#parts.writer.place?.head.op ?? 0) >= wanted) return;
+    this.#checkSound();
     throw new VerityError('DISK_FULL', 'There is no room for a checkpoint of the store.');
   }
 
@@ -186,20 +186,20 @@ export class Checkpointer {
   async close(): Promise<void> {
     try {
       await this.#settle();
-      if (!this.#isHalted && this.#broken === undefined) this.#writeLast();
+      if (this.#halted === undefined && this.#broken === undefined) this.#writeLast();
     } catch (error) {
       // The log is complete without it; the next open replays more of it.
       if (!isDiskFull(error) && !(error instanceof CorruptionError)) throw error;
     } finally {
-      this.halt();
+      this.halt(closedError());
       await this.#flushing;
       this.#parts.writer.close();
     }
   }
 
-  /** Writes nothing any more; the files stay open for who reads. */
-  halt(): void {
-    this.#isHalted = true;
+  /** Writes nothing any more, and tells those who wait why; the files stay open for who reads. */
+  halt(why: VerityError): void {
+    this.#halted ??= why;
     this.#cancelTimer?.();
     this.#wake();
   }
@@ -221,7 +221,8 @@ export class Checkpointer {
 
   #begin(): void {
     const { writer } = this.#parts;
-    if (this.#isHalted || this.#broken !== undefined || writer.running !== undefined) return;
+    if (this.#halted !== undefined || this.#broken !== undefined || writer.running !== undefined)
+      return;
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     const log = this.#log;
@@ -245,7 +246,7 @@ export class Checkpointer {
     this.#isStepping = true;
     this.#parts.scheduler.defer(() => {
       this.#isStepping = false;
-      if (!this.#isHalted) this.#step();
+      if (this.#halted === undefined) this.#step();
     });
   }
 
@@ -269,7 +270,7 @@ export class Checkpointer {
 
   #flushed(): void {
     this.#flushing = undefined;
-    if (this.#isHalted) return;
+    if (this.#halted !== undefined) return;
     try {
       this.#parts.writer.finish();
       this.#full = undefined;
@@ -288,7 +289,7 @@ export class Checkpointer {
       // Nothing is lost: the log goes on while there is room for it, and the pages stay in memory.
       this.#full = error;
       this.#parts.scheduler.delay(retryMilliseconds, () => {
-        if (!this.#isHalted && this.#parts.writer.running !== undefined) this.#step();
+        if (this.#halted === undefined && this.#parts.writer.running !== undefined) this.#step();
       });
       this.#wake();
       this.#log?.proceed();
@@ -316,14 +317,14 @@ export class Checkpointer {
       this.#parts.writer.running !== undefined &&
       this.#broken === undefined &&
       this.#full === undefined &&
-      !this.#isHalted
+      this.#halted === undefined
     ) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
   #checkSound(): void {
-    const stuck = this.#broken ?? this.#full;
+    const stuck = this.#broken ?? this.#halted ?? this.#full;
     if (stuck !== undefined) throw stuck;
   }
 }

@@ -100,6 +100,10 @@ export class CommitFrames {
   get segment(): Position {
     return segmentPosition(this.#writer.path);
   }
+  /** Its bytes up to where the next frame goes. */
+  get written(): number {
+    return this.#writer.tail;
+  }
   /** Plaintext bytes gathered. */
   get sizeBytes(): number {
     return this.#builder.sizeBytes;

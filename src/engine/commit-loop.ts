@@ -119,6 +119,10 @@ export class CommitLoop {
   get segment(): Position {
     return this.#frames.segment;
   }
+  /** Its bytes up to where the next frame goes. */
+  get written(): number {
+    return this.#frames.written;
+  }
   /** Whether frames are written that are not known to be durable. */
   get busy(): boolean {
     return this.#flights.count > 0;
@@ -212,7 +216,7 @@ export class CommitLoop {
         this.#frames.abandon();
       }
     } catch (error) {
-      this.#checkpoints?.halt();
+      this.#checkpoints?.halt(closedError());
       throw error;
     } finally {
       try {
@@ -417,7 +421,7 @@ export class CommitLoop {
     if (this.#poison !== undefined) return;
     const poison = asVerityError(cause, 'The log could not be written.');
     this.#poison = poison;
-    this.#checkpoints?.halt();
+    this.#checkpoints?.halt(poisonedError(poison));
     this.#host.onRarePath?.('handle poisoned');
     if (this.#flights.count > 1) this.#host.onRarePath?.('poisoned with two frames on their way');
     this.#drop(() => commitUnknown(poison));

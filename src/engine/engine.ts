@@ -321,6 +321,7 @@ export class Engine {
         hierarchy: this.hierarchy,
         state: this.state,
         tip: () => loop.segment,
+        written: () => loop.written,
         finishSegment: () => loop.finishSegment(),
         submit: (command) => this.submit(command),
         changeKeyring: (change) => this.changeKeyring(change),

@@ -31,13 +31,7 @@ import {
   segmentsTree,
   subjectPages,
 } from '../kernel/index.ts';
-import {
-  type CheckedFrame,
-  decodeFrameHeader,
-  checkFrame,
-  isProblem,
-  segmentHeaderBytes,
-} from '../log/index.ts';
+import type { CheckedFrame } from '../log/index.ts';
 import {
   logDirectory,
   readWhole,
@@ -87,6 +81,8 @@ export interface RekeyParts {
   readonly state: KernelState;
   /** First position of the segment that is being written. */
   readonly tip: () => Position;
+  /** Bytes of that segment that were written, durable or not. */
+  readonly written: () => number;
   /** Goes on in a new segment. */
   readonly finishSegment: () => Promise<void>;
   readonly submit: (command: Command) => Promise<unknown>;
@@ -155,24 +151,22 @@ export class Rekey {
     }
   }
 
-  /** The tail cannot be replaced: it is finished first, if it uses older secrets. */
+  /** The tail cannot be replaced: it is finished first, if it uses older secrets. Throws CorruptionError. */
   async #finishTail(): Promise<void> {
-    const { disk, state, tip, finishSegment, changeKeyring, onRarePath } = this.#parts;
+    const { disk, state, tip, written, finishSegment, changeKeyring, onRarePath } = this.#parts;
     const segment = tip();
     const path = segmentPaths(disk).find((each) => segmentPosition(each) === segment);
+    // Frames are sealed and written in one turn: what is not there yet will use the newest secrets.
+    const end = written();
     const bytes = path === undefined ? undefined : readWhole(disk, path);
     if (bytes === undefined || path === undefined) return;
+    if (bytes.length < end) throw cutOff(path, bytes.length);
     let holdsCommand = false;
     let usesOlder = false;
-    for (let offset = segmentHeaderBytes; ;) {
-      const header = decodeFrameHeader(bytes, offset);
-      if (typeof header === 'string') break;
-      const frame = checkFrame(bytes.subarray(offset, offset + header.frameLength), header);
-      if (isProblem(frame)) break;
-      holdsCommand ||= header.kind === 'data';
+    for (const { frame } of framesOf(path, bytes.subarray(0, end))) {
+      holdsCommand ||= frame.header.kind === 'data';
       usesOlder ||= this.#usesOlder(frame);
-      offset += header.frameLength;
-      await this.#turn(header.frameLength);
+      await this.#turn(frame.header.frameLength);
     }
     if (!usesOlder) return;
     // Two segments differ in their first position, so the tail needs a command: any will do.
@@ -200,11 +194,14 @@ export class Rekey {
     const bytes = readWhole(disk, path);
     assert(bytes !== undefined, 'a finished segment stays');
     let usesOlder = false;
+    let isWhole = false;
     for (const { frame } of framesOf(path, bytes)) {
       usesOlder ||= this.#usesOlder(frame);
+      isWhole = frame.header.kind === 'end';
       await this.#turn(frame.header.frameLength);
       if (usesOlder) break;
     }
+    if (!usesOlder && !isWhole) throw cutOff(path, bytes.length);
     if (!usesOlder) return false;
     const temporary = path + temporarySuffix;
     try {
@@ -382,6 +379,16 @@ function sizeOf(disk: Disk, path: string): number {
 /** The command that the tail needs was refused, and waits for room. */
 function noRoom(): VerityError {
   return new VerityError('DISK_FULL', 'There is no room for another segment of the log.');
+}
+
+/** What is missing may be sealed under an older secret. */
+function cutOff(path: string, offset: number): CorruptionError {
+  return new CorruptionError(
+    'MISSING_DATA',
+    path,
+    offset,
+    'The end of a segment is missing; it ends',
+  );
 }
 
 function notAsWritten(path: string, offset: number): CorruptionError {

@@ -43,6 +43,9 @@ const advice: Readonly<Record<string, string>> = {
   EIO: 'the device failed. Check the disk and the system log before opening the database again.',
 };
 
+/** For lack of room these fail with IO_ERROR, for then too it is in doubt what they leave on the disk. */
+const flushVerbs: ReadonlySet<string> = new Set(['flush', 'flush the directory']);
+
 /** What the caller of the operating system was about to do, for the message. */
 export interface FailedOperation {
   /** As in "Cannot write log/1.vlog". */
@@ -57,8 +60,9 @@ export function ioError(operation: FailedOperation, cause: unknown): VerityError
   const reason =
     advice[errno] ??
     `the operating system reported ${errno === '' ? 'a failure' : errno}. Check the disk.`;
+  const code = codes[errno] ?? 'IO_ERROR';
   return new VerityError(
-    codes[errno] ?? 'IO_ERROR',
+    code === 'DISK_FULL' && flushVerbs.has(operation.verb) ? 'IO_ERROR' : code,
     `Cannot ${operation.verb} ${operation.path}: ${reason}`,
     {
       cause,

@@ -184,6 +184,14 @@ describe('errors of the operating system', () => {
     expect(error.details).toEqual({ path: '/data/log/1.vlog', errno });
   });
 
+  test.each(['flush', 'flush the directory'])(
+    'a full disk does not let "%s" be tried again',
+    (verb) => {
+      expect(ioError({ verb, path: '/data' }, withErrno('ENOSPC')).code).toBe('IO_ERROR');
+      expect(ioError({ verb, path: '/data' }, withErrno('EROFS')).code).toBe('READ_ONLY');
+    },
+  );
+
   test.skipIf(process.platform !== 'linux')('a full device is DISK_FULL', () => {
     const file = new NodeFile({
       descriptor: openSync('/dev/full', 'r+'),

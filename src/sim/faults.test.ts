@@ -156,7 +156,7 @@ describe('fail', () => {
     const file = disk.open('log/old', 'readwrite');
     expect(file.read(new Uint8Array(3), 0)).toBe(3);
     expect(() => file.write(new Uint8Array(1), 9)).toThrow(full);
-    expect(() => file.flush()).toThrow(full);
+    expect(() => file.flush()).toThrow(expect.objectContaining({ code: 'IO_ERROR' }) as Error);
     expect(() => disk.open('new', 'create')).toThrow(full);
     expect(() => disk.makeDirectory('new')).toThrow(full);
     disk.remove('log/old');

@@ -25,7 +25,7 @@ interface Fault {
   /** Which call, from 1: of all calls, or of those of `kind`. */
   readonly call: number;
   readonly kind?: CallKind;
-  /** DISK_FULL only strikes calls that may take space; another call passes. */
+  /** DISK_FULL only strikes calls that may take space, and is IO_ERROR from a flush; another call passes. */
   readonly code: 'IO_ERROR' | 'DISK_FULL';
   /** Also every later call that this fault counts. Default false: only the one. */
   readonly forGood?: boolean;
@@ -72,6 +72,13 @@ const spaceTaking: ReadonlySet<CallKind> = new Set<CallKind>([
   'flush',
   'flushInBackground',
   'truncate',
+]);
+
+/** For lack of room they fail as for any other reason: what they leave is in doubt. */
+const flushes: ReadonlySet<CallKind> = new Set<CallKind>([
+  'flushDirectory',
+  'flush',
+  'flushInBackground',
 ]);
 
 /** What is to happen to a call. */
@@ -143,7 +150,7 @@ export class FaultPlan {
       if (fault.code === 'DISK_FULL' && !takesSpace) continue;
       const reached = fault.kind === undefined ? count : countOfKind;
       if (reached === fault.call || (fault.forGood === true && reached > fault.call)) {
-        return simulatedFailure(fault.code, kind, path);
+        return simulatedFailure(flushes.has(kind) ? 'IO_ERROR' : fault.code, kind, path);
       }
     }
     return 'pass';

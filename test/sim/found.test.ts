@@ -8,6 +8,7 @@ import {
   segmentPaths,
   segmentPosition,
 } from '../../src/engine/index.ts';
+import { segmentHeaderBytes } from '../../src/log/index.ts';
 import { SimDisk, SimMachine, SimScheduler } from '../../src/sim/index.ts';
 import { openSession, wait } from '../crash/machine.ts';
 import { type Answer, append, type EngineWorld, engineWorld } from '../support/engine-world.ts';
@@ -122,6 +123,7 @@ async function rekeyWith(
       hierarchy: engine.hierarchy,
       state: engine.state,
       tip: () => tail,
+      written: () => writtenBytes(disk, tail),
       finishSegment: async () => void (finished += 1),
       submit: (command) => engine.submit(command),
       changeKeyring: (change) => engine.changeKeyring(change),
@@ -141,6 +143,17 @@ async function rekeyWith(
     ),
   );
   return { finished, outcome };
+}
+
+/** Bytes of a segment up to its last frame. */
+function writtenBytes(disk: SimDisk, segment: Position): number {
+  const path = segmentPaths(disk).find((each) => segmentPosition(each) === segment) ?? '';
+  return (
+    (disk
+      .image()
+      .get(path)
+      ?.findLastIndex((byte) => byte !== 0) ?? -1) + 1
+  );
 }
 
 test('a tail that the commands of others fill while rekeying looks at it is not finished once more', async () => {
@@ -175,6 +188,7 @@ test('a rotten segment that the log has no record of yet is not vouched for by r
       hierarchy: engine.hierarchy,
       state: { store } as RekeyParts['state'],
       tip: () => tail,
+      written: () => writtenBytes(disk, tail),
       finishSegment: async () => undefined,
       submit: async ({ kind }) => void recorded.push(kind),
       changeKeyring: (change) => engine.changeKeyring(change),
@@ -188,4 +202,69 @@ test('a rotten segment that the log has no record of yet is not vouched for by r
   );
   await expect(scheduler.settle(rekey.run())).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' });
   expect(recorded).toEqual([]);
+});
+
+test('no secret is forgotten while a rotten bit hides what the tail holds under it', async () => {
+  const scheduler = new SimScheduler();
+  const machine = new SimMachine({ seed: 1, scheduler, onLie: () => undefined });
+  const session = await openSession(machine.disk);
+  const settle = session.scheduler.settle.bind(session.scheduler);
+  const clinic = await settle(session.db.createTenant('clinic'));
+  const { position } = await settle(clinic.append('visits', ['kept']));
+  const [tail] = segmentPaths(machine.disk) as [string];
+  // In a frame before the one that holds the record: what follows it looks like an unfinished write.
+  expect(machine.disk.rot(tail, 619, 8)).toBe(true);
+  await settle(session.db.keys.rotate({ tenant: 'clinic' }));
+  await expect(settle(session.db.keys.rekey())).rejects.toMatchObject({
+    code: 'CHECKSUM_MISMATCH',
+    details: { file: tail },
+  });
+  session.disk.kill();
+  machine.mend();
+  const again = await openSession(machine.disk);
+  const read = async (): Promise<unknown[]> => {
+    const events: unknown[] = [];
+    for await (const event of again.db.tenant('clinic').read('visits')) events.push(event);
+    return events;
+  };
+  expect(await again.scheduler.settle(read())).toMatchObject([{ position }]);
+});
+
+test('the end of a finished segment that is missing stops rekeying', async () => {
+  const { disk, scheduler, engine, tenant, tail } = await worldOfSegments();
+  await scheduler.settle(engine.renewTenant(tenant));
+  const [path] = segmentPaths(disk) as [string];
+  const file = disk.open(path, 'readwrite');
+  file.truncate(segmentHeaderBytes);
+  file.close();
+  expect(segmentPosition(path)).toBeLessThan(tail);
+  await expect(scheduler.settle(engine.rekey({ proceed: () => undefined }))).rejects.toMatchObject({
+    code: 'MISSING_DATA',
+    details: { file: path },
+  });
+});
+
+test('a directory whose flush failed for lack of room is not flushed again as if nothing were', async () => {
+  const scheduler = new SimScheduler();
+  const disk = new SimDisk({ seed: 1, scheduler });
+  const world = await engineWorld(disk, scheduler);
+  const { calls } = disk;
+  disk.setFaults({
+    fail: [{ kind: 'flushDirectory', call: calls.flushDirectory + 1, code: 'DISK_FULL' }],
+  });
+  // The first checkpoint makes the directory of the store.
+  const outcome = world.engine.checkpoint();
+  await expect(scheduler.settle(outcome)).rejects.toMatchObject({ code: 'IO_ERROR' });
+  expect(world.engine.poisoned).toBe(true);
+});
+
+test('whoever waits for a checkpoint is told why there is none when the log cannot be written', async () => {
+  const scheduler = new SimScheduler();
+  const disk = new SimDisk({ seed: 1, scheduler });
+  const world = await engineWorld(disk, scheduler);
+  const waiting = world.engine.checkpoint();
+  disk.setFaults({ fail: [{ kind: 'write', call: disk.calls.write + 1, code: 'IO_ERROR' }] });
+  const answer = append(world, 20);
+  await expect(scheduler.settle(waiting)).rejects.toMatchObject({ code: 'DATABASE_POISONED' });
+  await scheduler.settle(answer);
 });

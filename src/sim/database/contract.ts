@@ -130,7 +130,13 @@ export type RepairDatabase = (
     readonly masterKey?: MasterKeyProvider;
     readonly from: string;
   },
-) => Promise<{ readonly ok: boolean }>;
+) => Promise<RepairOutcome>;
+
+/** Whether all is sound now, and what is not. */
+export interface RepairOutcome {
+  readonly ok: boolean;
+  readonly verification?: { readonly findings: readonly { readonly file: string }[] };
+}
 
 /** The database under test. */
 export interface DatabaseUnderTest {

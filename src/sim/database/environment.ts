@@ -8,7 +8,7 @@ import { Violation } from '../violation.ts';
 import type { WorldContext } from '../world.ts';
 import { ChainWitness } from './chain.ts';
 import { Client, type ClientSession, codeOf } from './client.ts';
-import type { DatabaseUnderTest, SimDatabase, Suite } from './contract.ts';
+import type { DatabaseUnderTest, RepairOutcome, SimDatabase, Suite } from './contract.ts';
 import type { EngineSettings } from './generate.ts';
 import { KeyChanges } from './key-changes.ts';
 import { MasterKeys, simulatedKeyRing, simulatedMasterKey } from './master-key.ts';
@@ -119,7 +119,7 @@ export class Environment {
   }
 
   /** Repairs the database of one process from that of another. Rejects as the repair does. */
-  repair(simProcess: SimProcess, copy: SimProcess): Promise<{ readonly ok: boolean }> {
+  repair(simProcess: SimProcess, copy: SimProcess): Promise<RepairOutcome> {
     const { encryption } = this.#options.suite;
     const newest = this.masterKeys.possible.at(-1) ?? 1;
     const key = encryption === 'none' ? { encryption } : { masterKey: simulatedMasterKey(newest) };
