@@ -2,12 +2,19 @@
 import { fileURLToPath } from 'node:url';
 import { missingSecureHeap, runCli, runWithSecureHeap } from './index.ts';
 
+const signals = ['SIGINT', 'SIGTERM'] as const;
 const terminal = {
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
   now: () => performance.now(),
+  onInterrupt: (listener: () => void) => {
+    for (const signal of signals) process.once(signal, listener);
+    return () => {
+      for (const signal of signals) process.off(signal, listener);
+    };
+  },
 };
 const args = process.argv.slice(2);
 const heapBytes = missingSecureHeap(args);

@@ -9,6 +9,8 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Milliseconds on a clock that never steps back; for rates and durations only. */
   now(): number;
+  /** Has `listener` called at the first SIGINT or SIGTERM, which then does not end the process. Returns what undoes it. */
+  onInterrupt(listener: () => void): () => void;
 }
 
 /** The reader of standard output went away (`verity … | head`): not an error, the command just ends. */

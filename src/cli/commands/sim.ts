@@ -39,7 +39,7 @@ interface Failure {
 }
 
 /**
- * `verity sim`: runs the database under seeded faults. Exit code 1 if anything that must hold did not, or if the
+ * `verity sim`: runs the database under seeded faults; an interruption ends it with a report of what was run. Exit code 1 if anything that must hold did not, or if the
  * runs had too little load, faults or commits to prove anything.
  */
 export async function runSim(invocation: SimInvocation, request: SimRequest): Promise<ExitCode> {
@@ -49,7 +49,8 @@ export async function runSim(invocation: SimInvocation, request: SimRequest): Pr
   const { report, failures } = await simulate(invocation, request);
   const seconds = (terminal.now() - started) / 1_000;
   const figures = { seconds, seedsPerSecond: report.runs / Math.max(seconds, 0.001) };
-  const document = { ...report, ...figures, failures };
+  const interrupted = report.runs < request.runs;
+  const document = { ...report, ...figures, interrupted, failures };
   await output.write(request.json === true ? jsonDocument(document) : textOf(document));
   return report.ok ? 0 : 1;
 }
@@ -92,8 +93,17 @@ async function simulate(
       }
       progress.update(summary.runs);
     };
-    if (jobs > 1) await runInProcesses({ seed, runs, jobs }, add);
-    else for (let next = seed; next < seed + runs; next++) add(await runSeed(kind, next));
+    const interruption = new AbortController();
+    const { signal: stop } = interruption;
+    const forget = terminal.onInterrupt(() => interruption.abort());
+    if (jobs > 1) await runInProcesses({ seed, runs, jobs, stop }, add);
+    else
+      for (let next = seed; next < seed + runs && !stop.aborted; next++) {
+        add(await runSeed(kind, next));
+        // A signal is heard between two turns of the event loop.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    forget();
     progress.end();
   }
   const report = summary.report({ isPart: keep !== undefined });
@@ -112,12 +122,17 @@ function failureOf({ seed, checker, message, keep, events }: FoundRun): Failure 
 type Document = RunsReport & {
   readonly seconds: number;
   readonly seedsPerSecond: number;
+  /** Not all seeds that were asked for were run. */
+  readonly interrupted: boolean;
   readonly failures: readonly Failure[];
 };
 
 function textOf(document: Document): string {
   const { ok, runs, firstSeed, seedsPerSecond, simulatedHours, events } = document;
-  const seeds = runs === 1 ? `seed ${firstSeed}` : `seeds ${firstSeed} to ${firstSeed + runs - 1}`;
+  const many = document.interrupted
+    ? `interrupted after ${count(runs)} seeds, the first of them ${firstSeed}`
+    : `seeds ${firstSeed} to ${firstSeed + runs - 1}`;
+  const seeds = runs === 1 ? `seed ${firstSeed}` : many;
   return [
     `${seeds}: ${count(events)} events, ${simulatedHours.toFixed(1)} simulated hours, ` +
       `${seedsPerSecond.toFixed(1)} seeds/s`,

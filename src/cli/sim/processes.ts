@@ -14,9 +14,17 @@ export type WorkerMessage =
   | { readonly kind: 'idle' }
   | { readonly kind: 'result'; readonly result: SimulationResult };
 
+export interface SharedSeeds {
+  readonly seed: number;
+  readonly runs: number;
+  readonly jobs: number;
+  /** Ends the work early. */
+  readonly stop: AbortSignal;
+}
+
 /** Runs the seeds in `jobs` processes; `onResult` gets each result, in whatever order. Throws IO_ERROR if one dies. */
 export async function runInProcesses(
-  { seed, runs, jobs }: { readonly seed: number; readonly runs: number; readonly jobs: number },
+  { seed, runs, jobs, stop }: SharedSeeds,
   onResult: (result: SimulationResult) => void,
 ): Promise<void> {
   const end = seed + runs;
@@ -30,13 +38,13 @@ export async function runInProcesses(
   };
   const workers: ChildProcess[] = [];
   try {
-    await Promise.all(
-      Array.from({ length: Math.min(jobs, runs) }, () => {
-        const worker = fork(new URL('./worker.js', import.meta.url));
-        workers.push(worker);
-        return serve(worker, takeRange, onResult);
-      }),
-    );
+    const served = Array.from({ length: Math.min(jobs, runs) }, () => {
+      const worker = fork(new URL('./worker.js', import.meta.url));
+      workers.push(worker);
+      return serve(worker, takeRange, onResult);
+    });
+    const stopped = new Promise((resolve) => stop.addEventListener('abort', resolve));
+    await Promise.race([Promise.all(served), stopped]);
   } finally {
     for (const worker of workers) worker.kill();
   }

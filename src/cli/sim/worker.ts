@@ -10,6 +10,8 @@ function send(message: WorkerMessage): void {
   process.send?.(message);
 }
 
+// Sent to all processes of a terminal: the first one decides when this one ends.
+process.on('SIGINT', () => undefined);
 process.on('message', ({ first, count }: SeedRange) => void runRange(first, count));
 send({ kind: 'idle' });
 

@@ -50,6 +50,7 @@ async function type(
     stderr,
     env: { NO_COLOR: '1', ...env },
     now: () => 0,
+    onInterrupt: () => () => undefined,
   };
   const output = new Output(stdout);
   const done = runPrompt({
