@@ -9,6 +9,7 @@
  */
 import {
   assert,
+  CorruptionError,
   type Disk,
   type Entropy,
   type Op,
@@ -242,7 +243,10 @@ class LogCopier {
       addSecrets(needs, step.frame);
       after = step.place.after;
     }
-    await add(walk.tail.path, walk.segmentBytes.subarray(0, walk.tail.offset));
+    const { path, offset, head } = walk.tail;
+    // The anchor may be behind what the owner knows to be durable.
+    if (upTo !== undefined && head.op < upTo) throw durableMissing(path, offset);
+    await add(path, walk.segmentBytes.subarray(0, offset));
     this.#settings.target.flushDirectory(logDirectory);
   }
 
@@ -357,6 +361,11 @@ function keepsSecrets(before: Keyring, after: Keyring): boolean {
     if (!before.secretNumbers(tenant).every((secretNumber) => kept.has(secretNumber))) return false;
   }
   return true;
+}
+
+function durableMissing(path: string, offset: number): CorruptionError {
+  const what = 'A frame that is durable is damaged or missing; it should lie';
+  return new CorruptionError('MISSING_DATA', path, offset, what);
 }
 
 function neverStill(what: string): VerityError {

@@ -268,3 +268,30 @@ test('whoever waits for a checkpoint is told why there is none when the log cann
   await expect(scheduler.settle(waiting)).rejects.toMatchObject({ code: 'DATABASE_POISONED' });
   await scheduler.settle(answer);
 });
+
+test('a copy of a running database does not end before a durable frame that is gone', async () => {
+  const scheduler = new SimScheduler();
+  const machine = new SimMachine({ seed: 1, scheduler, onLie: () => undefined });
+  const session = await openSession(machine.disk);
+  const settle = session.scheduler.settle.bind(session.scheduler);
+  const clinic = await settle(session.db.createTenant('clinic'));
+  const [tail] = segmentPaths(machine.disk) as [string];
+  const damage = (async () => {
+    const ends = (): number =>
+      (machine.disk
+        .image()
+        .get(tail)
+        ?.findLastIndex((byte) => byte !== 0) ?? 0) + 1;
+    await clinic.append('visits', ['first']);
+    const start = ends();
+    await clinic.append('visits', ['kept']);
+    // The anchor does not name the last frame yet, and for want of room it will not.
+    const call = machine.disk.calls.write + 1;
+    machine.disk.setFaults({ fail: [{ kind: 'write', call, code: 'DISK_FULL', forGood: true }] });
+    const file = machine.disk.open(tail, 'readwrite');
+    file.truncate(start);
+    file.close();
+    await session.db.copyOnto(new SimDisk({ seed: 2, scheduler: session.scheduler }));
+  })();
+  await expect(settle(damage)).rejects.toMatchObject({ details: { file: tail } });
+});
