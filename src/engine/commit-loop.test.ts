@@ -128,6 +128,30 @@ describe('replies without changes', () => {
     await here.scheduler.settle(rejected);
     expect(order).toEqual([`VERSION_CONFLICT at ${decidedOn}`]);
   });
+
+  test('name a position that there is when what was dropped left a gap and a mark is on its way', async () => {
+    const here = await world();
+    const { engine, disk, scheduler, tenant } = here;
+    // So slow that the next one is not waited for on the turn.
+    const flushMicrosMax = 2_000_000;
+    disk.setFaults({ flushMicrosMax });
+    const done = await scheduler.settle(append(here));
+    const call = disk.calls.write + 1;
+    disk.setFaults({
+      flushMicrosMax,
+      fail: [{ kind: 'write', call, code: 'DISK_FULL', forGood: true }],
+    });
+    expect(await scheduler.settle(append(here, 200_000))).toBe('DISK_FULL');
+    disk.setFaults({ flushMicrosMax });
+    expect(engine.state.decidedPosition).toBeGreaterThan(done as number);
+    for (let steps = 0; !engine.busy && steps < 1_000 && scheduler.step(); steps++) await turn();
+    expect(framesOf(disk.image()).at(-1)?.header.kind).toBe('mark');
+    const nothing = { kind: 'append', tenant, stream: 'visits', events: [], origin: {} } as const;
+    const { position } = await scheduler.settle(
+      engine.submit({ ...nothing, expectedVersion: undefined }),
+    );
+    expect(position).toBe(done);
+  });
 });
 
 describe('back-pressure', () => {

@@ -258,7 +258,8 @@ export class CommitLoop {
     // A reply without changes still waits for what it was decided on; what was dropped has left a gap behind it.
     const newest = this.#batch.isEmpty ? this.#flights.newest : this.#batch;
     const first = decision.kind === 'repeated' ? decision.position : undefined;
-    return newest === undefined
+    // With nothing but a mark on its way, all that was decided is durable.
+    return newest === undefined || newest.isEmpty
       ? this.#batch.reply(first ?? this.#frames.head.position, outcome, answer)
       : newest.reply(first ?? this.#state.decidedPosition, outcome, answer);
   }
