@@ -15,6 +15,7 @@ import { loneWriter } from './lone.ts';
 import { type Line, machineAt } from './measure.ts';
 import { Place } from './place.ts';
 import { get, getAsOf, type Skipped } from './reads.ts';
+import { stateHashCost } from './state-hash.ts';
 
 interface Group {
   readonly benches: readonly string[];
@@ -26,6 +27,7 @@ const groups: readonly Group[] = [
   { benches: ['insert-1', 'bare-1', 'bare-log-1'], run: () => insertAndBare(1, 2_000) },
   { benches: ['insert-64', 'bare-64', 'bare-log-64'], run: () => insertAndBare(64, 30_000) },
   { benches: ['insert-256', 'bare-256', 'bare-log-256'], run: () => insertAndBare(256, 40_000) },
+  { benches: ['state-hash', 'state-hash-without'], run: stateHashCost },
   { benches: ['insert-64-tenants-64'], run: () => insertTenants(64, 20_000) },
   { benches: ['encryption-overhead'], run: () => encryptionOverhead() },
   {

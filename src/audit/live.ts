@@ -5,6 +5,7 @@ import {
   type Position,
   type TreeId,
 } from '../base/index.ts';
+import type { StateHash } from '../engine/index.ts';
 import type { LogHead } from '../log/index.ts';
 import { sameVersions, type StoreHistory, type WalkedStore } from '../store/index.ts';
 import type { Pause } from './pause.ts';
@@ -19,6 +20,8 @@ export interface LiveState {
   readonly owner: boolean;
   /** Whether frames behind the head are on their way to the disk. */
   readonly busy: boolean;
+  /** What it says is the state hash; absent where it does not know. */
+  readonly stateHash?: StateHash | undefined;
 }
 
 /** Compares what was read with what the handle knew then. */

@@ -13,6 +13,7 @@ import type { KernelState, SegmentRecord } from '../kernel/index.ts';
 import { type DurableFrame, emptyLogHead } from '../log/index.ts';
 import type { LiveState } from './live.ts';
 import type { Pause } from './pause.ts';
+import type { Commitments } from './state-check.ts';
 
 const hashSliceBytes = 1 << 20;
 
@@ -22,6 +23,10 @@ export interface LogReading {
   /** Absent: what needs no key is checked, and nothing is rebuilt. */
   readonly hierarchy: KeyHierarchy | undefined;
   readonly state: KernelState;
+  /** Called after each frame that was applied. */
+  readonly relieve: () => void;
+  /** Gets those of all events. */
+  readonly commitments: Commitments;
   readonly durable: DurableFrame;
   readonly pause: Pause;
   readonly live: (() => LiveState) | undefined;
@@ -76,12 +81,14 @@ export async function readLog(reading: LogReading): Promise<ReadLog> {
 type FrameStep = Extract<LogStep, { kind: 'frame' }>;
 
 async function applyAll(reading: LogReading, frames: readonly FrameStep[]): Promise<void> {
-  const { hierarchy, state, pause } = reading;
+  const { hierarchy, state, relieve, pause, commitments } = reading;
   if (hierarchy === undefined) return;
   const index = new LogIndex();
   for (const { frame, place } of frames) {
     const problem = applyFrame({ hierarchy, state, index }, frame, place);
     if (problem !== undefined) throw frameCorruption(place, problem);
+    commitments.add(frame.leaves);
+    relieve();
     await pause(frame.header.frameLength);
   }
 }

@@ -1,14 +1,18 @@
-import { CorruptionError, type Disk, type Position } from '../base/index.ts';
+import { CorruptionError, type Disk, equalBytes, type Position } from '../base/index.ts';
 import {
+  hashOfTries,
   isStoreDamage,
   type KeyHierarchy,
   openCheckpoint,
   readAnchorWith,
+  readMark,
+  type StateMark,
 } from '../engine/index.ts';
 import type { DurableFrame, LogHead } from '../log/index.ts';
 import { readSuperblock, type WalkedStore } from '../store/index.ts';
 import { storesDiffer } from './live.ts';
 import type { Pause } from './pause.ts';
+import { stateHashError } from './state-check.ts';
 
 /** Memory for pages while they are read once. */
 const cacheBytes = 16 << 20;
@@ -28,6 +32,8 @@ export interface StoreCheck {
   readonly errors: readonly CorruptionError[];
   /** The position of the checkpoint that was compared with the log; undefined if none was. */
   readonly checkpoint: Position | undefined;
+  /** What that keeps of the state hash. */
+  readonly mark?: StateMark | undefined;
 }
 
 /**
@@ -46,8 +52,8 @@ export async function checkStore(of: StoreChecking): Promise<StoreCheck> {
       return { errors: [...before.damaged], checkpoint: undefined };
     const damaged = [...before.damaged];
     try {
-      const checkpoint = await compare(of, { op: of.head.op, chainHash: of.head.chainHash });
-      return { errors: damaged, checkpoint };
+      const compared = await compare(of, { op: of.head.op, chainHash: of.head.chainHash });
+      return { errors: damaged, checkpoint: compared?.position, mark: compared?.mark };
     } catch (error) {
       if (!isStoreDamage(error)) throw error;
       const now = readSuperblock(disk, logId)?.newest?.sequence;
@@ -62,7 +68,10 @@ export async function checkStore(of: StoreChecking): Promise<StoreCheck> {
   }
 }
 
-async function compare(of: StoreChecking, durable: DurableFrame): Promise<Position | undefined> {
+async function compare(
+  of: StoreChecking,
+  durable: DurableFrame,
+): Promise<{ readonly position: Position; readonly mark: StateMark | undefined } | undefined> {
   const { disk, hierarchy, replayed, pause } = of;
   const opened = openCheckpoint({ disk, hierarchy, durable, cacheBytes, mode: 'read' });
   if (opened === undefined) return undefined;
@@ -77,7 +86,10 @@ async function compare(of: StoreChecking, durable: DurableFrame): Promise<Positi
         'Rows or versions that are not those that the log yields lie',
       );
     }
-    return upTo;
+    const mark = readMark(store.meta);
+    if (mark?.begun === 0 && !equalBytes(mark.hash, hashOfTries(store.meta)))
+      throw stateHashError('The state hash that is kept is not that of its trie; it lies');
+    return { position: upTo, mark };
   } finally {
     pages.close();
     keys.wipe();

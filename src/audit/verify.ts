@@ -11,7 +11,10 @@ import {
 import {
   anchorPath,
   type AnchorReading,
+  blobPaths,
   checkAuthentic,
+  checkBlobHeaders,
+  checkBlobs,
   checkGeneration,
   checkSubjectKeys,
   fileBytes,
@@ -33,13 +36,26 @@ import {
   subjectPaths,
 } from '../engine/index.ts';
 import { type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
-import { KernelState } from '../kernel/index.ts';
+import { DefinitionCache, KernelState } from '../kernel/index.ts';
 import { type LogHead, segmentPath } from '../log/index.ts';
-import { hashSeedOf, MemoryStore, pagesPath, superblockPath } from '../store/index.ts';
+import {
+  hashSeedOf,
+  MemoryStore,
+  pagesPath,
+  type ScratchFile,
+  ScratchStore,
+  type Store,
+  superblockPath,
+  type WalkedStore,
+} from '../store/index.ts';
 import { compareLive, type LiveState } from './live.ts';
 import { pausing } from './pause.ts';
 import { readLog, type ReadLog } from './read-log.ts';
+import { Commitments, compareStateHashes } from './state-check.ts';
 import { checkStore } from './store-check.ts';
+
+/** Memory for pages of what the log yields. */
+const replayedBytes = 256 << 20;
 
 export type { LoggedCut } from '../engine/index.ts';
 
@@ -71,6 +87,17 @@ export interface Verification {
   readonly segmentsCompared: number;
   /** The position of the store's checkpoint, all rows and versions of which were compared with the log's. */
   readonly storeCompared?: Position;
+  /** The state hash that the log yields, at a position: the one that was compared with what is kept, if any is. */
+  readonly stateHash?: { readonly hash: string; readonly position: Position };
+  /** Values that are kept as blobs; absent without a key, and where there are none. */
+  readonly blobs?: {
+    /** Those that rows name, or named once. Every byte of them was read. */
+    readonly checked: number;
+    /** Of these values. */
+    readonly bytes: number;
+    /** Files that no row names, which the next open for writing removes. */
+    readonly unnamed: readonly string[];
+  };
   /** What `repair --cut-tail` cut from this log, oldest first. */
   readonly cuts: readonly LoggedCut[];
 }
@@ -79,6 +106,10 @@ export interface VerificationSettings {
   readonly disk: Disk;
   /** So that keys that were chosen to collide cannot slow the rebuild down; absent where nobody else chose them. */
   readonly entropy?: Entropy;
+  /** Opens a file for what the log yields and memory does not hold; absent, or without entropy: memory holds it. */
+  readonly scratch?: () => ScratchFile;
+  /** Memory for pages of what the log yields; default 256 MiB. Of no use without `scratch`. */
+  readonly cacheBytes?: number;
   /** Gives other work its turn between frames; absent where there is none. */
   readonly scheduler?: Scheduler;
   /** The keys of an open handle, or a provider to unwrap them; 'none' checks what needs no key. */
@@ -96,17 +127,56 @@ export interface VerificationSettings {
  * with what the handle serves. Damage is a finding with file and offset, not an exception.
  */
 export async function verifyDatabase(settings: VerificationSettings): Promise<Verification> {
+  const target = replayTarget(settings);
+  try {
+    return await verifyInto(settings, target);
+  } finally {
+    target.close();
+  }
+}
+
+/** What the log is replayed into. */
+interface ReplayTarget {
+  readonly store: WalkedStore & Store;
+  readonly state: KernelState;
+  /** Between frames, now and then: keeps memory bounded. */
+  relieve(): void;
+  close(): void;
+}
+
+function replayTarget({ entropy, scratch, cacheBytes }: VerificationSettings): ReplayTarget {
+  if (scratch === undefined || entropy === undefined) {
+    const store = new MemoryStore(entropy && hashSeedOf(entropy.bytes(8)));
+    const nothing = (): void => undefined;
+    return { store, state: new KernelState(store), relieve: nothing, close: nothing };
+  }
+  const replayed = new ScratchStore({ entropy, scratch, cacheBytes: cacheBytes ?? replayedBytes });
+  const { store } = replayed;
+  return {
+    store,
+    state: new KernelState(new DefinitionCache(store)),
+    relieve: () => replayed.relieve(),
+    close: () => replayed.close(),
+  };
+}
+
+async function verifyInto(
+  settings: VerificationSettings,
+  target: ReplayTarget,
+): Promise<Verification> {
   const { disk, root } = settings;
   const findings: VerificationFinding[] = [];
-  const store = new MemoryStore(settings.entropy && hashSeedOf(settings.entropy.bytes(8)));
-  const state = new KernelState(store);
+  const { store, state } = target;
+  const commitments = new Commitments();
   let log: ReadLog | undefined;
   let hierarchy: KeyHierarchy | undefined;
   let segmentsCompared = 0;
   let storeCompared: Position | undefined;
+  let stateHash: Verification['stateHash'];
+  let blobs: Verification['blobs'];
   try {
     hierarchy = await keysOf(disk, root);
-    log = await readAll(settings, { hierarchy, state }, findings);
+    log = await readAll(settings, { hierarchy, target, commitments }, findings);
     if (hierarchy !== undefined) {
       checkGeneration(disk, hierarchy, state);
       // Pages are read as they are now, with the secrets of now.
@@ -121,7 +191,13 @@ export async function verifyDatabase(settings: VerificationSettings): Promise<Ve
       const checked = await checkStore({ disk, hierarchy: current, replayed: store, head, pause });
       storeCompared = checked.checkpoint;
       for (const error of checked.errors) findings.push(findingOf(error));
+      const replayed = { hierarchy, commitments, store };
+      const known = [checked.mark, log.live?.stateHash];
+      const compared = await compareStateHashes(replayed, { known, head, pause });
+      stateHash = compared.stateHash;
+      for (const error of compared.errors) findings.push(findingOf(error));
     }
+    blobs = await readBlobs(settings, { hierarchy, state }, findings);
     if (log.live !== undefined) {
       findings.push(...(await compareLive(log, store, log.live, pausing(settings.scheduler))));
     }
@@ -132,14 +208,7 @@ export async function verifyDatabase(settings: VerificationSettings): Promise<Ve
   } finally {
     hierarchy?.wipe();
   }
-  const files = [
-    identityPath,
-    keyringPath,
-    anchorPath,
-    ...pathsOf(disk),
-    ...subjectPaths(disk),
-    ...storePaths(disk),
-  ];
+  const files = filesOf(disk);
   return {
     ok: findings.length === 0,
     filesRead: files.length,
@@ -150,8 +219,22 @@ export async function verifyDatabase(settings: VerificationSettings): Promise<Ve
     opened: hierarchy !== undefined,
     segmentsCompared,
     ...(storeCompared !== undefined && { storeCompared }),
+    ...(stateHash !== undefined && { stateHash }),
+    ...(blobs !== undefined && { blobs }),
     cuts: loggedCuts(state.store),
   };
+}
+
+function filesOf(disk: VerificationSettings['disk']): string[] {
+  return [
+    identityPath,
+    keyringPath,
+    anchorPath,
+    ...pathsOf(disk),
+    ...subjectPaths(disk),
+    ...blobPaths(disk),
+    ...storePaths(disk),
+  ];
 }
 
 function figuresOf(
@@ -172,11 +255,15 @@ function tornOf(tail: LogTail | undefined): Verification['tornTail'] {
 
 async function readAll(
   settings: VerificationSettings,
-  into: { readonly hierarchy: KeyHierarchy | undefined; readonly state: KernelState },
+  into: {
+    readonly hierarchy: KeyHierarchy | undefined;
+    readonly target: ReplayTarget;
+    readonly commitments: Commitments;
+  },
   findings: VerificationFinding[],
 ): Promise<ReadLog> {
   const { disk, scheduler, live, onProgress } = settings;
-  const { hierarchy } = into;
+  const { hierarchy, target, commitments } = into;
   const { logId } = hierarchy?.keyring ?? readKeyFiles(disk).keyring;
   // Before the log: what is durable now is there when the log is read.
   const anchor =
@@ -185,12 +272,45 @@ async function readAll(
   return readLog({
     disk,
     logId,
-    ...into,
+    hierarchy,
+    commitments,
+    state: target.state,
+    relieve: () => target.relieve(),
     durable: anchor.newest,
     pause: pausing(scheduler),
     live,
     onSegment: onProgress,
   });
+}
+
+async function readBlobs(
+  { disk, root, scheduler, security }: VerificationSettings,
+  {
+    hierarchy,
+    state,
+  }: { readonly hierarchy: KeyHierarchy | undefined; readonly state: KernelState },
+  findings: VerificationFinding[],
+): Promise<Verification['blobs']> {
+  if (hierarchy === undefined) {
+    findings.push(...checkBlobHeaders(disk).map(findingOf));
+    return undefined;
+  }
+  const isHandle = typeof root === 'object' && !('unwrap' in root);
+  const { errors, ...blobs } = await checkBlobs(
+    {
+      disk,
+      // They are read as they are now, with the secrets of now.
+      hierarchy: isHandle ? root : hierarchy,
+      pause: pausing(scheduler),
+      renew: isHandle ? undefined : () => readNewerKeyring(disk, hierarchy),
+    },
+    state,
+  );
+  for (const error of errors) {
+    security?.observe(error);
+    findings.push(findingOf(error));
+  }
+  return blobs.checked === 0 && blobs.unnamed.length === 0 ? undefined : blobs;
 }
 
 /** Undefined if what needs no key is all that is to be checked. */

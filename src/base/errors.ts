@@ -2,6 +2,8 @@
  * Every error that an operation can meet. One table: code → SQLSTATE, gRPC status, HTTP status,
  * exit code, retryable. Codes are a contract (pinned in test/pins); docs/errors.md is made from it.
  */
+import type { TreeId } from './ids.ts';
+
 interface ErrorKind {
   readonly sqlState: string;
   readonly grpc: string;
@@ -260,6 +262,7 @@ export const errorTable = {
   INVALID_TEXT: caller('22P02', 'The text is not a value of the type.'),
   INVALID_DATETIME: caller('22007', 'The text is not a date or time.'),
   DATETIME_OUT_OF_RANGE: caller('22008', 'The date or time is out of range.'),
+  INTERVAL_OUT_OF_RANGE: caller('22015', 'A field of the interval is out of its range.'),
   NUMERIC_OUT_OF_RANGE: caller('22003', 'The number is out of the range of its type.'),
   DIVISION_BY_ZERO: caller('22012', 'Division by zero.'),
   AMBIGUOUS_COLUMN: caller('42702', 'A name could mean several columns.'),
@@ -280,7 +283,8 @@ export const errorTable = {
   INVALID_ESCAPE: caller('22025', 'The escape of a LIKE pattern is malformed.'),
   SUBSTRING_ERROR: caller('22011', 'The length of a substring is negative.'),
   STRING_TOO_LONG: caller('22001', 'The text is too long for varchar(n).'),
-  INVALID_LIMIT: caller('2201W', 'LIMIT or OFFSET must not be negative.'),
+  INVALID_LIMIT: caller('2201W', 'LIMIT must not be negative.'),
+  INVALID_OFFSET: caller('2201X', 'OFFSET must not be negative.'),
   NOT_NULL_VIOLATION: kind('23502', 'FAILED_PRECONDITION', 409, 'NULL in a NOT NULL column.'),
   UNIQUE_VIOLATION: kind('23505', 'ALREADY_EXISTS', 409, 'The key already exists.'),
   FOREIGN_KEY_VIOLATION: kind(
@@ -328,17 +332,28 @@ export class CorruptionError extends VerityError {
   override readonly name = 'CorruptionError';
   readonly file: string;
   readonly offset: number;
+  override readonly details: Record<string, unknown>;
+  /** Of a file that holds many trees: the one that was asked for, until `nameData` says whose it is. */
+  tree: TreeId | undefined;
 
   constructor(code: ErrorCode, file: string, offset: number, what: string) {
     super(
       code,
       `${what} in ${file} at byte ${offset}. Nothing was changed; ${adviceFor(code, file)}.`,
-      {
-        details: { file, offset },
-      },
     );
     this.file = file;
     this.offset = offset;
+    this.details = { file, offset };
+  }
+
+  /** Adds whose data was asked for when the damage was met, to message and details. */
+  nameData(of: { readonly tenant?: string; readonly table?: string }): void {
+    this.tree = undefined;
+    const { tenant, table } = of;
+    if (tenant === undefined) return;
+    Object.assign(this.details, of);
+    const what = table === undefined ? 'data' : `table "${table}"`;
+    this.message += ` It was met at ${what} of tenant "${tenant}".`;
   }
 }
 
@@ -346,7 +361,7 @@ function adviceFor(code: ErrorCode, file: string): string {
   if (code === 'FORMAT_UNSUPPORTED') return 'use the version of VerityDB that wrote it';
   // Derived from the log: no copy is needed.
   if (file.startsWith('store/'))
-    return 'close the database and have the log make this file again: verity repair (docs/recovery.md)';
+    return 'have the log make this file again: db.rebuildStore(), or, while nobody has the database open, verity repair (docs/recovery.md)';
   return 'restore this file from a copy: verity repair --from (docs/recovery.md)';
 }
 

@@ -42,6 +42,15 @@ export function treeOf(tenantId: TenantId, objectId: ObjectId): TreeId {
   return (tenantId * limits.objectsPerTenantMax + objectId) as TreeId;
 }
 
+/** The tenant and the object whose tree it is: the opposite of treeOf. */
+export function objectOfTree(tree: TreeId): {
+  readonly tenant: TenantId;
+  readonly object: ObjectId;
+} {
+  const object = (tree % limits.objectsPerTenantMax) as ObjectId;
+  return { tenant: ((tree - object) / limits.objectsPerTenantMax) as TenantId, object };
+}
+
 /** Checks a caller's position (bigint or safe integer, ≥ 0) and brands it. Throws INVALID_ARGUMENT. */
 export function parsePosition(value: unknown): Position {
   if (typeof value === 'bigint' && value >= 0n && value <= BigInt(Number.MAX_SAFE_INTEGER)) {

@@ -4,14 +4,22 @@ export const limits = {
   statementBytesMax: 1 << 20,
   /** Deepest nesting of expressions and subqueries. */
   statementDepthMax: 200,
+  /** Tables, views, functions and queries in FROM that a statement reads, with those of its views and WITH at each use. */
+  relationsMax: 500,
   /** Most parameters of a statement ($1 … $n). */
   parametersMax: 65_535,
   /** Most rows that a query with joins or subqueries looks at. */
   queryRowsReadMax: 20_000_000,
-  /** Most rows that a query holds at once, to sort, group, join or tell them apart. */
+  /** Most rows that a query holds at once, to sort, group, join or tell them apart; 256 characters of long values are one more. */
   queryRowsHeldMax: 2_000_000,
-  /** Largest single value, encoded. */
+  /** Most bytes, roughly, of a result that is returned as a whole: 64 for a row, and its long values. */
+  resultBytesMax: 256 << 20,
+  /** Largest single value within a row, encoded; a larger text, varchar, jsonb or bytea value is kept as a blob. */
   valueBytesMax: 1 << 20,
+  /** Largest value kept as a blob, encoded. */
+  blobBytesMax: 64 << 20,
+  /** All values of one command that are kept as blobs, together. */
+  commandBlobBytesMax: 256 << 20,
   /** Largest encoded row key. */
   keyBytesMax: 8 << 10,
   /** Largest encoded command (all its events together). */

@@ -13,7 +13,11 @@
  * | date                         | number: days since 1970-01-01; ±Infinity for 'infinity'        |
  * | timestamp, timestamptz       | bigint: microseconds since 1970-01-01T00:00:00 (UTC)           |
  * | uuid                         | string: lower case, hyphenated                                 |
+ * | interval                     | string: months, days and microseconds; of expressions only, no column's type |
  * | jsonb                        | string: canonical JSON text, PostgreSQL's key order and spacing |
+ *
+ * In a stored row a text, varchar, jsonb or bytea value over 1 MiB is a BlobReference (codec) until an expression
+ * asks for it.
  */
 export type Value = null | boolean | number | bigint | string | Uint8Array;
 
@@ -34,7 +38,8 @@ export const typeNames = [
   'uuid',
   'jsonb',
 ] as const;
-export type TypeName = (typeof typeNames)[number];
+/** `typeNames` are those of columns. */
+export type TypeName = (typeof typeNames)[number] | 'interval';
 
 export interface ColumnType {
   readonly name: TypeName;

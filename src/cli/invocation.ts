@@ -19,6 +19,7 @@ export interface CommonOptions extends KeyOptions {
   readonly actor?: string;
   readonly reason?: string;
   readonly cacheBytes?: string;
+  readonly scratch?: string;
 }
 
 /** One run of one verb. */
@@ -47,19 +48,23 @@ export async function openDatabase(
     readOnly,
     timestamps: 'microseconds',
     onProgress,
-    ...cacheOption(invocation.options),
+    ...memoryOptions(invocation.options),
   }).finally(end);
 }
 
 const byteUnits: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
-/** `--cache-bytes` as the SDK takes it. Throws a usage error for what is no number of bytes. */
-function cacheOption({ cacheBytes }: CommonOptions): Pick<OpenOptions, 'cacheBytes'> {
-  if (cacheBytes === undefined) return {};
+/** `--cache-bytes` and `--scratch` as the SDK takes them. Throws a usage error for what is no number of bytes. */
+export function memoryOptions({
+  cacheBytes,
+  scratch,
+}: CommonOptions): Pick<OpenOptions, 'cacheBytes' | 'scratchDirectory'> {
+  const place = scratch === undefined ? {} : { scratchDirectory: scratch };
+  if (cacheBytes === undefined) return place;
   const [, digits, unit] = /^(\d{1,15})([KMG]?)$/.exec(cacheBytes) ?? [];
   if (digits === undefined || unit === undefined)
     throw usageError('--cache-bytes takes a number of bytes, such as 67108864 or 64M.');
-  return { cacheBytes: Number(digits) * (byteUnits[unit] as number) };
+  return { ...place, cacheBytes: Number(digits) * (byteUnits[unit] as number) };
 }
 
 /**
@@ -147,9 +152,11 @@ export function commandOptions(options: CommonOptions, reason?: string): Command
   };
 }
 
+const quickMilliseconds = 500;
+
 /**
- * Progress over the segments of the log, for steps that read all of it. Only on a terminal, and only
- * when there are several.
+ * Progress over the segments of the log, for steps that read all of it: a bar for each phase. Only on a terminal, and
+ * only when there are several, or one takes its time.
  */
 export function segmentProgress(
   invocation: Invocation,
@@ -158,10 +165,19 @@ export function segmentProgress(
   const { terminal, options } = invocation;
   const isShown = options.json !== true && terminal.stderr.isTTY === true;
   let line: ProgressLine | undefined;
+  let current: { readonly phase: string; readonly since: number } | undefined;
   return {
-    onProgress: ({ done, total }) => {
-      if (!isShown || total < 2) return;
-      line ??= startProgress({ terminal, label, total, unit: 'segments', quiet: false });
+    onProgress: ({ phase, done, total }) => {
+      if (!isShown) return;
+      if (current?.phase !== phase) {
+        line?.end();
+        line = undefined;
+        current = { phase, since: terminal.now() };
+      }
+      // One segment mostly takes no time to speak of.
+      if (total < 2 && terminal.now() - current.since < quickMilliseconds) return;
+      const named = phase === 'replay' ? 'reading the log' : label;
+      line ??= startProgress({ terminal, label: named, total, unit: 'segments', quiet: false });
       line.update(done);
     },
     end: () => line?.end(),

@@ -114,6 +114,10 @@ function addCommonOptions(command: Command): Command {
       '--cache-bytes <N>',
       'memory for pages of the store, in bytes; K, M and G are allowed (default: 256M)',
     )
+    .option(
+      '--scratch <DIR>',
+      'where to put what memory does not hold while reading or verifying (default: TMPDIR or /var/tmp)',
+    )
     .option('--actor <NAME>', 'who does this; recorded with every change')
     .option('--reason <TEXT>', 'why; recorded with every change');
 }

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
+import { type Invocation, segmentProgress } from './invocation.ts';
 import { byteCount, count, startProgress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -14,7 +15,14 @@ function fakeTerminal(isTTY: boolean): {
     new Writable({ write: (chunk, _encoding, done) => (pieces.push(String(chunk)), done()) }),
     { isTTY, columns: 120, cursorTo: () => true, clearLine: () => true, moveCursor: () => true },
   );
-  const terminal = { stdin: process.stdin, stdout: stderr, stderr, env: {}, now: () => clock.now };
+  const terminal = {
+    stdin: process.stdin,
+    stdout: stderr,
+    stderr,
+    env: {},
+    now: () => clock.now,
+    onInterrupt: () => () => undefined,
+  };
   return { terminal, text: () => pieces.join(''), clock };
 }
 
@@ -54,6 +62,33 @@ test('on a terminal progress is a bar with rows per second', () => {
   progress.end();
   expect(text()).toContain('█');
   expect(text()).toContain('10/10 rows, 5 rows/s');
+});
+
+test('opening and repairing show a bar for each phase, for one segment only if it takes its time', () => {
+  const { terminal, text, clock } = fakeTerminal(true);
+  const options = { json: false } as Invocation['options'];
+  const invocation = { terminal, options } as Invocation;
+  const quick = segmentProgress(invocation, 'verifying');
+  quick.onProgress({ phase: 'replay', done: 0, total: 1 });
+  clock.now = 100;
+  quick.onProgress({ phase: 'replay', done: 0.9, total: 1 });
+  quick.end();
+  expect(text()).toBe('');
+  const slow = segmentProgress(invocation, 'verifying');
+  slow.onProgress({ phase: 'replay', done: 0, total: 3 });
+  clock.now = 2_100;
+  slow.onProgress({ phase: 'replay', done: 2.5, total: 3 });
+  // The next phase ends the bar of the one before.
+  slow.onProgress({ phase: 'verify', done: 0, total: 1 });
+  expect(text()).toMatch(/reading the log .*2\/3 segments/s);
+  clock.now = 2_900;
+  slow.onProgress({ phase: 'verify', done: 0.5, total: 1 });
+  slow.end();
+  expect(text()).toMatch(/verifying .*0\/1 segments/s);
+  const silent = fakeTerminal(true);
+  const json = { terminal: silent.terminal, options: { json: true } } as Invocation;
+  segmentProgress(json, 'verifying').onProgress({ phase: 'replay', done: 1, total: 9 });
+  expect(silent.text()).toBe('');
 });
 
 test('quiet progress prints nothing', () => {

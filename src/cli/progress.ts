@@ -104,7 +104,7 @@ class Bar implements ProgressLine {
   #figures(): { shown: string; rate: string } {
     const { total, terminal } = this.#options;
     const rate = ratePerSecond(this.#done, terminal.now() - this.#started);
-    return { shown: `${count(this.#done)}/${count(total)}`, rate: count(rate) };
+    return { shown: `${count(Math.floor(this.#done))}/${count(total)}`, rate: count(rate) };
   }
 }
 

@@ -7,6 +7,11 @@ import {
   type TimestampMicros,
   utf8Encode,
 } from '../base/index.ts';
+import {
+  type BlobReference,
+  decodeBlobReferences,
+  encodeBlobReferences,
+} from './blob-reference.ts';
 import { DecodeError, Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
@@ -54,6 +59,8 @@ export interface RowEvent extends EventPlace {
   readonly row?: Uint8Array;
   /** The leaf of the event that wrote or deleted this key before; absent the first time. */
   readonly previousLeaf?: LeafIndex;
+  /** What the row's large values are kept as; absent if it has none. */
+  readonly blobs?: readonly BlobReference[];
 }
 
 /** A finished segment's file as it is on the disk; a later record of the same segment replaces it. */
@@ -146,6 +153,7 @@ const tag = {
   index: 21,
   from: 22,
   to: 23,
+  blobs: 24,
 } as const;
 
 const present = { actor: 1, reason: 2, request: 4, statement: 8, receipt: 16 } as const;
@@ -241,6 +249,10 @@ function encodeRowFields(writer: Writer, event: RowEvent): void {
     writer.bytes(event.row);
   }
   if (event.previousLeaf !== undefined) numberField(writer, tag.previousLeaf, event.previousLeaf);
+  if (event.blobs !== undefined) {
+    writer.u8(tag.blobs);
+    writer.bytes(encodeBlobReferences(event.blobs));
+  }
 }
 
 function numberField(writer: Writer, fieldTag: number, value: number): void {
@@ -327,6 +339,7 @@ interface Fields {
   index?: number;
   from?: StoreKey;
   to?: StoreKey;
+  blobs?: readonly BlobReference[];
 }
 
 /** Decodes one event; byte fields are views into `bytes`. Throws DecodeError. */
@@ -435,6 +448,9 @@ function decodeSubjectField(fields: Fields, fieldTag: number, reader: Reader): v
     case tag.to:
       fields.to = reader.binary() as StoreKey;
       break;
+    case tag.blobs:
+      fields.blobs = decodeBlobReferences(reader.bytes());
+      break;
     default:
       reader.bytes();
   }
@@ -459,9 +475,7 @@ function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): Log
         schemaVersion: required(fields.schemaVersion, 'schema version'),
         key: required(fields.key, 'key'),
         ...(type !== 'rowDeleted' && { row: required(fields.row, 'row') }),
-        ...(fields.previousLeaf !== undefined && {
-          previousLeaf: fields.previousLeaf as LeafIndex,
-        }),
+        ...optionalOfRow(fields),
       };
     case 'tenantCreated':
       return {
@@ -516,6 +530,13 @@ function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): Log
         written: required(fields.written, 'state') === 1,
       };
   }
+}
+
+function optionalOfRow({ previousLeaf, blobs }: Fields): Pick<RowEvent, 'previousLeaf' | 'blobs'> {
+  return {
+    ...(previousLeaf !== undefined && { previousLeaf: previousLeaf as LeafIndex }),
+    ...(blobs !== undefined && { blobs }),
+  };
 }
 
 function indexFilledOf(place: EventPlace, { object, index, from, to }: Fields): IndexFilledEvent {

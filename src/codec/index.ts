@@ -1,3 +1,4 @@
+export * from './blob-reference.ts';
 export * from './event.ts';
 export * from './json-text.ts';
 export * from './key.ts';

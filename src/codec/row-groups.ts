@@ -57,6 +57,7 @@ export function groupedRowCodec(columns: readonly GroupedColumn[]): RowCodec {
       }
     },
     decode,
+    decodeSome: decode,
     decodeColumn: (bytes, ordinal) => {
       assert(ordinal >= 0 && ordinal < columns.length, 'the ordinal names a column');
       return decode(bytes)[ordinal] as Value;

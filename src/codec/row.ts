@@ -19,6 +19,9 @@
  * | date                        | i32 days; the extremes are -infinity and infinity        |
  * | uuid                        | 16 bytes                                                 |
  *
+ * A text, varchar, jsonb or bytea value that is kept in a file of its own has, in the place of its length, the
+ * length 2³² − 1, and behind it the reference of blob-reference.ts.
+ *
  * Invariants: whole numbers are little-endian; one row has exactly one encoding, and decode refuses
  * every other (the text of a jsonb value is held as it is, canonical by the SQL layer's doing).
  */
@@ -31,6 +34,13 @@ import {
   VerityError,
   utf8Length,
 } from '../base/index.ts';
+import {
+  asStoredValue,
+  BlobReference,
+  blobReferenceBytes,
+  encodeBlobReference,
+  decodeBlobReference,
+} from './blob-reference.ts';
 import { DecodeError } from './reader.ts';
 import { decodeNumericText, decodeText } from './row-text.ts';
 import { uuidFromBytes, uuidToBytes } from './uuid-text.ts';
@@ -42,6 +52,11 @@ export interface RowCodec {
   encode(writer: Writer, values: readonly Value[]): void;
   /** The row's values, owned by the caller. Throws DecodeError on anything but one whole row. */
   decode(bytes: Uint8Array): Value[];
+  /**
+   * The values of the columns with these ordinals, which ascend, each at its column's place; NULL stands for all others.
+   * Throws DecodeError; does not look at what is behind the last of them.
+   */
+  decodeSome(bytes: Uint8Array, ordinals: readonly number[]): Value[];
   /** One column's value; skips those before it and ignores those after it. Throws DecodeError. */
   decodeColumn(bytes: Uint8Array, ordinal: number): Value;
 }
@@ -76,10 +91,14 @@ const formOf: Readonly<Record<TypeName, number>> = {
   timestamptz: form.int64,
   uuid: form.uuid,
   jsonb: form.text,
+  // Of no column: rows that are stored have none.
+  interval: form.text,
 };
 
 const dateInfinity = 0x7fff_ffff;
 const dateMinusInfinity = -0x8000_0000;
+/** In the place of a value's length: a reference follows. No value is that long. */
+const referenceMark = 0xffff_ffff;
 const realNaN = 0x7fc0_0000;
 const doubleNaNHigh = 0x7ff8_0000;
 const uuidScratch = new Uint8Array(16);
@@ -106,6 +125,19 @@ export function rowCodec(types: readonly ColumnType[]): RowCodec {
         values[index] = isNull(bytes, index) ? null : readValue(forms[index] as number, bytes);
       }
       if (cursor !== bytes.length) throw new DecodeError('bytes are left over', cursor);
+      return values;
+    },
+    decodeSome(bytes, ordinals) {
+      checkBitmap(bytes, forms.length, bitmapBytes);
+      cursor = bitmapBytes;
+      const values = new Array<Value>(forms.length).fill(null);
+      for (let index = 0, next = 0; next < ordinals.length; index++) {
+        const isAsked = index === ordinals[next];
+        if (isAsked) next += 1;
+        if (isNull(bytes, index)) continue;
+        if (isAsked) values[index] = readValue(forms[index] as number, bytes);
+        else skipValue(forms[index] as number, bytes);
+      }
       return values;
     },
     decodeColumn(bytes, ordinal) {
@@ -199,6 +231,10 @@ function writeValue(kind: number, writer: Writer, value: NonNullable<Value>): vo
       return;
     case form.numeric:
     case form.text:
+      if (value instanceof BlobReference) {
+        writeReference(kind === form.text && value.isText, writer, value);
+        return;
+      }
       assert(typeof value === 'string', 'the value is a string');
       if (value.length * 3 > limits.valueBytesMax) checkSize(utf8Length(value));
       writer.text(value);
@@ -208,6 +244,10 @@ function writeValue(kind: number, writer: Writer, value: NonNullable<Value>): vo
       writer.u8(value ? 1 : 0);
       return;
     case form.bytea:
+      if (value instanceof BlobReference) {
+        writeReference(!value.isText, writer, value);
+        return;
+      }
       assert(value instanceof Uint8Array, 'the value is bytes');
       checkSize(value.length);
       writer.bytes(value);
@@ -220,6 +260,12 @@ function writeValue(kind: number, writer: Writer, value: NonNullable<Value>): vo
       uuidToBytes(value, uuidScratch);
       writer.raw(uuidScratch);
   }
+}
+
+function writeReference(fits: boolean, writer: Writer, reference: BlobReference): void {
+  assert(fits, 'a reference is of a value of the column');
+  writer.varint(referenceMark);
+  encodeBlobReference(writer, reference);
 }
 
 function checkSize(sizeBytes: number): void {
@@ -280,6 +326,7 @@ function readValue(kind: number, bytes: Uint8Array): NonNullable<Value> {
     }
     case form.text: {
       const length = readLength(bytes);
+      if (length === referenceMark) return readReference(bytes, true);
       return decodeText(bytes, take(bytes, length), cursor);
     }
     case form.boolean: {
@@ -290,6 +337,7 @@ function readValue(kind: number, bytes: Uint8Array): NonNullable<Value> {
     }
     case form.bytea: {
       const length = readLength(bytes);
+      if (length === referenceMark) return readReference(bytes, false);
       if (length > limits.valueBytesMax) throw new DecodeError('a bytea is too long', cursor);
       // A copy: the row's bytes belong to the store, which may use them again.
       return bytes.slice(take(bytes, length), cursor);
@@ -324,9 +372,16 @@ function skipValue(kind: number, bytes: Uint8Array): void {
     case form.uuid:
       take(bytes, 16);
       return;
-    default:
-      take(bytes, readLength(bytes));
+    default: {
+      const length = readLength(bytes);
+      take(bytes, length === referenceMark ? blobReferenceBytes : length);
+    }
   }
+}
+
+function readReference(bytes: Uint8Array, isText: boolean): NonNullable<Value> {
+  const at = take(bytes, blobReferenceBytes);
+  return asStoredValue(decodeBlobReference(bytes.subarray(at, cursor), isText));
 }
 
 function readInteger(bytes: Uint8Array, bits: 16 | 32): number {

@@ -1,4 +1,5 @@
 export * from './aead.ts';
+export * from './blob-key.ts';
 export * from './bound-wrap.ts';
 export * from './checksum.ts';
 export * from './commitment.ts';
@@ -12,4 +13,5 @@ export * from './pae.ts';
 export * from './page-key.ts';
 export * from './secret-key.ts';
 export * from './section-key.ts';
+export * from './short-mac.ts';
 export * from './suite.ts';

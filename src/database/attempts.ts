@@ -55,6 +55,7 @@ export class TransactionAttempts {
         if (!again) throw error;
       } finally {
         this.#isCommitting = false;
+        transaction.tidy();
       }
     }
   }

@@ -21,11 +21,12 @@ export class BegunTransaction implements OpenTransaction {
     this.#buffered = new BufferedTransaction(scope);
   }
 
-  execute<R extends Row = Row>(
+  execute<R extends Row | unknown[] = Row>(
     sql: string,
     parameters?: readonly SqlParameter[],
+    options?: Pick<QueryOptions, 'rowMode'>,
   ): Promise<ExecuteResult<R>> {
-    return this.#buffered.execute(sql, parameters);
+    return this.#buffered.execute(sql, parameters, options);
   }
 
   query<R extends Row | unknown[] = Row>(
@@ -38,8 +39,12 @@ export class BegunTransaction implements OpenTransaction {
 
   async commit(): Promise<{ readonly position: bigint }> {
     const command = this.#buffered.finish(this.#origin, undefined);
-    const { position } = await this.#scope.engine.submit(command);
-    return { position: BigInt(position) };
+    try {
+      const { position } = await this.#scope.engine.submit(command);
+      return { position: BigInt(position) };
+    } finally {
+      this.#buffered.tidy();
+    }
   }
 
   rollback(): void {

@@ -7,6 +7,7 @@ import {
   type Value,
 } from '../base/index.ts';
 import {
+  blobOf,
   type CommandMetadata,
   decodeKey,
   type LogEvent,
@@ -159,7 +160,15 @@ export class ChangeFeed {
   }
 
   #row(table: TableSchema, bytes: Uint8Array): Row {
-    return this.#object(table.columns, tableRowCodec(table).decode(bytes));
+    const { engine, tenant } = this.#scope;
+    const values = tableRowCodec(table).decode(bytes);
+    return this.#object(
+      table.columns,
+      values.map((value) => {
+        const reference = value === null ? undefined : blobOf(value);
+        return reference === undefined ? value : engine.blobs.read(tenant, reference);
+      }),
+    );
   }
 
   #object(columns: readonly TableSchema['columns'][number][], values: readonly Value[]): Row {

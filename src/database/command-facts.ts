@@ -10,6 +10,7 @@ export function tellingCommands(
 ): ExecutionContext {
   return {
     time: context.time,
+    blobs: context.blobs,
     allocateRowId: () => context.allocateRowId(),
     commandAt: (position: Position) => {
       const command = engine.reader.commands(tenant, position).next().value;

@@ -139,6 +139,7 @@ async function verified(
     disk: host.disk,
     entropy: host.entropy,
     scheduler: host.scheduler,
+    ...(host.scratch !== undefined && { scratch: host.scratch }),
     root: provider,
     ...(onProgress !== undefined && {
       onProgress: (done: number, total: number) => onProgress({ phase: 'verify', done, total }),

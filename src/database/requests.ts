@@ -26,6 +26,9 @@ export function identify(
   content: readonly unknown[],
   { requestKey, tenant }: RequestScope,
 ): RequestIdentity {
+  // In UTF-8 all halves of a surrogate pair are one replacement character: two ids would be one.
+  if (/\p{Surrogate}/u.test(requestId))
+    throw new VerityError('INVALID_ARGUMENT', 'A requestId must be Unicode text.');
   const size = utf8Length(requestId);
   if (size === 0 || size > limits.requestIdBytesMax) {
     throw new VerityError(

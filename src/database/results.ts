@@ -51,11 +51,15 @@ export function rowBuilder(
 }
 
 /** How the caller wants rows. Throws INVALID_ARGUMENT for another word than those of QueryOptions. */
-export function rowForm(
-  builder: RowBuilder,
+export function rowFormOf(
   mode: QueryOptions['rowMode'] = 'object',
-): (values: readonly Value[]) => Row | unknown[] {
+): (builder: RowBuilder) => (values: readonly Value[]) => Row | unknown[] {
   if (mode !== 'object' && mode !== 'array')
     throw new VerityError('INVALID_ARGUMENT', "rowMode is 'object' or 'array'.");
-  return mode === 'array' ? builder.buildArray : builder.build;
+  return mode === 'array' ? (builder) => builder.buildArray : (builder) => builder.build;
 }
+
+export const rowForm = (
+  builder: RowBuilder,
+  mode?: QueryOptions['rowMode'],
+): ((values: readonly Value[]) => Row | unknown[]) => rowFormOf(mode)(builder);

@@ -1,6 +1,11 @@
-import { VerityError } from '../base/index.ts';
-import { type Engine, fileBytes, newestCheckpoint } from '../engine/index.ts';
-import type { OpenOptions, StoreStatus } from './types.ts';
+import { toHex, VerityError } from '../base/index.ts';
+import {
+  type StateHash as KnownStateHash,
+  type Engine,
+  fileBytes,
+  newestCheckpoint,
+} from '../engine/index.ts';
+import type { OpenOptions, StateHash, StoreStatus } from './types.ts';
 
 const cacheBytesMin = 1 << 20;
 const cacheBytesMax = 2 ** 31 - 2 ** 20;
@@ -16,6 +21,11 @@ export function cacheBytesOf({ cacheBytes }: OpenOptions): number | undefined {
   );
 }
 
+/** The state hash in the SDK's form. */
+export function stateHashOf({ hash, position }: KnownStateHash): StateHash {
+  return { hash: toHex(hash), position: BigInt(position) };
+}
+
 /** What `status` tells of the store. */
 export function storeStatusOf(engine: Engine, disk: Parameters<typeof fileBytes>[0]): StoreStatus {
   const { storeStatus: stored, recovery } = engine;
@@ -23,12 +33,14 @@ export function storeStatusOf(engine: Engine, disk: Parameters<typeof fileBytes>
   if (stored === undefined)
     return { checkpoint: BigInt(newestCheckpoint(disk, engine.hierarchy)), bytes };
   const { cacheBytes, cacheUsedBytes, dirtyBytes, pagesRead, pagesWritten, freeBytes } = stored;
+  const { damagedPages, damage } = stored;
   const cache = { bytes: cacheBytes, usedBytes: cacheUsedBytes, dirtyBytes };
   return {
     checkpoint: BigInt(stored.checkpoint),
     bytes,
     cache: { ...cache, pagesRead, pagesWritten, freeBytes },
     replayedFrames: recovery.replayedFrames,
+    ...(damage !== undefined && { damage: { pages: damagedPages, first: { ...damage } } }),
     ...(recovery.storeRebuilt !== undefined && { rebuilt: { ...recovery.storeRebuilt } }),
   };
 }

@@ -1,10 +1,11 @@
 /** What an engine runs on here: disk, clock, randomness, turns of the event loop, and the provider of the master key. */
-import { VerityError } from '../base/index.ts';
+import { type DiskFile, VerityError } from '../base/index.ts';
 import { type MasterKeyProvider, SecretKey } from '../crypto/index.ts';
 import type { EngineHost } from '../engine/index.ts';
 import {
   memoryDisk,
   nodeDisk,
+  openScratchFile,
   systemClock,
   systemEntropy,
   systemScheduler,
@@ -48,13 +49,15 @@ function ephemeralProvider(): MasterKeyProvider {
 }
 
 /** Node's disk at a path, or one in memory, and the rest of the engine's surroundings. Throws INVALID_ARGUMENT. */
-export function hostFor(path: string, readOnly: boolean): EngineHost {
+export function hostFor(path: string, readOnly: boolean, scratchDirectory?: string): EngineHost {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) {
     throw new VerityError(
       'INVALID_ARGUMENT',
       'The path of a database must be a non-empty string without U+0000.',
     );
   }
-  const disk = path === memoryPath ? memoryDisk() : nodeDisk(path, { readOnly });
-  return { disk, clock: systemClock, entropy: systemEntropy, scheduler: systemScheduler };
+  const around = { clock: systemClock, entropy: systemEntropy, scheduler: systemScheduler };
+  if (path === memoryPath) return { ...around, disk: memoryDisk() };
+  const scratch = (): DiskFile => openScratchFile(scratchDirectory);
+  return { ...around, disk: nodeDisk(path, { readOnly }), scratch };
 }

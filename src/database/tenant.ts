@@ -10,6 +10,7 @@ import { encodeKey, keyPrefixRange } from '../codec/index.ts';
 import type { SecretKey } from '../crypto/index.ts';
 import type { CommandResult, Engine } from '../engine/index.ts';
 import {
+  checkCompleted,
   checkName,
   type Command,
   type CommandOrigin,
@@ -38,13 +39,15 @@ import { ChangeFeed } from './changes.ts';
 import { tellingCommands } from './command-facts.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
 import { createEnvelopeKey, envelopeKeys } from './envelope-keys.ts';
-import { rowBuilder, rowForm, type TimestampForm } from './results.ts';
+import { naming } from './naming.ts';
+import { rowBuilder, rowForm, rowFormOf, type TimestampForm } from './results.ts';
 import type { StatementCache } from './statements.ts';
 import { collect, type TransactionScope } from './transaction.ts';
 import type {
   Change,
   CommandOptions,
   EnvelopeKeys,
+  ExecuteOptions,
   ExecuteResult,
   OpenTransaction,
   QueryOptions,
@@ -94,10 +97,10 @@ export class Tenant implements TenantHandle {
     this.#statements = scope.statements;
   }
 
-  execute<R extends Row = Row>(
+  execute<R extends Row | unknown[] = Row>(
     sql: string,
     parameters: readonly SqlParameter[] = noParameters,
-    options: CommandOptions = noOptions,
+    options: ExecuteOptions = noOptions,
   ): Promise<ExecuteResult<R>> {
     // Not an async function: what each of these costs, every insert pays.
     try {
@@ -110,13 +113,13 @@ export class Tenant implements TenantHandle {
   #execute(
     sql: string,
     parameters: readonly SqlParameter[],
-    options: CommandOptions,
-  ): Promise<ExecuteResult> {
+    options: ExecuteOptions,
+  ): Promise<ExecuteResult<Row | unknown[]>> {
     checkDeadline(options);
     checkParameters(parameters);
     const statement = this.#statements.parse(sql);
     if (statement.kind === 'select') {
-      const result = this.#read<Row>(statement, parameters, undefined);
+      const result = this.#read(statement, parameters, undefined, options.rowMode);
       return Promise.resolve({ ...result, rowCount: result.rows.length });
     }
     checkStandalone(statement);
@@ -127,19 +130,55 @@ export class Tenant implements TenantHandle {
       parameters,
       origin: this.#origin(options, () => ['execute', statement.text, ...parameters]),
     } as const;
-    const result = definitions.has(statement.kind)
+    const toResult =
+      options.rowMode === undefined
+        ? this.#toExecuteResult
+        : this.#toExecuteResultOf(options.rowMode);
+    const result: Promise<ExecuteResult<Row | unknown[]>> = definitions.has(statement.kind)
       ? this.#define(command)
-      : this.#engine.submitFor(command, this.#toExecuteResult);
+      : this.#engine.submitFor(command, toResult);
     return withDeadline(result, options, commandLate);
   }
 
   /** A definition is done when the indexes that it makes are of use. */
   async #define(command: Command): Promise<ExecuteResult> {
-    const result = await this.#engine.submit(command);
+    const result = await this.#engine.submit(command).catch((error: unknown) => {
+      const { neededIndex } = error instanceof VerityError ? error.details : {};
+      if (typeof neededIndex !== 'string') throw error;
+      return this.#defineWith(neededIndex, command);
+    });
     const { building } = result.outcome;
     if (building === undefined) return this.#toExecuteResult(result);
     await this.#engine.finishIndexes(building);
+    // Who defined it first heard of the rows against it; so does who asks again.
+    if (result.outcome.repeated === true)
+      for (const place of building) checkCompleted(this.#engine.state.store, place);
     return this.#toExecuteResult({ ...result, position: this.#engine.committedPosition });
+  }
+
+  /** A foreign key of a table with rows stands upon an index, which is built beside the writers before it. */
+  async #defineWith(index: string, command: Command): Promise<CommandResult> {
+    const statement = this.#statements.parse(index);
+    const { request: _, ...origin } = command.origin;
+    await this.#define({ kind: 'statement', tenant: this.#id, statement, parameters: [], origin });
+    return this.#engine.submit(command);
+  }
+
+  /** Its rows in another form. Throws INVALID_ARGUMENT before anything is done. */
+  #toExecuteResultOf(
+    mode: NonNullable<ExecuteOptions['rowMode']>,
+  ): (result: CommandResult) => ExecuteResult<Row | unknown[]> {
+    const form = rowFormOf(mode);
+    return ({ position, outcome }) => {
+      const builder = rowBuilder(outcome.columns, this.#timestamps);
+      const rows = outcome.rows.map(form(builder));
+      return {
+        position: BigInt(position),
+        rowCount: outcome.rowCount,
+        rows,
+        columns: builder.columns,
+      };
+    };
   }
 
   readonly #toExecuteResult = ({ position, outcome }: CommandResult): ExecuteResult => {
@@ -215,6 +254,12 @@ export class Tenant implements TenantHandle {
 
   begin(options: Pick<CommandOptions, 'actor' | 'reason'> = {}): OpenTransaction {
     checkOptions(options);
+    if ((options as CommandOptions).requestId !== undefined) {
+      throw new VerityError(
+        'INVALID_ARGUMENT',
+        'begin() takes no requestId, since its caller ends the transaction. Use transaction(), which repeats its result.',
+      );
+    }
     this.#engine.checkWritable();
     const { actor, reason } = options;
     const who = {
@@ -281,7 +326,8 @@ export class Tenant implements TenantHandle {
     const last = options.toVersion === undefined ? undefined : parsePosition(options.toVersion);
     const view = this.#engine.state.store.viewAt(this.#engine.committedPosition);
     const cursor = view.scan(treeOf(this.#id, streamsObject), { from, to: range.to });
-    for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
+    const step = (): ReturnType<typeof cursor.next> => naming(this.#engine, () => cursor.next());
+    for (let entry = step(); entry !== undefined; entry = step()) {
       const { version } = parseStreamKey(entry.key);
       if (last !== undefined && version > last) return undefined;
       const { time, actor, reason, data } = decodeStreamRow(entry.row);
@@ -363,7 +409,8 @@ export class Tenant implements TenantHandle {
     this.#engine.checkReadable();
     this.#engine.catchUp();
     const position = this.#asOf(statement, parameters) ?? this.#engine.committedPosition;
-    return this.#run(statement, parameters, this.#engine.state.store.viewAt(position));
+    const view = this.#engine.state.store.viewAt(position);
+    return naming(this.#engine, () => this.#run(statement, parameters, view));
   }
 
   async *#streamed<R extends Row | unknown[]>(
@@ -371,7 +418,8 @@ export class Tenant implements TenantHandle {
     { signal, rowMode }: QueryOptions,
   ): AsyncGenerator<R, undefined> {
     const build = rowForm(rowBuilder(prepared.columns, this.#timestamps), rowMode);
-    for (let next = rows.next(); next.done !== true; next = rows.next()) {
+    const step = (): ReturnType<typeof rows.next> => naming(this.#engine, () => rows.next());
+    for (let next = step(); next.done !== true; next = step()) {
       if (signal?.aborted === true)
         throw new VerityError('ABORTED', 'The caller cancelled while rows were read.');
       this.#engine.checkReadable();
@@ -391,10 +439,10 @@ export class Tenant implements TenantHandle {
     const { store } = this.#engine.state;
     const position = at ?? this.#asOf(statement, parameters);
     const view = position === undefined ? store : store.viewAt(position);
-    const { prepared, rows } = this.#run(statement, parameters, view);
+    const { prepared, rows } = naming(this.#engine, () => this.#run(statement, parameters, view));
     const builder = rowBuilder(prepared.columns, this.#timestamps);
     return {
-      rows: collect(rows, rowForm(builder, rowMode)) as R[],
+      rows: naming(this.#engine, () => collect(rows, rowForm(builder, rowMode))) as R[],
       columns: builder.columns,
       position: BigInt(position ?? store.appliedPosition),
     };

@@ -3,8 +3,10 @@ import {
   limits,
   type Position,
   type TenantId,
+  type TimestampMicros,
   treeOf,
   utf8Length,
+  type Value,
   VerityError,
 } from '../base/index.ts';
 import type { Engine } from '../engine/index.ts';
@@ -17,6 +19,7 @@ import {
   Overlay,
   rowChanges,
   singleKey,
+  type StagedBlob,
   TrackingView,
   type VersionedView,
 } from '../kernel/index.ts';
@@ -25,9 +28,13 @@ import {
   type ExecutionContext,
   type ParsedStatement,
   type PreparedStatement,
+  type PreparedWrite,
+  ResultSize,
   type RowChange,
+  type WriteOutcome,
 } from '../sql/index.ts';
 import { checkParameters } from './arguments.ts';
+import { naming } from './naming.ts';
 import { rowBuilder, rowForm, type TimestampForm } from './results.ts';
 import type { StatementCache } from './statements.ts';
 import type {
@@ -66,6 +73,9 @@ export class BufferedTransaction implements Transaction {
   readonly #local: Overlay;
   readonly #view: TrackingView;
   readonly #context: ExecutionContext;
+  readonly #time: TimestampMicros;
+  /** Large values that its statements made; durable, and named by nothing unless it commits. */
+  readonly #blobs: StagedBlob[] = [];
   readonly #changes: RowChange[] = [];
   readonly #texts: string[] = [];
   /** Bytes of `#changes` and `#texts`. */
@@ -78,14 +88,17 @@ export class BufferedTransaction implements Transaction {
     const { engine, tenant } = scope;
     this.#scope = scope;
     this.#snapshot = engine.committedPosition;
+    engine.state.recent.watch(this.#snapshot);
     this.#local = new Overlay(snapshotView(engine, this.#snapshot));
     this.#view = new TrackingView(this.#local);
-    this.#context = executionContext(engine.state, tenant, { time: engine.now });
+    this.#time = engine.now;
+    this.#context = executionContext(engine.state, tenant, { time: this.#time });
   }
 
-  async execute<R extends Row = Row>(
+  async execute<R extends Row | unknown[] = Row>(
     sql: string,
     parameters: readonly SqlParameter[] = [],
+    { rowMode }: Pick<QueryOptions, 'rowMode'> = {},
   ): Promise<ExecuteResult<R>> {
     checkParameters(parameters);
     const statement = this.#parse(sql);
@@ -104,11 +117,14 @@ export class BufferedTransaction implements Transaction {
     }
     const values = bindParameters(prepared.parameterTypes, parameters);
     const builder = rowBuilder(prepared.columns, this.#scope.timestamps);
+    const build = rowForm(builder, rowMode);
     if (prepared.kind === 'query') {
-      const rows = collect(prepared.run(this.#view, values, this.#context), builder.build) as R[];
+      const rows = naming(this.#scope.engine, () =>
+        collect(prepared.run(this.#view, values, this.#context), build),
+      ) as R[];
       return this.#result(rows.length, rows, builder.columns);
     }
-    const outcome = prepared.run(this.#view, values, this.#context);
+    const outcome = await this.#write(prepared, values);
     if (outcome.changes.length > 0) {
       this.#reserve(outcome.changes, normalized);
       this.#texts.push(normalized);
@@ -116,7 +132,7 @@ export class BufferedTransaction implements Transaction {
     for (const change of outcome.changes) this.#buffer(change);
     return this.#result(
       outcome.rowCount,
-      outcome.rows.map((row) => builder.build(row)) as R[],
+      outcome.rows.map((row) => build(row)) as R[],
       builder.columns,
     );
   }
@@ -137,8 +153,31 @@ export class BufferedTransaction implements Transaction {
     const values = bindParameters(prepared.parameterTypes, parameters);
     const builder = rowBuilder(prepared.columns, this.#scope.timestamps);
     const build = rowForm(builder, rowMode);
-    const rows = collect(prepared.run(this.#view, values, this.#context), build) as R[];
+    const rows = naming(this.#scope.engine, () =>
+      collect(prepared.run(this.#view, values, this.#context), build),
+    ) as R[];
     return { rows, columns: builder.columns, position: BigInt(this.#snapshot) };
+  }
+
+  /** Runs a statement, again when the large values that it makes are durable. */
+  async #write(prepared: PreparedWrite, values: readonly Value[]): Promise<WriteOutcome> {
+    const { engine, tenant } = this.#scope;
+    for (;;) {
+      const context = executionContext(engine.state, tenant, { time: this.#time }, this.#blobs);
+      const outcome = naming(engine, () => prepared.run(this.#view, values, context));
+      const { wanted } = context.blobs;
+      if (wanted.length === 0) return outcome;
+      this.#blobs.push(...(await engine.blobs.stage(tenant, wanted)));
+      if (this.#ended) this.tidy();
+      this.#checkOpen();
+    }
+  }
+
+  /** Once it is known what became of the transaction: removes the large values that no row names. */
+  tidy(): void {
+    const { engine } = this.#scope;
+    // After a failed write nobody knows: the next open does.
+    if (this.#blobs.length > 0 && !engine.poisoned) engine.blobs.discard(this.#blobs.splice(0));
   }
 
   /** The command that commits everything; the transaction takes no more statements. `value`: kept with a request id. */
@@ -159,6 +198,7 @@ export class BufferedTransaction implements Transaction {
 
   /** Forgets everything buffered. */
   abandon(): void {
+    if (!this.#ended) this.tidy();
     this.#ended = true;
   }
 
@@ -246,7 +286,7 @@ export class BufferedTransaction implements Transaction {
     }
   }
 
-  #result<R extends Row>(
+  #result<R extends Row | unknown[]>(
     rowCount: number,
     rows: R[],
     columns: ResultColumnInfo[],
@@ -265,9 +305,16 @@ function snapshotView(engine: Engine, position: Position): VersionedView {
   };
 }
 
-/** Drains an iterator of rows into an array. */
-export function collect<T, R>(rows: Iterator<T, undefined>, map: (row: T) => R): R[] {
+/** Drains an iterator of rows into an array. Throws QUERY_TOO_LARGE before that takes too much memory. */
+export function collect<R>(
+  rows: Iterator<readonly Value[], undefined>,
+  map: (row: readonly Value[]) => R,
+): R[] {
   const result: R[] = [];
-  for (let next = rows.next(); next.done !== true; next = rows.next()) result.push(map(next.value));
+  const size = new ResultSize();
+  for (let next = rows.next(); next.done !== true; next = rows.next()) {
+    size.add(next.value);
+    result.push(map(next.value));
+  }
   return result;
 }

@@ -66,9 +66,14 @@ export interface OpenOptions {
   readonly keyCache?: { readonly maxKeys?: number; readonly maxAgeMs?: number };
   /**
    * Memory for pages of the store, in bytes: default 268,435,456 (256 MiB), from 1 MiB to 2,047 MiB. It is taken as
-   * it is needed. Data may be larger: what is not in memory is read from `store/pages`. Of no use with `readOnly`.
+   * it is needed. Data may be larger: what is not in memory is read from `store/pages`.
    */
   readonly cacheBytes?: number;
+  /**
+   * Where a handle that only reads, and verification, put what their memory does not hold: a file without a name,
+   * sealed under a key that is kept nowhere. Default: where TMPDIR says, else /var/tmp, else the system's.
+   */
+  readonly scratchDirectory?: string;
   /** Open without the lock and without writing: follow the log of a running owner. Default false. */
   readonly readOnly?: boolean;
   /** Create the database when the directory is absent or empty. Default true. */
@@ -102,7 +107,9 @@ export interface SecurityRecord {
   readonly offset: number | undefined;
 }
 
+/** `done` of `total`; of the log's segments, parts of one too, where nothing else is said. */
 export interface Progress {
+  /** 'replay' while the log is applied, 'verify' while everything is read and checked, and others. */
   readonly phase: string;
   readonly done: number;
   readonly total: number;
@@ -133,7 +140,9 @@ export interface QueryOptions {
   readonly rowMode?: 'object' | 'array';
 }
 
-export interface ExecuteResult<R extends Row = Row> {
+export interface ExecuteOptions extends CommandOptions, Pick<QueryOptions, 'rowMode'> {}
+
+export interface ExecuteResult<R extends Row | unknown[] = Row> {
   /** The command's position; for a query or a no-op, the position it was decided at. */
   readonly position: bigint;
   readonly rowCount: number;
@@ -150,9 +159,10 @@ export interface QueryResult<R extends Row | unknown[] = Row> {
 
 /** Reads at one snapshot plus its own writes. SAVEPOINT, ROLLBACK TO and RELEASE are statements of it. */
 export interface Transaction {
-  execute<R extends Row = Row>(
+  execute<R extends Row | unknown[] = Row>(
     sql: string,
     parameters?: readonly SqlParameter[],
+    options?: Pick<QueryOptions, 'rowMode'>,
   ): Promise<ExecuteResult<R>>;
   query<R extends Row | unknown[] = Row>(
     sql: string,
@@ -209,10 +219,10 @@ export interface Change {
 
 export interface TenantHandle {
   readonly name: string;
-  execute<R extends Row = Row>(
+  execute<R extends Row | unknown[] = Row>(
     sql: string,
     parameters?: readonly SqlParameter[],
-    options?: CommandOptions,
+    options?: ExecuteOptions,
   ): Promise<ExecuteResult<R>>;
   query<R extends Row | unknown[] = Row>(
     sql: string,
@@ -293,6 +303,17 @@ export interface VerifyReport {
   readonly segmentsCompared: number;
   /** The position of the store's checkpoint, all rows and versions of which were compared with the log's; absent if there is none. */
   readonly storeCompared?: bigint;
+  /** The state hash that the log yields at the position of the one that is kept, which it was compared with; at its end if none is kept. */
+  readonly stateHash?: StateHash;
+  /** Values over 1 MiB, which are kept as blobs; absent without a key, and where there are none. */
+  readonly blobs?: {
+    /** Those that rows name, or named once; every byte of them was read. */
+    readonly checked: number;
+    /** Of these values. */
+    readonly bytes: number;
+    /** Files that no row names, which the next open for writing removes. */
+    readonly unnamed: readonly string[];
+  };
   /** What `repair` with `cutTail` cut from this log, oldest first. */
   readonly cuts: LogCut[];
 }
@@ -346,6 +367,11 @@ export interface RepairOptions extends Pick<OpenOptions, 'masterKey' | 'encrypti
   /** Who and why: recorded with a cut. */
   readonly actor?: string;
   readonly reason?: string;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface RebuildStoreOptions {
+  /** Frames of the log. */
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -410,6 +436,8 @@ export interface Status {
   readonly events: number;
   readonly tenants: string[];
   readonly chainHash: string;
+  /** The newest that is known; `stateHash()` brings it up to date. Absent where something stopped it being kept. */
+  readonly stateHash?: StateHash;
   readonly logBytes: number;
   readonly segments: number;
   /** The store on the disk, which the log can make again at any time (docs/recovery.md). */
@@ -439,6 +467,17 @@ export interface Status {
   };
 }
 
+/**
+ * What the rows of all tables of all tenants are after a command, in 32 bytes: equal logs have equal ones, and any
+ * difference in a row makes another. docs/format/state-hash.md says how it is made.
+ */
+export interface StateHash {
+  /** Hex. */
+  readonly hash: string;
+  /** The last command that it covers. */
+  readonly position: bigint;
+}
+
 /** Where the store on the disk stands. */
 export interface StoreStatus {
   /** The position of its newest checkpoint: an open replays the log from there. 0n without one. */
@@ -458,6 +497,8 @@ export interface StoreStatus {
     /** Free pages of `store/pages`. */
     readonly freeBytes: number;
   };
+  /** Damaged pages that this handle has met, each once, and the first of them; until `rebuildStore` makes them anew. */
+  readonly damage?: { readonly pages: number; readonly first: Finding };
   /** Frames of the log that this handle's open replayed. */
   readonly replayedFrames?: number;
   /** Why this handle's open built the store anew from the log, if what was there was not fit. */

@@ -14,13 +14,14 @@ import type { FrameSpan } from './log-walk.ts';
 /** Records by key: what of the store is needed here. */
 export interface RecordTree {
   get(key: StoreKey): Uint8Array | undefined;
-  put(key: StoreKey, record: Uint8Array): void;
+  /** `undefined` removes. */
+  put(key: StoreKey, record: Uint8Array | undefined): void;
 }
 
 const countersKey = 1;
 const placesKey = 2;
 
-function recordKey(kind: number, number: number): StoreKey {
+export function recordKey(kind: number, number: number): StoreKey {
   const bytes = [kind, number >>> 24, (number >>> 16) & 0xff, (number >>> 8) & 0xff, number & 0xff];
   return String.fromCharCode(...bytes) as StoreKey;
 }

@@ -16,6 +16,7 @@ import {
 } from './checkpoint-records.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import type { LogIndex } from './log-index.ts';
+import type { StateHasher } from './state-hasher.ts';
 
 export interface CheckpointWriterParts {
   readonly disk: Disk;
@@ -25,12 +26,18 @@ export interface CheckpointWriterParts {
   readonly keys: StoreKeys;
   readonly state: KernelState;
   readonly index: LogIndex;
+  readonly hasher: StateHasher;
   /** The newest superblock's; 0 without one. */
   readonly sequence: number;
   /** The place that it stands for. */
   readonly place: CheckpointPlace | undefined;
   /** Places of the index that it holds. */
   readonly placesWritten: number;
+}
+
+interface Running {
+  readonly place: CheckpointPlace;
+  readonly nextTenant: KernelState['nextTenant'];
 }
 
 /**
@@ -45,10 +52,11 @@ export class CheckpointWriter {
   readonly #superblocks: SuperblockFile;
   #sequence: number;
   #place: CheckpointPlace | undefined;
-  #running:
-    | { readonly place: CheckpointPlace; readonly nextTenant: KernelState['nextTenant'] }
-    | undefined;
+  #running: Running | undefined;
+  /** The superblock that a full disk may have taken in part. */
+  #begun: Uint8Array | undefined;
   #placesWritten: number;
+  #isRenewed = false;
 
   constructor(parts: CheckpointWriterParts) {
     this.#parts = parts;
@@ -69,12 +77,14 @@ export class CheckpointWriter {
 
   /** Freezes the store as it is now: at `place`, which the anchor names. */
   begin(place: CheckpointPlace): void {
-    const { store, state, index } = this.#parts;
+    const { store, state, index, hasher } = this.#parts;
     assert(this.#running === undefined, 'one checkpoint is written at a time');
     assert(store.appliedPosition === place.head.position, 'a checkpoint is of a committed state');
     for (const counters of state.takeChangedCounters()) writeCounters(store.meta, counters);
     writePlaces(store.meta, index, this.#placesWritten);
     this.#placesWritten = index.size;
+    assert(hasher.notedPosition === place.head.position, 'the state hash knows what is frozen');
+    hasher.keep();
     store.freeze();
     this.#running = { place, nextTenant: state.nextTenant };
   }
@@ -97,26 +107,33 @@ export class CheckpointWriter {
   finish(): void {
     const running = this.#running;
     assert(running !== undefined, 'a checkpoint was begun');
+    // Copies that a full disk stopped half way are written on as they were begun: else no two of the four may agree.
+    this.#begun ??= this.#superblockOf(running);
+    this.#superblocks.write(this.#begun);
+    this.#begun = undefined;
+    this.#sequence += 1;
+    this.#place = running.place;
+    this.#running = undefined;
+    this.#isRenewed = false;
+    this.#parts.pages.settled();
+  }
+
+  #superblockOf({ place, nextTenant }: Running): Uint8Array {
     const { hierarchy, store, pages, keys } = this.#parts;
-    const bytes = encodeSuperblock(
+    return encodeSuperblock(
       hierarchy.keyring.logId,
       {
         sequence: this.#sequence + 1,
         epoch: pages.epoch,
         pageCount: pages.pageCount,
-        head: checkpointHeadOf(running.place),
-        nextTenant: running.nextTenant,
+        head: checkpointHeadOf(place),
+        nextTenant,
         keyringGeneration: hierarchy.keyring.generation,
         roots: store.frozenRoots(),
         keys: keys.wrap(hierarchy.root),
       },
       keys,
     );
-    this.#superblocks.write(bytes);
-    this.#sequence += 1;
-    this.#place = running.place;
-    this.#running = undefined;
-    pages.settled();
   }
 
   /** Finishes what was begun, on the calling turn. No flush is on its way. */
@@ -124,6 +141,19 @@ export class CheckpointWriter {
     while (!this.step(pagesPerStep));
     this.flush();
     this.finish();
+  }
+
+  /** The store goes on in other trees: of these nothing is kept, and what was begun of those before is of no use. */
+  renewed(): void {
+    this.#running = undefined;
+    this.#begun = undefined;
+    this.#placesWritten = 0;
+    this.#isRenewed = true;
+  }
+
+  /** Whether the newest durable checkpoint is of the trees before. */
+  get isRenewed(): boolean {
+    return this.#isRenewed;
   }
 
   /** Seals pages under a new key from now on; the next superblock holds it. False if there are too many keys. */

@@ -3,6 +3,7 @@ import type { PageFile } from '../store/index.ts';
 import type { CheckpointPlace } from './checkpoint-records.ts';
 import type { CheckpointWriter } from './checkpoint-writer.ts';
 import { asVerityError, closedError, isDiskFull } from './commit-errors.ts';
+import type { StateHasher } from './state-hasher.ts';
 
 /** When checkpoints are written, and how much memory the store takes. */
 export interface CheckpointSettings {
@@ -20,7 +21,7 @@ export interface CheckpointSettings {
 
 export const defaultCheckpoints: CheckpointSettings = {
   cacheBytes: 256 << 20,
-  logBytesMax: 32 << 20,
+  logBytesMax: 64 << 20,
   logBytesMin: 1 << 20,
   milliseconds: 30_000,
   pagesPerTurn: 64,
@@ -32,6 +33,7 @@ const pressedShare = 7 / 8;
 
 export interface CheckpointerParts {
   readonly writer: CheckpointWriter;
+  readonly hasher: StateHasher;
   readonly scheduler: Scheduler;
   readonly settings: CheckpointSettings;
   /** How many pages wait to be written, and how many may. */
@@ -114,11 +116,11 @@ export class Checkpointer {
 
   /** Writes a checkpoint of all that is committed, whatever its size; resolves when it is durable. */
   async write(): Promise<void> {
-    await this.#settle();
+    await this.settled();
     this.#checkSound();
     const wanted = this.#log?.newest()?.place.head.op ?? 0;
     this.#begin();
-    await this.#settle();
+    await this.settled();
     if ((this.#parts.writer.place?.head.op ?? 0) >= wanted) return;
     this.#checkSound();
     throw new VerityError('DISK_FULL', 'There is no room for a checkpoint of the store.');
@@ -129,12 +131,12 @@ export class Checkpointer {
    * its turn.
    */
   renewPages(turn: () => Promise<void>): Promise<void> {
-    return this.#alone(() => this.#renewAllPages(turn));
+    return this.alone(() => this.#renewAllPages(turn));
   }
 
   async #renewAllPages(turn: () => Promise<void>): Promise<void> {
     const { writer, settings } = this.#parts;
-    await this.#settle();
+    await this.settled();
     // Keys that no superblock ever held were never under the old root key.
     if (!writer.hasOlderKeys || writer.place === undefined) return;
     // What an unfinished renewal has written again may be under a key that is an older one by now.
@@ -152,7 +154,7 @@ export class Checkpointer {
 
   /** Seals under a new key from now on, which is wrapped under the root key of now. */
   renewKey(entropy: Entropy, turn: () => Promise<void>): Promise<void> {
-    return this.#alone(() => this.#renewKey(entropy, turn));
+    return this.alone(() => this.#renewKey(entropy, turn));
   }
 
   async #renewKey(entropy: Entropy, turn: () => Promise<void>): Promise<void> {
@@ -170,8 +172,38 @@ export class Checkpointer {
     }
   }
 
+  /** Whether no checkpoint is being written, or it cannot be. */
+  get isSettled(): boolean {
+    return (
+      this.#parts.writer.running === undefined ||
+      this.#broken !== undefined ||
+      this.#full !== undefined ||
+      this.#halted !== undefined
+    );
+  }
+
+  /** Resolves when `isSettled` holds. */
+  async settled(): Promise<void> {
+    while (!this.isSettled) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** The store goes on in other trees, and `isSettled` holds: what stopped checkpoints of those before is over. */
+  renewed(): void {
+    this.#parts.writer.renewed();
+    if (this.#broken instanceof CorruptionError) this.#broken = undefined;
+    this.#full = undefined;
+  }
+
+  /** Resolves when a checkpoint of the trees that `renewed` told of is durable. */
+  async writeRenewed(): Promise<void> {
+    await this.write();
+    if (!this.#parts.writer.isRenewed) return;
+    this.#checkSound();
+    throw new VerityError('DISK_FULL', 'There is no room for a checkpoint of the store.');
+  }
+
   /** One after the other: a key that came while pages are renewed would make those done before older ones. */
-  #alone(work: () => Promise<void>): Promise<void> {
+  alone(work: () => Promise<void>): Promise<void> {
     const done = this.#renewals.then(work);
     this.#renewals = done.catch(() => undefined);
     return done;
@@ -179,14 +211,17 @@ export class Checkpointer {
 
   /** Resolves when the next frame need not wait any more, or never will be written. */
   async relieved(): Promise<void> {
-    await this.#settle();
+    await this.settled();
   }
 
   /** Finishes what is under way, and writes a last checkpoint if it pays. The log is complete. */
   async close(): Promise<void> {
     try {
-      await this.#settle();
-      if (this.#halted === undefined && this.#broken === undefined) this.#writeLast();
+      await this.settled();
+      const isSound = this.#halted === undefined && this.#broken === undefined;
+      // From here on nobody else begins one: who waited for this turn is told so.
+      this.#halted ??= closedError();
+      if (isSound) await this.#writeLast();
     } catch (error) {
       // The log is complete without it; the next open replays more of it.
       if (!isDiskFull(error) && !(error instanceof CorruptionError)) throw error;
@@ -200,17 +235,19 @@ export class Checkpointer {
   /** Writes nothing any more, and tells those who wait why; the files stay open for who reads. */
   halt(why: VerityError): void {
     this.#halted ??= why;
+    this.#parts.hasher.stop(why);
     this.#cancelTimer?.();
     this.#wake();
   }
 
-  #writeLast(): void {
-    const { settings, writer } = this.#parts;
+  async #writeLast(): Promise<void> {
+    const { settings, writer, hasher, scheduler } = this.#parts;
     // One that a full disk stopped.
     if (writer.running !== undefined) writer.complete(settings.pagesPerTurn);
     const newest = this.#log?.newest();
     if (newest === undefined || this.#grownBytes < settings.logBytesMin) return;
     if (this.#log?.anchor() !== true) return;
+    if (hasher.isDue) await hasher.update(scheduler);
     writer.begin(newest.place);
     writer.complete(settings.pagesPerTurn);
   }
@@ -239,6 +276,14 @@ export class Checkpointer {
       return;
     }
     this.#later();
+    this.#updateHash();
+  }
+
+  /** While the checkpoint is written: the next one keeps what becomes of the tries, and this one what they lack. */
+  #updateHash(): void {
+    const { hasher, scheduler } = this.#parts;
+    // What stops it stops the next checkpoint, too.
+    if (hasher.isDue) hasher.update(scheduler).catch(() => undefined);
   }
 
   #later(): void {
@@ -289,7 +334,8 @@ export class Checkpointer {
       // Nothing is lost: the log goes on while there is room for it, and the pages stay in memory.
       this.#full = error;
       this.#parts.scheduler.delay(retryMilliseconds, () => {
-        if (this.#halted === undefined && this.#parts.writer.running !== undefined) this.#step();
+        const isRunning = this.#parts.writer.running !== undefined && this.#full !== undefined;
+        if (this.#halted === undefined && isRunning) this.#step();
       });
       this.#wake();
       this.#log?.proceed();
@@ -309,18 +355,6 @@ export class Checkpointer {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const go of waiting) go();
-  }
-
-  /** Resolves when no checkpoint is being written, or it cannot be. */
-  async #settle(): Promise<void> {
-    while (
-      this.#parts.writer.running !== undefined &&
-      this.#broken === undefined &&
-      this.#full === undefined &&
-      this.#halted === undefined
-    ) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
   }
 
   #checkSound(): void {

@@ -1,5 +1,5 @@
 import { limits, type Position, VerityError } from '../base/index.ts';
-import type { Outcome } from '../kernel/index.ts';
+import type { DecidedChanges, Outcome } from '../kernel/index.ts';
 import type { StoreChange } from '../store/index.ts';
 
 /** What a caller gets when everything its reply rests on is durable. */
@@ -9,18 +9,13 @@ export interface CommandResult {
   readonly outcome: Outcome;
 }
 
-interface DecidedCommand {
-  readonly position: Position;
-  readonly changes: readonly StoreChange[];
-}
-
 /**
  * The commands that share a frame, and everybody who waits for it: those whose commands are in it, and those
  * whose rejection or no-op was decided on them. One promise for all of them: replies go out in the
  * order in which they began to wait.
  */
 export class CommitBatch {
-  readonly commands: DecidedCommand[] = [];
+  readonly commands: DecidedChanges[] = [];
   /** Resolves, never rejects, when it is known what became of the batch. */
   readonly #settled: Promise<void>;
   #settle: () => void = () => undefined;

@@ -1,4 +1,4 @@
-import { VerityError } from '../base/index.ts';
+import { CorruptionError, VerityError } from '../base/index.ts';
 
 export function isDiskFull(error: unknown): boolean {
   return error instanceof VerityError && error.code === 'DISK_FULL';
@@ -13,7 +13,9 @@ export function closedError(): VerityError {
 export function poisonedError(cause: VerityError): VerityError {
   return new VerityError(
     'DATABASE_POISONED',
-    'An earlier write of the log failed, so this handle accepts no more commands; committed data can still be read. Reopen the database.',
+    cause instanceof CorruptionError
+      ? `A durable command could not be applied, for a page of ${cause.file} is damaged at byte ${cause.offset}. So this handle accepts no more commands; what was committed before can still be read. Reopen the database: the log has it all.`
+      : 'An earlier write of the log failed, so this handle accepts no more commands; committed data can still be read. Reopen the database.',
     { cause },
   );
 }
@@ -22,7 +24,9 @@ export function poisonedError(cause: VerityError): VerityError {
 export function commitUnknown(cause: VerityError): VerityError {
   return new VerityError(
     'COMMIT_UNKNOWN',
-    'Writing the log failed while this command was on its way; it may or may not be durable. Reopen the database and look.',
+    cause instanceof CorruptionError
+      ? `This command was on its way when a page of ${cause.file} was found damaged at byte ${cause.offset}; it may or may not be durable. Reopen the database and look.`
+      : 'Writing the log failed while this command was on its way; it may or may not be durable. Reopen the database and look.',
     { cause },
   );
 }

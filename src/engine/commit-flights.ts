@@ -2,6 +2,7 @@ import { assert, type Clock, type Scheduler } from '../base/index.ts';
 import type { CommitBatch } from './commit-batch.ts';
 import type { CommitPace } from './commit-pace.ts';
 import type { CommitReplies } from './commit-replies.ts';
+import type { TurnWatch } from './turn-watch.ts';
 
 /** A longer frame is flushed in the background, whoever waits for it. */
 const frameBytesOnTurnMax = 256 << 10;
@@ -11,6 +12,7 @@ export interface CommitFlightsParts {
   readonly scheduler: Scheduler;
   readonly pace: CommitPace;
   readonly replies: CommitReplies;
+  readonly turn: TurnWatch;
   /** Makes the oldest frame that is written durable. */
   readonly flush: () => void;
   readonly flushInBackground: () => Promise<void>;
@@ -77,6 +79,11 @@ export class CommitFlights {
     return this.#flights.splice(0).map(({ batch }) => batch);
   }
 
+  /** The commands of all frames on their way, in order. */
+  *commands(): Generator<CommitBatch['commands'][number]> {
+    for (const { batch } of this.#flights) yield* batch.commands;
+  }
+
   /** Resolves when no frame is on its way. */
   landing(): Promise<void> {
     if (this.#flights.length === 0) return Promise.resolve();
@@ -99,7 +106,7 @@ export class CommitFlights {
 
   /** Flushes the oldest frame on the calling turn. Never throws. */
   #flush(): void {
-    const { clock, scheduler, pace, replies } = this.#parts;
+    const { clock, scheduler, pace, replies, turn } = this.#parts;
     const start = clock.now();
     let end: number;
     try {
@@ -110,11 +117,12 @@ export class CommitFlights {
       this.#parts.fail(error);
       return;
     }
-    if (pace.answersOnTurn(end - start)) {
+    if (pace.answersOnTurn(end - start) && !turn.isLong) {
       replies.answer();
     } else {
       scheduler.defer(() => {
         pace.turnEnded();
+        turn.turned();
         replies.answer();
       });
     }

@@ -26,6 +26,7 @@ import { type KeyHierarchy, SealingEpoch } from './key-hierarchy.ts';
 import type { LogIndex, LogPlace } from './log-index.ts';
 import type { FrameSpan } from './log-walk.ts';
 import { type LogWriter, publishSegment, writeSegment } from './log-writer.ts';
+import type { StateHasher } from './state-hasher.ts';
 
 const frameOverheadBytes = physicalHeaderBytes + logicalHeaderFixedBytes + digestsBytes + 16;
 
@@ -37,6 +38,8 @@ export interface FrameParts {
   readonly head: LogHead;
   /** The last frame of `head`; absent if there is none. */
   readonly lastFrame: FrameSpan | undefined;
+  /** Is told what durable frames hold. */
+  readonly hasher?: StateHasher | undefined;
 }
 
 /** What the state says of the events that a frame is to hold. */
@@ -52,6 +55,8 @@ interface WrittenFrame {
   readonly end: number;
   /** The head after it. */
   readonly head: LogHead;
+  readonly events: readonly LogEvent[];
+  readonly leaves: Uint8Array;
 }
 
 /**
@@ -71,6 +76,8 @@ export class CommitFrames {
   #head: LogHead;
   /** The head after the last frame written. */
   #tip: LogHead;
+  /** What is gathered. */
+  #events: LogEvent[] = [];
   readonly #written: WrittenFrame[] = [];
   #isToFinish = false;
   #lastFrame: FrameSpan | undefined;
@@ -130,11 +137,13 @@ export class CommitFrames {
 
   add(event: LogEvent): void {
     this.#builder.addEvent(event);
+    this.#events.push(event);
   }
 
   /** Forgets what is gathered. */
   drop(): void {
     this.#builder.drop();
+    this.#events = [];
   }
 
   /** Takes room for the frame of what is gathered. Throws DISK_FULL with nothing of a frame written. */
@@ -148,7 +157,9 @@ export class CommitFrames {
   /** Seals what is gathered, for which there is room, and writes it as one frame; its length in bytes. */
   write(end: FrameEnd): number {
     const frame = this.#build('data', end);
-    this.#write('data', frame, end);
+    const events = this.#events;
+    this.#events = [];
+    this.#write('data', { frame, events }, end);
     return frame.bytes.length;
   }
 
@@ -162,7 +173,7 @@ export class CommitFrames {
       if (isDiskFull(error)) return undefined;
       throw error;
     }
-    this.#write(kind, frame, this.#tip);
+    this.#write(kind, { frame, events: [] }, this.#tip);
     return frame.bytes.length;
   }
 
@@ -185,6 +196,7 @@ export class CommitFrames {
     this.#head = frame.head;
     this.#lastFrame = { path, offset, end: frame.end };
     this.#durableBytes += frame.end - offset;
+    this.#parts.hasher?.note(frame.events, frame.leaves, frame.head.position);
   }
 
   /** Goes on in a new segment; false if the disk is too full for one. Everything written is durable. */
@@ -204,7 +216,7 @@ export class CommitFrames {
     }
     // The next segment is durable before the end frame that promises it.
     publishSegment(disk, path);
-    this.#write('end', end, this.#tip);
+    this.#write('end', { frame: end, events: [] }, this.#tip);
     this.flush();
     this.landed();
     this.#writer.continueIn(path);
@@ -284,7 +296,11 @@ export class CommitFrames {
     );
   }
 
-  #write(kind: FrameKind, frame: BuiltFrame, end: FrameEnd): void {
+  #write(
+    kind: FrameKind,
+    { frame, events }: { readonly frame: BuiltFrame; readonly events: readonly LogEvent[] },
+    end: FrameEnd,
+  ): void {
     assert(this.#epoch !== undefined, 'a frame is sealed under an epoch');
     const op = (this.#tip.op + 1) as Op;
     const { timestamp } = end;
@@ -307,6 +323,7 @@ export class CommitFrames {
       durableHead: this.#head.op,
       lastKind: kind,
     };
-    this.#written.push({ place, end: this.#writer.tail, head: this.#tip });
+    const { leaves } = frame;
+    this.#written.push({ place, end: this.#writer.tail, head: this.#tip, events, leaves });
   }
 }

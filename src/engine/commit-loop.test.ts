@@ -274,7 +274,7 @@ test('on a full disk what is on its way is acknowledged, the rest refused, and t
 
 test('a durable frame that cannot be applied is answered as unknown, and poisons the handle', async () => {
   const here = await world();
-  here.engine.state.commit = () => {
+  here.engine.state.commitAll = () => {
     throw new Error('a defect of ours');
   };
   expect(await here.scheduler.settle(append(here))).toBe('COMMIT_UNKNOWN');

@@ -1,9 +1,24 @@
-import { assert, type LeafIndex, type Position, VerityError } from '../base/index.ts';
+import {
+  assert,
+  CorruptionError,
+  type LeafIndex,
+  type Position,
+  VerityError,
+} from '../base/index.ts';
 import type { LogEvent } from '../codec/index.ts';
 import type { SecretKey } from '../crypto/index.ts';
-import { type Command, decide, type KernelState } from '../kernel/index.ts';
+import {
+  type Command,
+  dataOfTree,
+  decide,
+  type DecidedChanges,
+  type Decision,
+  type KernelState,
+  type StagedBlob,
+} from '../kernel/index.ts';
 import type { LogHead } from '../log/index.ts';
 import type { AnchorFile } from './anchor.ts';
+import type { BlobStore } from './blob-store.ts';
 import type { Checkpointer, CommittedLog } from './checkpointer.ts';
 import { CommitBatch, type CommandResult } from './commit-batch.ts';
 import { asVerityError, closedError, commitUnknown, poisonedError } from './commit-errors.ts';
@@ -13,6 +28,7 @@ import { CommitPace, defaultPace } from './commit-pace.ts';
 import { CommitQueue, detached, sizeOf } from './commit-queue.ts';
 import { CommitReplies } from './commit-replies.ts';
 import { CommitTail } from './commit-tail.ts';
+import { TurnWatch } from './turn-watch.ts';
 import type { EngineHost } from './host.ts';
 import { loggedKeyring } from './keyring-record.ts';
 import { KeyringStore } from './keyring-store.ts';
@@ -20,11 +36,14 @@ import { KeyringStore } from './keyring-store.ts';
 /** One is flushed while the next, sealed and written, waits for the same disk; a third would only wait. */
 const framesOnTheirWayMax = 2;
 
+type Wanting = Extract<Decision, { kind: 'wanting' }>;
+
 export interface CommitLoopParts extends FrameParts {
   readonly state: KernelState;
   readonly anchor: AnchorFile;
   /** Has checkpoints of the store written, if that is on the disk. */
   readonly checkpoints?: Checkpointer | undefined;
+  readonly blobs: BlobStore;
 }
 
 /**
@@ -49,9 +68,13 @@ export class CommitLoop {
   readonly #pace: CommitPace;
   readonly #frameBytesTarget: number;
   readonly #queue: CommitQueue;
+  readonly #turn: TurnWatch;
   readonly #replies = new CommitReplies();
   #batch = new CommitBatch();
   readonly #flights: CommitFlights;
+  readonly #blobs: BlobStore;
+  /** Commands whose large values are being made durable. */
+  readonly #staging = new Set<Promise<unknown>>();
   #scheduled = false;
   /** No room could be had for the next frame while others are on their way: tried again when they are durable. */
   #stalled = false;
@@ -68,8 +91,12 @@ export class CommitLoop {
     const pace = parts.host.pace ?? defaultPace;
     this.#pace = new CommitPace(pace);
     this.#queue = new CommitQueue(pace);
+    this.#turn = new TurnWatch(parts.host.scheduler, () => {
+      if (!this.#queue.isEmpty) this.#pump();
+    });
     this.#frameBytesTarget = pace.frameBytesTarget;
     this.#checkpoints = parts.checkpoints;
+    this.#blobs = parts.blobs;
     this.#checkpoints?.attach({
       newest: () => this.#newestPlace,
       anchor: () => this.#tail.reach(),
@@ -81,6 +108,7 @@ export class CommitLoop {
       scheduler: parts.host.scheduler,
       pace: this.#pace,
       replies: this.#replies,
+      turn: this.#turn,
       flush: () => this.#frames.flush(),
       flushInBackground: () => this.#frames.flushInBackground(),
       commit: () => this.#commit(),
@@ -106,7 +134,7 @@ export class CommitLoop {
       host: parts.host,
       hierarchy: parts.hierarchy,
       logged: () => loggedKeyring(parts.state)?.generation ?? 0,
-      checkWritable: () => this.#checkSound(),
+      checkWritable: () => this.checkSound(),
       gather: (command) => this.#gatherSystem(command),
       fail: (cause) => this.#fail(cause),
     });
@@ -134,7 +162,7 @@ export class CommitLoop {
   /** Throws CLOSED or DATABASE_POISONED unless commands are accepted. */
   checkWritable(): void {
     if (this.#closing) throw closedError();
-    this.#checkSound();
+    this.checkSound();
   }
 
   /** Calls `listener` after each commit until the returned function is called. */
@@ -149,10 +177,15 @@ export class CommitLoop {
    */
   submitFor<T>(command: Command, answer: (result: CommandResult) => T): Promise<T> {
     this.checkWritable();
-    if (this.#hasRoom && this.#queue.isEmpty) return this.#decide(command, answer);
+    if (this.#queue.isEmpty && this.#hasRoom && !this.#turn.isLong)
+      return this.#decide(command, answer);
     const later = detached(command);
     // A parameter's own code may have closed the database while it was copied.
     this.checkWritable();
+    return this.#wait(later, answer);
+  }
+
+  #wait<T>(later: Command, answer: (result: CommandResult) => T): Promise<T> {
     return this.#queue.wait(sizeOf(later), (resolve: (answer: T) => void) =>
       this.#decide(later, (result) => resolve(answer(result))),
     );
@@ -201,11 +234,13 @@ export class CommitLoop {
     this.#closing = true;
     this.#tail.stopDigests();
     // One turn's commands, and a frame refused, may leave others behind that wait.
-    while (this.#poison === undefined && this.#isBusy) {
+    while (this.#poison === undefined && (this.#isBusy || this.#staging.size > 0)) {
+      if (this.#staging.size > 0) await Promise.allSettled(this.#staging);
       this.#pump();
       await this.#flights.landing();
       if (this.#stalled) await this.#checkpoints?.relieved();
     }
+    if (this.#staging.size > 0) await Promise.allSettled(this.#staging);
     this.#closed = true;
     this.#tail.stop();
     try {
@@ -228,7 +263,8 @@ export class CommitLoop {
     }
   }
 
-  #checkSound(): void {
+  /** Throws DATABASE_POISONED after a failed write. */
+  checkSound(): void {
     if (this.#poison !== undefined) throw poisonedError(this.#poison);
   }
 
@@ -243,17 +279,23 @@ export class CommitLoop {
 
   #decide<T>(command: Command, answer: (result: CommandResult) => T): Promise<T> {
     const time = this.#state.timeAt(this.#host.clock.now());
-    const decision = decide(this.#state, command, { time });
+    let decision = decide(this.#state, command, { time });
     // A parameter's own code may have closed the database while it was read.
     if (this.#closed) throw closedError();
     if (decision.kind === 'accepted') {
-      this.#checkSound();
-      const batch = this.#batch;
-      batch.add(decision.position, this.#gather(decision.events));
-      const reply = batch.reply(decision.position, decision.outcome, answer);
-      this.#gathered();
-      return reply;
+      this.checkSound();
+      const gathered = this.#gather(decision.events);
+      if (!(gathered instanceof CorruptionError)) {
+        const batch = this.#batch;
+        batch.add(decision.position, gathered);
+        const reply = batch.reply(decision.position, decision.outcome, answer);
+        this.#gathered();
+        return reply;
+      }
+      decision = { kind: 'rejected', error: gathered };
     }
+    if (decision.kind === 'rejected') this.#name(decision.error);
+    if (decision.kind === 'wanting') return this.#stage(command, decision, answer);
     const outcome = decision.kind === 'rejected' ? decision.error : decision.outcome;
     // A reply without changes still waits for what it was decided on; what was dropped has left a gap behind it.
     const newest = this.#batch.isEmpty ? this.#flights.newest : this.#batch;
@@ -264,22 +306,77 @@ export class CommitLoop {
       : newest.reply(first ?? this.#state.decidedPosition, outcome, answer);
   }
 
+  /** Makes the large values of a command durable, and then has it decided again. */
+  async #stage<T>(
+    command: Command,
+    { values, bound }: Wanting,
+    answer: (result: CommandResult) => T,
+  ): Promise<T> {
+    assert(command.kind === 'statement', 'only a statement makes large values');
+    const work = this.#decideStaged({ ...command, bound }, values, answer);
+    this.#staging.add(work);
+    const { reply } = await work.finally(() => this.#staging.delete(work));
+    return reply;
+  }
+
+  /** The reply is in an object, so that who waits for the work does not wait for it. */
+  async #decideStaged<T>(
+    command: Extract<Command, { kind: 'statement' }>,
+    values: readonly (string | Uint8Array)[],
+    answer: (result: CommandResult) => T,
+  ): Promise<{ readonly reply: Promise<T> }> {
+    let blobs = command.blobs ?? [];
+    try {
+      blobs = [...blobs, ...(await this.#blobs.stage(command.tenant, values))];
+      this.checkSound();
+      const later = { ...command, blobs };
+      const isNext = this.#hasRoom && this.#queue.isEmpty;
+      const reply = isNext ? this.#decide(later, answer) : this.#wait(later, answer);
+      return { reply: this.#tidied(reply, blobs) };
+    } catch (error) {
+      this.#blobs.discard(blobs);
+      throw error;
+    }
+  }
+
+  /** Removes what a command brought and no row names in the end. */
+  async #tidied<T>(reply: Promise<T>, blobs: readonly StagedBlob[]): Promise<T> {
+    try {
+      return await reply;
+    } finally {
+      // After a failed write nobody knows which commands are in the log: the next open does.
+      if (this.#poison === undefined) this.#blobs.discard(blobs);
+    }
+  }
+
   #gatherSystem(command: Command): Position {
     const time = this.#state.timeAt(this.#host.clock.now());
     const decision = decide(this.#state, command, { time });
     assert(decision.kind === 'accepted', 'a keyring record is always accepted');
-    this.#batch.add(decision.position, this.#gather(decision.events));
+    const gathered = this.#gather(decision.events);
+    if (gathered instanceof CorruptionError) {
+      // The keyring is replaced and its record is not: only the next open can bring the two together.
+      this.#fail(gathered);
+      throw gathered;
+    }
+    this.#batch.add(decision.position, gathered);
     this.#schedule();
     return decision.position;
   }
 
-  /** Applies events to the overlay and puts them into the frame being gathered. */
-  #gather(events: readonly LogEvent[]): ReturnType<KernelState['evolve']> {
+  /**
+   * Applies events to the overlay and puts them into the frame being gathered. Returns the error if the store is damaged
+   * where committing them would need it: then nothing was done.
+   */
+  #gather(events: readonly LogEvent[]): ReturnType<KernelState['evolve']> | CorruptionError {
     try {
-      const changes = this.#state.evolve(events);
+      const changes = this.#state.evolveNew(events, () => this.#decided());
+      const before = this.#frames.sizeBytes;
       for (const event of events) this.#frames.add(event);
+      this.#turn.worked(events.length, this.#frames.sizeBytes - before);
       return changes;
     } catch (error) {
+      if (error instanceof CorruptionError) return error;
       // The overlay may hold half a command: nothing that was decided may be acknowledged.
       this.#fail(
         new VerityError(
@@ -290,6 +387,18 @@ export class CommitLoop {
       );
       throw error;
     }
+  }
+
+  /** Says in an error of a damaged page whose table was asked for. */
+  #name(error: VerityError): void {
+    if (error instanceof CorruptionError && error.tree !== undefined)
+      error.nameData(dataOfTree(this.#state.store, error.tree));
+  }
+
+  /** All commands that are decided and not committed, in order. */
+  *#decided(): Generator<DecidedChanges> {
+    yield* this.#flights.commands();
+    yield* this.#batch.commands;
   }
 
   #gathered(): void {
@@ -335,9 +444,14 @@ export class CommitLoop {
       const pays =
         this.#flights.count === 0 || this.#batch.commands.length >= this.#pace.cutCommands;
       if (!this.#frames.isEmpty && this.#mayLaunch && (pays || !this.#hasRoom)) this.#launch();
-      if (this.#queue.isEmpty || !this.#hasRoom) return;
-      while (this.#hasRoom && !this.#queue.isEmpty) this.#queue.decideNext();
+      if (!this.#decidesNext) return;
+      while (this.#decidesNext) this.#queue.decideNext();
     }
+  }
+
+  /** Whether a command that waits may be decided. What is left when the log is closed does not wait for turns. */
+  get #decidesNext(): boolean {
+    return !this.#queue.isEmpty && this.#hasRoom && (this.#closing || !this.#turn.isLong);
   }
 
   #stall(): void {
@@ -388,7 +502,7 @@ export class CommitLoop {
     const batch = this.#flights.oldest;
     assert(batch !== undefined, 'only a frame on its way becomes durable');
     this.#frames.landed();
-    for (const { position, changes } of batch.commands) this.#state.commit(position, changes);
+    this.#state.commitAll(batch.commands);
     const { position } = this.#frames.head;
     assert(this.#state.store.appliedPosition === position, 'a durable frame is applied whole');
     // Whatever becomes of the anchor: these commands are durable. Until here a failure answers them, too.

@@ -1,11 +1,25 @@
-import { type Position, type TenantId, type TimestampMicros, VerityError } from '../base/index.ts';
+import {
+  CorruptionError,
+  type Position,
+  type TenantId,
+  type TimestampMicros,
+  VerityError,
+} from '../base/index.ts';
 import type { SecretKey } from '../crypto/index.ts';
-import type { BuildPlace, Command, CommandOrigin, KernelState } from '../kernel/index.ts';
+import {
+  type BuildPlace,
+  type Command,
+  type CommandOrigin,
+  dataOfTree,
+  type KernelState,
+} from '../kernel/index.ts';
 import type { LogHead } from '../log/index.ts';
 import { pageBytes, type WalkedStore } from '../store/index.ts';
 import { type AnchorFile, anchorKey } from './anchor.ts';
 import type { CommandResult } from './commit-batch.ts';
+import { BlobStore } from './blob-store.ts';
 import { Checkpointer } from './checkpointer.ts';
+import { closedError } from './commit-errors.ts';
 import { CommitLoop } from './commit-loop.ts';
 import type { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
@@ -21,7 +35,9 @@ import { Rekey, type RekeyOptions, type RekeyResult } from './rekey.ts';
 import type { StoredState } from './replay-store.ts';
 import { RootRenewal } from './root-renewal.ts';
 import { SecurityRecorder } from './security.ts';
-import type { StoreProblem } from './store-opening.ts';
+import { type StoreProblem, storeProblemOf } from './store-opening.ts';
+import type { StateHash, StateHasher } from './state-hasher.ts';
+import { StoreRebuild } from './store-rebuild.ts';
 import { SubjectKeys } from './subject-keys.ts';
 
 /** Keys of about this many tenants are made within one turn of the event loop. */
@@ -61,6 +77,7 @@ export interface EngineParts {
   /** The writer's. */
   readonly anchor: AnchorFile | undefined;
   readonly follower: Follower | undefined;
+  readonly hasher: StateHasher;
 }
 
 /** Where the store on the disk stands. */
@@ -76,6 +93,9 @@ export interface StoreStatus {
   readonly dirtyBytes: number;
   readonly pagesRead: number;
   readonly pagesWritten: number;
+  /** Damaged pages that this handle has met since the store was made, and the first of them. */
+  readonly damagedPages: number;
+  readonly damage: StoreProblem | undefined;
 }
 
 /** An open database: the state that readers see, and the commit loop (an owner) or the follower behind it. */
@@ -86,6 +106,7 @@ export class Engine {
   readonly walked: WalkedStore;
   readonly recovery: Recovery;
   readonly subjects: SubjectKeys;
+  readonly blobs: BlobStore;
   /** Throws while commands and reads are refused for a reason outside the log, e.g. a key provider long gone. */
   admission: (() => void) | undefined;
   readonly #host: EngineHost;
@@ -97,51 +118,63 @@ export class Engine {
   #recorder: SecurityRecorder | undefined;
   readonly #stored: StoredState | undefined;
   readonly #checkpoints: Checkpointer | undefined;
+  readonly #hasher: StateHasher;
   #closed = false;
 
   constructor(parts: EngineParts) {
     const { writer, anchor, stored } = parts;
     this.state = parts.state;
     this.walked = parts.walked;
+    this.#hasher = parts.hasher;
     this.#stored = stored;
-    this.#checkpoints =
-      stored &&
-      new Checkpointer({
-        writer: stored.writer,
-        scheduler: parts.host.scheduler,
-        settings: stored.settings,
-        pressure: () => stored.store,
-        pages: stored.pages,
-        replayedBytes: stored.replayedBytes,
-      });
+    this.#checkpoints = stored && checkpointerOf(stored, parts.host.scheduler);
     this.hierarchy = parts.hierarchy;
     this.recovery = parts.recovery;
     this.#host = parts.host;
     this.#follower = parts.follower;
     this.#anchor = anchor;
     this.#start = parts.head;
+    const ensureKeys = async (tenant: TenantId): Promise<void> => {
+      if (this.hierarchy.keyring.has(tenant)) return;
+      await this.changeKeyring((next) => {
+        if (!next.has(tenant)) next.addTenant(tenant, this.hierarchy.root, parts.host.entropy);
+      });
+    };
+    this.blobs = new BlobStore({
+      disk: parts.host.disk,
+      entropy: parts.host.entropy,
+      scheduler: parts.host.scheduler,
+      hierarchy: parts.hierarchy,
+      state: parts.state,
+      ensureKeys,
+      checkSound: () => this.#loop?.checkSound(),
+      fail: (cause) => this.#loop?.fail(cause),
+    });
     this.#loop =
       writer === undefined || anchor === undefined
         ? undefined
-        : new CommitLoop({ ...parts, writer, anchor, checkpoints: this.#checkpoints });
+        : new CommitLoop({
+            ...parts,
+            writer,
+            anchor,
+            checkpoints: this.#checkpoints,
+            hasher: parts.hasher,
+            blobs: this.blobs,
+          });
     this.#indexes = new IndexBuilder({
       state: parts.state,
       scheduler: parts.host.scheduler,
       submit: (command) => this.submit(command),
     });
     if (this.#loop !== undefined) this.#indexes.resume();
+    stored?.walk?.start(parts.host.scheduler, (error) => this.#noteDamage(error));
     this.subjects = new SubjectKeys({
       disk: parts.host.disk,
       entropy: parts.host.entropy,
       hierarchy: parts.hierarchy,
       state: parts.state,
       submit: (command) => this.submit(command),
-      ensureKeys: async (tenant) => {
-        if (this.hierarchy.keyring.has(tenant)) return;
-        await this.changeKeyring((next) => {
-          if (!next.has(tenant)) next.addTenant(tenant, this.hierarchy.root, parts.host.entropy);
-        });
-      },
+      ensureKeys,
     });
     this.reader = new LogReader({
       disk: parts.host.disk,
@@ -162,7 +195,7 @@ export class Engine {
   get storeStatus(): StoreStatus | undefined {
     const stored = this.#stored;
     if (stored === undefined) return undefined;
-    const { store, pages, writer, settings } = stored;
+    const { store, pages, writer, settings, damage } = stored;
     return {
       checkpoint: writer.place?.head.position ?? (0 as Position),
       fileBytes: pages.pageCount * pageBytes,
@@ -172,7 +205,13 @@ export class Engine {
       dirtyBytes: store.dirtyPages * pageBytes,
       pagesRead: pages.counts.read,
       pagesWritten: pages.counts.written,
+      damagedPages: damage.count,
+      damage: damage.first && storeProblemOf(damage.first),
     };
+  }
+  /** The newest state hash that is known; undefined where what keeps it has stopped. */
+  get stateHashKnown(): StateHash | undefined {
+    return this.#hasher.known;
   }
   get closed(): boolean {
     return this.#closed;
@@ -212,6 +251,17 @@ export class Engine {
     const follower = this.#follower;
     if (this.#closed || follower === undefined) return;
     this.hierarchy.security.watch(() => follower.catchUp());
+    this.#hasher.relieve();
+  }
+
+  /**
+   * The state hash, brought up to what is committed now. Rejects with CLOSED, DATABASE_POISONED, and with damage of the
+   * store.
+   */
+  async stateHash(): Promise<StateHash> {
+    this.checkOpen();
+    this.#loop?.checkWritable();
+    return this.#hasher.update(this.#host.scheduler);
   }
 
   /** Calls `listener` after each commit until the returned function is called. */
@@ -290,6 +340,29 @@ export class Engine {
     return true;
   }
 
+  /**
+   * Makes the store anew from the log, while everything goes on; resolves when that is durable. Meanwhile it takes as
+   * much memory and as much of the disk again. Rejects with damage of the log, DISK_FULL, CLOSED and DATABASE_POISONED, and
+   * then all is as before; or, with DISK_FULL, the new trees are in use, and their checkpoint waits for room.
+   * `onProgress`: frames done and in all.
+   */
+  async rebuildStore(onProgress?: (done: number, total: number) => void): Promise<void> {
+    this.#writable();
+    const stored = this.#stored;
+    const checkpoints = this.#checkpoints;
+    if (stored === undefined || checkpoints === undefined) return;
+    await new StoreRebuild({
+      host: this.#host,
+      hierarchy: this.hierarchy,
+      stored,
+      checkpoints,
+      reader: this.reader,
+      head: () => this.head.op,
+      turn: () => this.#turn(),
+      onProgress,
+    }).run();
+  }
+
   /** Puts the slot that the key provider made anew at open, if it did, into the keyring. */
   async storeRenewedSlot(): Promise<void> {
     const { renewedSlot } = this.hierarchy;
@@ -326,6 +399,7 @@ export class Engine {
         submit: (command) => this.submit(command),
         changeKeyring: (change) => this.changeKeyring(change),
         renewSubjects: (tenant) => this.subjects.renew(tenant),
+        renewBlobs: (pause) => this.blobs.rekey(pause),
         renewStore: async () => this.#checkpoints?.renewPages(() => this.#turn()),
         checkWritable: () => this.checkWritable(),
         fail: (cause) => loop.fail(cause),
@@ -369,12 +443,28 @@ export class Engine {
     if (this.#closed) return;
     this.#recorder?.finish();
     this.#closed = true;
+    this.#stored?.walk?.stop();
     try {
       await this.#loop?.close();
     } finally {
+      this.#hasher.stop(closedError());
+      this.#follower?.close();
+      await this.blobs.settle();
       this.subjects.wipe();
       this.hierarchy.wipe();
     }
+  }
+
+  /** Says in an error of a damaged page whose table was asked for, as far as that can be read. */
+  nameDamage(error: unknown): void {
+    if (error instanceof CorruptionError && error.tree !== undefined)
+      error.nameData(dataOfTree(this.state.store, error.tree));
+  }
+
+  /** Of pages that no command or query asked for. */
+  #noteDamage(error: unknown): void {
+    this.hierarchy.security.observe(error);
+    if (error instanceof CorruptionError) this.#stored?.damage.add(error);
   }
 
   /** Gives other work its turn. Throws unless commands are accepted then. */
@@ -398,3 +488,16 @@ export class Engine {
 }
 
 const asItIs = (result: CommandResult): CommandResult => result;
+
+function checkpointerOf(stored: StoredState, scheduler: EngineHost['scheduler']): Checkpointer {
+  const { writer, hasher, settings, store, pages, replayedBytes } = stored;
+  return new Checkpointer({
+    writer,
+    hasher,
+    scheduler,
+    settings,
+    pressure: () => store,
+    pages,
+    replayedBytes,
+  });
+}

@@ -16,6 +16,7 @@ export const anchorPath = 'anchor';
 export const damagedDirectory = 'damaged';
 export const logDirectory = 'log';
 export const subjectsDirectory = 'subjects';
+export const blobsDirectory = 'blobs';
 export const temporarySuffix = '.tmp';
 /** The longest verity.json or keyring. */
 export const smallFileBytesMax = 64 << 20;
@@ -29,6 +30,7 @@ export const rootNames: ReadonlySet<string> = new Set([
   logDirectory,
   damagedDirectory,
   subjectsDirectory,
+  blobsDirectory,
   storeDirectory,
   'LOCK',
   identityPath + temporarySuffix,

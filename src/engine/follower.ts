@@ -12,7 +12,7 @@ import {
 import { readWhole, segmentPaths } from './files.ts';
 import { type KeyringFollower, RootKeyRenewed } from './keyring-follower.ts';
 import { loggedKeyring } from './keyring-record.ts';
-import { corruption, holdsFrame } from './log-walk.ts';
+import { corruption, type FrameSpan, holdsFrame } from './log-walk.ts';
 import { applyFrame, decodeFrame, type Replay } from './replay.ts';
 
 interface Found {
@@ -26,6 +26,16 @@ interface Seen {
   readonly path: string;
   readonly sizeBytes: number;
   readonly end: number;
+}
+
+/** Where following begins: the state is of that. */
+export interface FollowedStart {
+  readonly head: LogHead;
+  /** The last frame of `head`; absent if there is none. */
+  readonly frame: FrameSpan | undefined;
+  /** Called after each frame that was applied. */
+  relieve(): void;
+  close(): void;
 }
 
 /**
@@ -43,11 +53,20 @@ export class Follower {
   #offset = segmentHeaderBytes;
   #seen: Seen | undefined;
   readonly #keyring: KeyringFollower;
+  readonly #start: FollowedStart;
 
-  constructor(replay: Replay, start: LogHead, keyring: KeyringFollower) {
+  constructor(replay: Replay, start: FollowedStart, keyring: KeyringFollower) {
     this.#replay = replay;
-    this.#applied = start;
+    this.#applied = start.head;
+    this.#path = start.frame?.path;
+    this.#offset = start.frame?.end ?? segmentHeaderBytes;
     this.#keyring = keyring;
+    this.#start = start;
+  }
+
+  /** Gives back what the state holds. */
+  close(): void {
+    this.#start.close();
   }
 
   /** The head of what is applied. */
@@ -159,13 +178,22 @@ export class Follower {
   }
 
   #applyOne({ path, offset, frame }: Found): void {
+    const { state } = this.#replay;
     const after = advance(this.#applied, frame);
-    const problem = applyFrame(this.#replay, frame, { path, offset, after });
+    let problem: ReturnType<typeof applyFrame>;
+    try {
+      problem = applyFrame(this.#replay, frame, { path, offset, after });
+    } catch (error) {
+      // Tried again with the next look at the log, e.g. when the key provider has answered.
+      state.rewind(this.#applied);
+      throw error;
+    }
     if (problem !== undefined)
       throw corruption(path, { ...problem, offset: offset + problem.offset });
     this.#applied = after;
     this.#path = path;
     this.#offset = offset + frame.header.frameLength;
+    this.#start.relieve();
   }
 
   /**

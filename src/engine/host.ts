@@ -1,6 +1,7 @@
 import type { Clock, Disk, Entropy, Scheduler } from '../base/index.ts';
 import type { CheckpointSettings } from './checkpointer.ts';
 import type { PaceSettings } from './commit-pace.ts';
+import type { ScratchFile } from '../store/index.ts';
 import type { LogSizes } from './log-writer.ts';
 import type { RarePath } from './rare-paths.ts';
 
@@ -16,6 +17,8 @@ export interface EngineHost {
   readonly pace?: PaceSettings;
   /** Other checkpoints than `defaultCheckpoints`, e.g. with a small cache, or more often in tests. */
   readonly checkpoints?: Partial<CheckpointSettings>;
+  /** Opens a file for what only this process needs and its memory does not hold; absent: memory holds it. */
+  readonly scratch?: () => ScratchFile;
   /** Told when a path is taken that is rarely taken; simulations count them. */
   readonly onRarePath?: (path: RarePath) => void;
 }

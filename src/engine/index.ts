@@ -1,3 +1,5 @@
+export * from './blob-check.ts';
+export * from './blob-file.ts';
 export * from './commit-batch.ts';
 export type { PaceSettings } from './commit-pace.ts';
 export * from './engine.ts';
@@ -35,4 +37,6 @@ export * from './root-renewal.ts';
 export * from './security.ts';
 export * from './segment-digests.ts';
 export type { CheckpointSettings } from './checkpointer.ts';
+export { type StateHash, StateHasher, stateKey } from './state-hasher.ts';
+export { hashOfTries, readMark, type StateMark } from './state-records.ts';
 export * from './store-opening.ts';

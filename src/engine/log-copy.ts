@@ -19,6 +19,7 @@ import {
 } from '../base/index.ts';
 import type { SecretKey } from '../crypto/index.ts';
 import {
+  type BlobRecord,
   type KernelState,
   type SegmentRecord,
   subjectPagesTree,
@@ -33,8 +34,11 @@ import {
 } from '../log/index.ts';
 import { anchoredAt, anchorKey, writeNewAnchor } from './anchor.ts';
 import { readAnchorWith } from './anchor-reading.ts';
+import { checkBlob } from './blob-check.ts';
+import { blobFileBytes, blobPath, damagedBlob } from './blob-file.ts';
 import { CopyWriter } from './copy-writer.ts';
 import {
+  blobsDirectory,
   fileBytes,
   identityPath,
   keyringPath,
@@ -120,6 +124,7 @@ class LogCopier {
   /** Bytes that were copied, by segment, and bytes that there are. */
   readonly #done = new Map<string, number>();
   #total = 0;
+  #blobBytes = 0;
 
   constructor(settings: CopySettings, writer: CopyWriter) {
     this.#settings = settings;
@@ -138,9 +143,10 @@ class LogCopier {
         await this.#copyLog(upTo);
         this.#writeAnchor();
         const keyring = await this.#completeKeyring();
-        const { generation, misfits } = await this.#check(keyring);
+        const { generation, misfits, blobs } = await this.#check(keyring);
+        const hasBlobs = await this.#copyBlobs(keyring, blobs);
         const hasSecrets = !hasSubjects || keepsSecrets(before, keyring);
-        if (!this.#isRenewed(root) && misfits.length === 0 && hasSecrets) {
+        if (!this.#isRenewed(root) && misfits.length === 0 && hasSecrets && hasBlobs) {
           return this.#finish(keyring, generation);
         }
         // Sealed anew behind the frame that the log was copied up to: the next round copies it up to a later one.
@@ -186,7 +192,12 @@ class LogCopier {
     replaceFile(target, keyringPath, encodeKeyring(issued, root));
     const bytes = this.#segments.reduce((sum, { path }) => sum + fileBytes(target, path), 0);
     replaceFile(target, identityPath, identityBytes);
-    return { head: this.#end.head, instanceId, segments: this.#segments.length, bytes };
+    return {
+      head: this.#end.head,
+      instanceId,
+      segments: this.#segments.length,
+      bytes: bytes + this.#blobBytes,
+    };
   }
 
   /** Copies the subject pages as they are at some frame: `upTo`, or undefined where nobody writes. */
@@ -298,6 +309,35 @@ class LogCopier {
     await this.#write(path, bytes.subarray(0, end));
   }
 
+  /**
+   * Copies the blobs that the copied log names and reads them back; false if one was sealed anew meanwhile, under a key
+   * that the keyring lacks. Throws CorruptionError.
+   */
+  async #copyBlobs(keyring: Keyring, blobs: readonly BlobRecord[]): Promise<boolean> {
+    const { disk, hierarchy } = this.#source;
+    const { target, pause } = this.#settings;
+    const { suite, root } = hierarchy;
+    const check = { disk: target, hierarchy: new KeyHierarchy(root, keyring, { suite }), pause };
+    for (const blob of blobs) {
+      const path = blobPath(blob.id);
+      // One that an earlier round copied may be under a key that went since.
+      if (target.exists(path) && (await checkBlob(check, blob)) === undefined) continue;
+      if (!disk.exists(path))
+        throw damagedBlob('MISSING_DATA', blob, 0, 'The whole value is missing: nothing is left');
+      await this.#writer.copyFile(disk, path);
+      const error = await checkBlob(check, blob);
+      if (error === undefined) continue;
+      if (hierarchy.keyring === keyring) throw error;
+      return false;
+    }
+    if (blobs.length > 0) {
+      target.flushDirectory(blobsDirectory);
+      target.flushDirectory('');
+    }
+    this.#blobBytes = blobs.reduce((sum, { lengthBytes }) => sum + blobFileBytes(lengthBytes), 0);
+    return true;
+  }
+
   /** Reads the copy back and opens every section in it. */
   async #check(keyring: Keyring): Promise<Checked> {
     const { hierarchy } = this.#source;
@@ -306,6 +346,7 @@ class LogCopier {
     const keys = new KeyHierarchy(hierarchy.root, keyring, { suite: hierarchy.suite });
     const records = new Map<Position, SegmentRecord[]>();
     const files = new Map<Position, SegmentRecord>();
+    const blobs = new Map<string, BlobRecord>();
     let generation = 0;
     try {
       const walk = new LogWalk({ disk: target, start: emptyLogHead(head.logId), durable: head });
@@ -318,6 +359,9 @@ class LogCopier {
         if ('code' in events) throw frameCorruption(step.place, events);
         for (const event of events) {
           if (event.type === 'keyringChanged') generation = event.generation;
+          if ('blobs' in event)
+            for (const blob of event.blobs ?? [])
+              blobs.set(blobPath(blob.id), { ...blob, tenant: event.tenant });
           if (event.type !== 'segmentDigest') continue;
           const before = records.get(event.segment) ?? [];
           records.set(event.segment, [...before.slice(-1), event]);
@@ -334,7 +378,7 @@ class LogCopier {
         file !== undefined && known.length > 0 && !known.some((one) => isSameRecord(one, file))
       );
     });
-    return { generation, misfits };
+    return { generation, misfits, blobs: [...blobs.values()] };
   }
 }
 
@@ -343,6 +387,8 @@ interface Checked {
   readonly generation: number;
   /** Segments that are not the files that the copied log records. */
   readonly misfits: readonly CopiedSegment[];
+  /** Blobs that rows of the copied log name. */
+  readonly blobs: readonly BlobRecord[];
 }
 
 function addSecrets(secrets: Secrets, frame: CheckedFrame): void {

@@ -32,7 +32,8 @@ export interface LoggedCommand {
   readonly events: readonly { readonly event: LogEvent; readonly leaf: LeafIndex }[];
 }
 
-interface LocatedFrame {
+/** A frame, and where it lies. */
+export interface LocatedFrame {
   readonly frame: CheckedFrame;
   readonly path: string;
   readonly offset: number;
@@ -65,7 +66,7 @@ export class LogReader {
   }
 
   *#commands(tenant: TenantId, from: Position): Generator<LoggedCommand, void> {
-    for (const located of this.#frames(this.#source.index.before(from))) {
+    for (const located of this.frames(this.#source.index.before(from))) {
       const { frame } = located;
       const opened = this.#open(located, tenant);
       if (frame.header.lastPosition < from) continue;
@@ -82,7 +83,7 @@ export class LogReader {
 
   #positionAt(tenant: TenantId, time: number): Position {
     let position = 0 as Position;
-    for (const located of this.#frames(this.#source.index.beforeTime(time))) {
+    for (const located of this.frames(this.#source.index.beforeTime(time))) {
       const { frame } = located;
       const opened = this.#open(located, tenant);
       if (frame.header.timestamp <= time) {
@@ -105,7 +106,7 @@ export class LogReader {
   #open(located: LocatedFrame, tenant: TenantId): readonly OpenedEvent[] {
     const opened = this.#tryOpen(located, tenant);
     // Sealed anew since the file was opened, and the old secret is gone: the new file has the same frames in the same places.
-    const again = opened ?? this.#tryOpen(this.#readAgain(located), tenant);
+    const again = opened ?? this.#tryOpen(this.readAgain(located), tenant);
     if (again !== undefined) return again;
     throw corruption(located.path, {
       code: 'AUTHENTICATION_FAILED',
@@ -114,7 +115,8 @@ export class LogReader {
     });
   }
 
-  #readAgain({ frame, path, offset }: LocatedFrame): LocatedFrame {
+  /** The same frame as its file has it now, which may have been sealed anew since. */
+  readAgain({ frame, path, offset }: LocatedFrame): LocatedFrame {
     const file = this.#source.disk.open(path, 'read');
     try {
       const bytes = readFrame(file, offset);
@@ -149,8 +151,10 @@ export class LogReader {
     return own === undefined ? [] : opened;
   }
 
-  /** The frames from `start` up to what is committed, each of them once and none left out. */
-  *#frames(start: LogPlace | undefined): Generator<LocatedFrame, void> {
+  /** The frames from `start` up to what is committed when each is reached, each of them once and none left out. */
+  *frames(
+    start: Pick<LogPlace, 'path' | 'offset' | 'op'> | undefined,
+  ): Generator<LocatedFrame, void> {
     if (start === undefined) return;
     const { disk, head } = this.#source;
     let { path, offset, op } = start;

@@ -1,11 +1,11 @@
 import { assert, type Disk, type Op, VerityError } from '../base/index.ts';
 import { type MasterKeyProvider, type SecretKey } from '../crypto/index.ts';
-import { type CommandOrigin, KernelState } from '../kernel/index.ts';
-import { decodeSegmentHeader, emptyLogHead } from '../log/index.ts';
+import type { CommandOrigin } from '../kernel/index.ts';
+import { decodeSegmentHeader } from '../log/index.ts';
 import { loadParser } from '../sql/index.ts';
-import { hashSeedOf, MemoryStore } from '../store/index.ts';
 import { anchoredAt, AnchorFile, anchorKey, type AnchorReading } from './anchor.ts';
 import { readAnchorWith } from './anchor-reading.ts';
+import { defaultCheckpoints } from './checkpointer.ts';
 import { createDatabase, inspectDirectory } from './create.ts';
 import { Engine, type Recovery } from './engine.ts';
 import {
@@ -17,6 +17,7 @@ import {
   segmentPosition,
   temporarySuffix,
 } from './files.ts';
+import { FollowedState } from './followed-state.ts';
 import { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
 import type { WantedSuite } from './identity.ts';
@@ -24,7 +25,6 @@ import { loadKeys, required } from './key-files.ts';
 import type { KeyCacheBounds } from './key-cache.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import { KeyringFollower } from './keyring-follower.ts';
-import { LogIndex } from './log-index.ts';
 import { defaultLogSizes, LogWriter } from './log-writer.ts';
 import type { LogTail } from './log-walk.ts';
 import { type ReplayedStore, replayStored } from './replay-store.ts';
@@ -135,32 +135,43 @@ interface Opening {
 }
 
 function openFollower(
-  { host, hierarchy, reading, onSegment }: Opening,
+  { host, hierarchy, reading, cacheBytes: given }: Opening,
   settings: OpenSettings,
 ): Engine {
   const { disk, clock } = host;
-  const store = new MemoryStore(hashSeedOf(host.entropy.bytes(8)));
-  const state = new KernelState(store);
-  const index = new LogIndex();
-  const replay = { disk, hierarchy, state, index, durable: reading.newest, onSegment };
+  const { cacheBytes } = { ...defaultCheckpoints, ...host.checkpoints };
   const reload = (): Promise<KeyHierarchy> => loadKeys(disk, settings.provider, settings.suite);
   const keyring = new KeyringFollower({ disk, clock, hierarchy, reload });
-  const follower = new Follower(replay, emptyLogHead(hierarchy.keyring.logId), keyring);
-  follower.catchUp();
-  return new Engine({
+  const followed = new FollowedState({
     host,
     hierarchy,
-    state,
-    index,
-    walked: store,
-    head: follower.head,
-    lastFrame: undefined,
-    stored: undefined,
-    follower,
-    writer: undefined,
-    anchor: undefined,
-    recovery: { cleanShutdown: true, cut: [], replayedFrames: 0 },
+    keyring,
+    cacheBytes: given ?? cacheBytes,
   });
+  try {
+    const { state, index, hasher, store } = followed;
+    const replay = { disk, hierarchy, state, index, durable: reading.newest, hasher };
+    const follower = new Follower(replay, followed, keyring);
+    follower.catchUp();
+    return new Engine({
+      host,
+      hierarchy,
+      state,
+      index,
+      walked: store,
+      head: follower.head,
+      lastFrame: undefined,
+      stored: undefined,
+      hasher,
+      follower,
+      writer: undefined,
+      anchor: undefined,
+      recovery: { cleanShutdown: true, cut: [], replayedFrames: 0 },
+    });
+  } catch (error) {
+    followed.close();
+    throw error;
+  }
 }
 
 function openOwner(opening: Opening, key: SecretKey): Engine {
@@ -208,6 +219,7 @@ function ownerOf(
     head: tail.head,
     lastFrame: tail.frame,
     stored,
+    hasher: stored.hasher,
     writer,
     anchor,
     recovery: {
@@ -218,6 +230,8 @@ function ownerOf(
     },
     follower: undefined,
   });
+  // What was cut may have been acknowledged: what it names is kept, as it is.
+  engine.blobs.sweep(anchor.pendingCut !== undefined);
   if (!logged) engine.logKeyring(hierarchy.keyring.digest(required(disk, keyringPath)));
   return engine;
 }

@@ -32,6 +32,7 @@ import {
   subjectPages,
 } from '../kernel/index.ts';
 import type { CheckedFrame } from '../log/index.ts';
+import { blobChunkBytes } from './blob-file.ts';
 import {
   logDirectory,
   readWhole,
@@ -61,6 +62,8 @@ export interface RekeyResult {
   /** Segments that were sealed anew, and their bytes. */
   readonly segments: number;
   readonly bytes: number;
+  /** Blobs that were. */
+  readonly blobs: number;
   /** Secrets that nothing needs any more and that the keyring has forgotten. */
   readonly secretsRemoved: number;
 }
@@ -89,6 +92,10 @@ export interface RekeyParts {
   readonly changeKeyring: (change: (next: Keyring) => void) => Promise<void>;
   /** Has a tenant's subject pages sealed under its newest secret. */
   readonly renewSubjects: (tenant: TenantId) => Promise<void>;
+  /** Seals the blobs that use older secrets anew. */
+  readonly renewBlobs: (
+    pause: () => Promise<void>,
+  ) => Promise<{ readonly blobs: number; readonly bytes: number }>;
   /** Seals all pages of the store that use older keys anew under the newest, and forgets those. */
   readonly renewStore: () => Promise<void>;
   /** Throws unless commands are accepted. */
@@ -138,8 +145,11 @@ export class Rekey {
       const { length: segmentsTotal } = paths;
       this.#options.onProgress?.({ segmentsDone, segmentsTotal, bytesDone, bytesTotal });
     }
+    const { blobs } = await this.#parts.renewBlobs(() =>
+      this.#turn(blobChunkBytes, this.#options.bytesPerSecond),
+    );
     await this.#parts.renewStore();
-    return { segments, bytes, secretsRemoved: await this.#dropSecrets() };
+    return { segments, bytes, blobs, secretsRemoved: await this.#dropSecrets() };
   }
 
   async #renewSubjects(): Promise<void> {

@@ -16,7 +16,7 @@ import {
   type Position,
 } from '../base/index.ts';
 import type { MasterKeyProvider } from '../crypto/index.ts';
-import { KernelState } from '../kernel/index.ts';
+import { blobRecords, KernelState } from '../kernel/index.ts';
 import {
   type DurableFrame,
   emptyLogHead,
@@ -35,6 +35,8 @@ import {
   type PendingCut,
   readAnchor,
 } from './anchor.ts';
+import { checkBlob } from './blob-check.ts';
+import { blobPath } from './blob-file.ts';
 import {
   anchorPath,
   fileBytes,
@@ -97,7 +99,7 @@ export interface RepairPlan {
 export async function planFromCopy(settings: CopyRepairSettings): Promise<RepairPlan> {
   const keys = await keysForRepair(settings);
   try {
-    return planWith(settings, keys);
+    return await planWith(settings, keys);
   } catch (error) {
     keys.hierarchy.wipe();
     if (!isDamage(error) || error.code !== 'KEYRING_ROLLED_BACK' || keys.borrowed !== undefined) {
@@ -106,14 +108,14 @@ export async function planFromCopy(settings: CopyRepairSettings): Promise<Repair
   }
   const borrowed = await borrowKeys(settings);
   try {
-    return planWith(settings, borrowed);
+    return await planWith(settings, borrowed);
   } catch (error) {
     borrowed.hierarchy.wipe();
     throw error;
   }
 }
 
-function planWith(settings: CopyRepairSettings, keys: RepairKeys): RepairPlan {
+async function planWith(settings: CopyRepairSettings, keys: RepairKeys): Promise<RepairPlan> {
   const { disk, copy, extend } = settings;
   const { hierarchy } = keys;
   const own = anchorOf(disk, hierarchy);
@@ -140,10 +142,17 @@ function planWith(settings: CopyRepairSettings, keys: RepairKeys): RepairPlan {
   }
   const subjects = subjectFiles(copy, overlay, { hierarchy, state });
   for (const [path, file] of subjects) replacements.set(path, file);
+  const blobs = await blobFiles(copy, overlay, { hierarchy, state });
+  for (const [path, file] of blobs) replacements.set(path, file);
   return {
     hierarchy,
     replacements,
-    restored: [...keys.restored, ...(own === undefined ? [anchorPath] : []), ...subjects.keys()],
+    restored: [
+      ...keys.restored,
+      ...(own === undefined ? [anchorPath] : []),
+      ...subjects.keys(),
+      ...blobs.keys(),
+    ],
     replaced: log.replaced,
     head: tail.head,
     anchor: own === undefined ? anchoredAt(tail.head, segmentPosition(tail.path)) : undefined,
@@ -169,6 +178,28 @@ function subjectFiles(
   }
   const [left] = checkSubjectKeys({ ...how, disk: new OverlayDisk(disk, taken) });
   if (left !== undefined) throw left;
+  return taken;
+}
+
+/** The blobs that are damaged or missing here, and good in the copy. Throws CorruptionError where the copy's is not. */
+async function blobFiles(
+  copy: Disk,
+  disk: Disk,
+  { hierarchy, state }: { readonly hierarchy: KeyHierarchy; readonly state: KernelState },
+): Promise<Map<string, Replacement>> {
+  const pause = (): Promise<void> => Promise.resolve();
+  const taken = new Map<string, Replacement>();
+  for (const blob of blobRecords(state.store)) {
+    const damage = await checkBlob({ disk, hierarchy, pause }, blob);
+    if (damage === undefined) continue;
+    const path = blobPath(blob.id);
+    if (!copy.exists(path)) throw damage;
+    const file = copiedFile(copy, path);
+    const repaired = new OverlayDisk(disk, new Map([[path, file]]));
+    const left = await checkBlob({ disk: repaired, hierarchy, pause }, blob);
+    if (left !== undefined) throw left;
+    taken.set(path, file);
+  }
   return taken;
 }
 

@@ -20,6 +20,7 @@ import {
   type LogTail,
   LogWalk,
 } from './log-walk.ts';
+import type { StateHasher } from './state-hasher.ts';
 
 export interface Replay {
   readonly disk: Disk;
@@ -31,6 +32,8 @@ export interface Replay {
   readonly onSegment?: ((done: number, total: number) => void) | undefined;
   /** Called behind each frame that was applied. */
   readonly onFrame?: ((place: FramePlace, end: number) => void) | undefined;
+  /** Is told what each frame holds that was applied. */
+  readonly hasher?: Pick<StateHasher, 'note'> | undefined;
 }
 
 /**
@@ -52,7 +55,7 @@ export function replayLog(replay: Replay, start: LogHead, behind?: FrameSpan): L
 
 /** Opens a frame's sections, checks each event against its commitment, and applies its commands. */
 export function applyFrame(
-  replay: Pick<Replay, 'hierarchy' | 'state' | 'index'>,
+  replay: Pick<Replay, 'hierarchy' | 'state' | 'index' | 'hasher'>,
   frame: CheckedFrame,
   place: FramePlace,
 ): FrameProblem | undefined {
@@ -64,13 +67,6 @@ export function applyFrame(
     position: header.firstPosition,
     timestamp: header.timestamp,
   });
-  if (frame.sections.length === 0) {
-    return {
-      code: 'AUTHENTICATION_FAILED',
-      offset: header.bodyStart,
-      what: 'A frame that nobody sealed',
-    };
-  }
   const events = decodeFrame(replay.hierarchy, frame);
   if (isProblem(events)) {
     const logged = loggedKeyring(replay.state)?.generation ?? 0;
@@ -79,18 +75,31 @@ export function applyFrame(
       throw olderKeyring(generation, logged);
     return events;
   }
+  const steps = applyEvents(replay.state, events);
+  let step = steps.next();
+  while (step.done !== true) step = steps.next();
+  if (!step.value)
+    return { code: 'STATE_MISMATCH', offset: header.bodyStart, what: 'A command is not whole' };
+  replay.hasher?.note(events, frame.leaves, header.lastPosition);
+  return undefined;
+}
+
+/** Applies the commands of a frame, given all its events, one a step; false if one is not whole. Yields how many events it had. */
+export function* applyEvents(
+  state: KernelState,
+  events: readonly LogEvent[],
+): Generator<number, boolean> {
   let first = 0;
   while (first < events.length) {
     const count = commandLength(events, first);
-    if (count === undefined) {
-      return { code: 'STATE_MISMATCH', offset: header.bodyStart, what: 'A command is not whole' };
-    }
+    if (count === undefined) return false;
     const command = events.slice(first, first + count);
-    const changes = replay.state.evolve(command);
-    replay.state.commit((command[0] as LogEvent).position, changes);
+    const changes = state.evolve(command);
+    state.commit((command[0] as LogEvent).position, changes);
     first += count;
+    yield count;
   }
-  return undefined;
+  return true;
 }
 
 /** All events of a frame, opened and decoded, in log order. */
@@ -99,6 +108,13 @@ export function decodeFrame(
   frame: CheckedFrame,
 ): LogEvent[] | FrameProblem {
   const { header } = frame;
+  if (frame.sections.length === 0) {
+    return {
+      code: 'AUTHENTICATION_FAILED',
+      offset: header.bodyStart,
+      what: 'A frame that nobody sealed',
+    };
+  }
   for (const section of frame.sections) {
     if (
       hierarchy.sectionKey(section.tenant, section.secretNumber, header.epochSalt) === undefined

@@ -92,9 +92,12 @@ describe('the monitor', () => {
 });
 
 describe('the recorder', () => {
-  test('records at once, then one summary a minute, whatever comes', async () => {
+  test('records soon, then one summary a minute, whatever comes', async () => {
     const { monitor, recorded, wait } = world();
     monitor.observe(forged(7));
+    // Not in the middle of what met it, which may be another command.
+    expect(recorded).toEqual([]);
+    await wait(0);
     expect(recorded).toEqual([
       expect.objectContaining({
         failures: 1,
@@ -113,6 +116,19 @@ describe('the recorder', () => {
     expect(sum).toBeGreaterThan(11_000);
   });
 
+  test('waits its minute also when recording fails in the same way', async () => {
+    let submitted = 0;
+    const failing = world(() => {
+      submitted += 1;
+      failing.monitor.observe(wrongKey());
+      return Promise.resolve();
+    });
+    failing.monitor.observe(wrongKey());
+    await failing.wait(180_000);
+    expect(submitted).toBeGreaterThan(1);
+    expect(submitted).toBeLessThanOrEqual(4);
+  });
+
   test('is quiet when nothing failed', async () => {
     const { recorder, recorded, wait } = world();
     recorder.start();
@@ -122,8 +138,10 @@ describe('the recorder', () => {
   });
 
   test('records what failed before it, and what is left at the end', async () => {
-    const { monitor, recorded, recorder } = world();
+    const { monitor, recorded, recorder, wait } = world();
     monitor.observe(wrongKey());
+    monitor.observe(wrongKey());
+    await wait(0);
     monitor.observe(wrongKey());
     expect(recorded).toHaveLength(1);
     recorder.finish();

@@ -13,6 +13,7 @@ import {
   VerityError,
 } from '../base/index.ts';
 import type { Command } from '../kernel/index.ts';
+import { pagesPath } from '../store/index.ts';
 
 /** Stream of the system tenant. */
 export const securityStream = 'security';
@@ -30,6 +31,13 @@ const watchedCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'SUBJECT_KEYS_ROLLED_BACK',
   'WRONG_KEY',
 ]);
+
+/** Of the store, which only we write, all damage counts: also a page that is gone. */
+function isWatched(error: VerityError): boolean {
+  const isOfStore = error instanceof CorruptionError && error.file === pagesPath;
+  return isOfStore || watchedCodes.has(error.code);
+}
+
 const windowMicros = 60_000_000;
 const reportsPerWindowMax = 10;
 const recordEveryMs = 60_000;
@@ -101,7 +109,7 @@ export class SecurityMonitor {
 
   /** Counts an error if it is one of these failures; the same error object once. */
   observe(error: unknown): void {
-    if (!(error instanceof VerityError) || !watchedCodes.has(error.code)) return;
+    if (!(error instanceof VerityError) || !isWatched(error)) return;
     if (this.#seen.has(error)) return;
     this.#seen.add(error);
     const time = this.#clock?.now() ?? (0 as TimestampMicros);
@@ -190,13 +198,23 @@ export class SecurityRecorder {
     this.#submit();
   }
 
+  /** On another turn: a failure may be met in the middle of deciding a command. */
   #soon(): void {
-    if (!this.#isWaiting) this.#record();
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#parts.scheduler.defer(() => {
+      this.#isWaiting = false;
+      this.#record();
+    });
   }
 
   #record(): void {
-    if (!this.#submit()) return;
+    // Deciding the record may fail and be counted, too: that waits for the next one.
     this.#isWaiting = true;
+    if (!this.#submit()) {
+      this.#isWaiting = false;
+      return;
+    }
     this.#cancel = this.#parts.scheduler.delay(recordEveryMs, () => {
       this.#isWaiting = false;
       this.#record();

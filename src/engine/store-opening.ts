@@ -40,11 +40,16 @@ import {
   walkUsed,
 } from '../store/index.ts';
 import { isDiskFull } from './commit-errors.ts';
+import type { DamagedPages } from './damaged-pages.ts';
 import { type CheckpointPlace, placeOf, readCounters, readPlaces } from './checkpoint-records.ts';
 import { fileBytes, readStart, readWhole, segmentPaths, segmentPosition } from './files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import { LogIndex } from './log-index.ts';
 import type { FrameSpan } from './log-walk.ts';
+import { PageWalk } from './page-walk.ts';
+
+/** Pages that opening reads to find out which are free; more of them are read in the background. */
+const walkedAtOnce = 512;
 
 export interface StoreOpening {
   readonly disk: Disk;
@@ -52,8 +57,13 @@ export interface StoreOpening {
   /** The newest frame that is known to be durable: no checkpoint is of a later one. */
   readonly durable: DurableFrame;
   readonly cacheBytes: number;
-  /** 'read' looks beside an owner and changes nothing. */
-  readonly mode: 'readwrite' | 'read';
+  /**
+   * 'read' looks at all of it beside an owner and changes nothing. 'follow' reads on later: pages that the owner has used
+   * again by then do not open, and that is no damage.
+   */
+  readonly mode: 'readwrite' | 'read' | 'follow';
+  /** Gets the damaged pages that are met. */
+  readonly damage?: DamagedPages;
   /** Told when copies of the superblock are written again. */
   readonly onHealed?: () => void;
 }
@@ -72,9 +82,15 @@ export interface OpenedStore {
   readonly keys: StoreKeys;
   readonly index: LogIndex;
   readonly sequence: number;
+  /** What is still to be found out of which pages are free; absent in an empty store. */
+  readonly walk?: PageWalk;
   /** Absent: the store is empty. */
   readonly checkpoint:
-    | { readonly place: CheckpointPlace; readonly snapshot: KernelSnapshot }
+    | {
+        readonly place: CheckpointPlace;
+        readonly snapshot: KernelSnapshot;
+        readonly superblock: Superblock;
+      }
     | undefined;
 }
 
@@ -195,23 +211,31 @@ function openAt(
 ): OpenedStore {
   const { disk, hierarchy, cacheBytes } = opening;
   const { newest, keys, place } = found;
-  const pages = pageFile(opening, keys, newest.epoch + 1);
+  const using: StoreInUse = { store: undefined };
+  const pages = pageFile(opening, keys, { epoch: newest.epoch + 1, using });
   try {
     pages.checkHeader();
     const store = new TreeStore(pages, { cacheBytes }, newest.roots);
+    using.store = store;
     if (store.appliedPosition !== newest.head.position)
       throw problem('STATE_MISMATCH', 'A superblock whose trees are of another position lies');
-    const walk = walkUsed(pages, newest.roots, (page, count) => {
+    pages.beginMarking(newest.pageCount);
+    const steps = walkUsed(pages, newest.roots, (page, count) => {
       if (pages.markUsed(page, count)) return;
       const offset = page * pageBytes;
       throw new CorruptionError(
         'STATE_MISMATCH',
         pagesPath,
         offset,
-        'A page that is used twice lies',
+        'A page that is used twice, or was not there, lies',
       );
     });
-    while (walk.next().done !== true);
+    const walk = new PageWalk(pages, steps);
+    // Whoever only reads wants to know all of it.
+    if (opening.mode === 'follow') walk.stop();
+    else
+      do walk.step(walkedAtOnce);
+      while (!walk.isOver && opening.mode === 'read');
     const index = new LogIndex();
     index.restore(readPlaces(store.meta));
     checkSegments({ disk, hierarchy, store, index, last: place.frame });
@@ -228,7 +252,8 @@ function openAt(
       keys,
       index,
       sequence: newest.sequence,
-      checkpoint: { place, snapshot },
+      walk,
+      checkpoint: { place, snapshot, superblock: newest },
     };
   } catch (error) {
     pages.close();
@@ -283,24 +308,35 @@ export function emptyStore(opening: StoreOpening, entropy: Entropy): OpenedStore
   dropStore(disk);
   const { keyring, suite } = hierarchy;
   const keys = StoreKeys.draw({ logId: keyring.logId, algorithm: suite.algorithm }, entropy);
-  const pages = pageFile(opening, keys, 1);
+  const using: StoreInUse = { store: undefined };
+  const pages = pageFile(opening, keys, { epoch: 1, using });
   const store = new TreeStore(pages, { cacheBytes });
+  using.store = store;
   const index = new LogIndex();
   return { store, pages, keys, index, sequence: 0, checkpoint: undefined };
 }
 
+/** Whose pages they are: it knows which tree was asked for when one was met damaged. */
+interface StoreInUse {
+  store: TreeStore | undefined;
+}
+
 function pageFile(
-  { disk, hierarchy, mode }: StoreOpening,
+  { disk, hierarchy, mode, damage }: StoreOpening,
   keys: StoreKeys,
-  epoch: number,
+  { epoch, using }: { readonly epoch: number; readonly using: StoreInUse },
 ): PageFile {
   return new PageFile({
     disk,
     logId: hierarchy.keyring.logId,
     keys,
     epoch,
-    mode,
-    onDamage: (error) => hierarchy.security.observe(error),
+    mode: mode === 'readwrite' ? mode : 'read',
+    onDamage: (error) => {
+      if (mode !== 'follow') hierarchy.security.observe(error);
+      damage?.add(error);
+      error.tree = using.store?.treeInUse;
+    },
   });
 }
 

@@ -9,6 +9,7 @@ import type {
 } from '../base/index.ts';
 import type { LogEvent } from '../codec/index.ts';
 import type { ParsedStatement, ResultColumn, RowChange } from '../sql/index.ts';
+import type { BoundParameters, StagedBlob } from './blobs.ts';
 import type { BuildPlace } from './definitions.ts';
 import type { ReadSet } from './read-set.ts';
 
@@ -35,6 +36,10 @@ export type Command =
       readonly tenant: TenantId;
       readonly statement: ParsedStatement;
       readonly parameters: readonly unknown[];
+      /** Large values that it makes, durable by now. */
+      readonly blobs?: readonly StagedBlob[];
+      /** The parameters as they were bound when it was decided first. */
+      readonly bound?: BoundParameters;
       readonly origin: CommandOrigin;
     }
   | {
@@ -141,6 +146,12 @@ export type Decision =
   | { readonly kind: 'repeated'; readonly position: Position; readonly outcome: Outcome }
   /** Nothing to change: an UPDATE that matches no row, a transaction without writes. */
   | { readonly kind: 'unchanged'; readonly outcome: Outcome }
+  /** It makes values too large for rows: to be decided again when they are durable. */
+  | {
+      readonly kind: 'wanting';
+      readonly values: readonly (string | Uint8Array)[];
+      readonly bound: BoundParameters;
+    }
   | { readonly kind: 'rejected'; readonly error: VerityError };
 
 export interface DecisionContext {

@@ -7,6 +7,7 @@ import {
   systemTenant,
   type TenantId,
   type TimestampMicros,
+  type TreeId,
   treeOf,
   utf8Length,
   VerityError,
@@ -14,6 +15,7 @@ import {
 import type { CommandMetadata, EventPlace, LogEvent, RowEvent } from '../codec/index.ts';
 import { keyPrefixRange } from '../codec/index.ts';
 import { bindParameters, type ExecutionContext, type RowChange } from '../sql/index.ts';
+import { BlobsWanted, type StagedBlob, StatementBlobs } from './blobs.ts';
 import type { Command, CommandOrigin, Decision, DecisionContext, Outcome } from './command.ts';
 import { abandonEvents, buildStep, definitionEvents, type DefinitionEvent } from './definitions.ts';
 import { nameKey, parseStreamKey, streamPrefix, streamsObject, tenantsTree } from './objects.ts';
@@ -36,6 +38,8 @@ export function decide(state: KernelState, command: Command, context: DecisionCo
       : decideOnce(state, command, context);
   } catch (error) {
     if (error instanceof VerityError) return { kind: 'rejected', error };
+    if (error instanceof BlobsWanted)
+      return { kind: 'wanting', values: error.values, bound: error.bound };
     throw error;
   }
 }
@@ -118,17 +122,27 @@ export function executionContext(
   state: KernelState,
   tenant: TenantId,
   context: DecisionContext,
-): ExecutionContext {
-  return new StatementContext(state, tenant, context.time);
+  staged: readonly StagedBlob[] = noBlobs,
+): StatementContext {
+  return new StatementContext(state, tenant, context.time, staged);
 }
 
-class StatementContext implements ExecutionContext {
+const noBlobs: readonly StagedBlob[] = [];
+
+export class StatementContext implements ExecutionContext {
   readonly time: TimestampMicros;
+  readonly blobs: StatementBlobs;
   readonly #state: KernelState;
   readonly #tenant: TenantId;
 
-  constructor(state: KernelState, tenant: TenantId, time: TimestampMicros) {
+  constructor(
+    state: KernelState,
+    tenant: TenantId,
+    time: TimestampMicros,
+    staged: readonly StagedBlob[],
+  ) {
     this.time = time;
+    this.blobs = new StatementBlobs(tenant, state.readBlob, staged);
     this.#state = state;
     this.#tenant = tenant;
   }
@@ -214,8 +228,14 @@ function runStatement(
     if (decision.kind !== 'accepted' || building.length === 0) return decision;
     return { ...decision, outcome: { ...decision.outcome, building } };
   }
-  const parameters = bindParameters(prepared.parameterTypes, command.parameters);
-  const result = prepared.run(state.overlay, parameters, executionContext(state, tenant, context));
+  const { parameterTypes: types } = prepared;
+  const { bound } = command;
+  const parameters =
+    bound?.types === types ? bound.values : bindParameters(types, command.parameters);
+  const execution = executionContext(state, tenant, context, command.blobs);
+  const result = prepared.run(state.overlay, parameters, execution);
+  const { wanted } = execution.blobs;
+  if (wanted.length > 0) throw new BlobsWanted(wanted, { types, values: parameters });
   const outcome = { rowCount: result.rowCount, columns: prepared.columns, rows: result.rows };
   if (result.changes.length === 0) return { kind: 'unchanged', outcome };
   const events = rowEvents(
@@ -313,7 +333,8 @@ function commitTransaction(
     latest: (tree: Parameters<typeof state.overlay.latest>[0], key: StoreKey) =>
       state.overlay.latest(tree, key),
     changedSince: (...range: Parameters<typeof state.overlay.changedSince>) =>
-      state.overlay.changedSince(...range) || state.store.changedSince(...range),
+      state.overlay.changedSince(...range) ||
+      (state.recent.changedSince(...range) ?? state.store.changedSince(...range)),
   };
   // Without writes it stands where it read: at its snapshot.
   if (changes.length > 0 && reads.changedSince(changed, snapshot)) {
@@ -360,14 +381,15 @@ function rowEvents(
   if (bytes + statement.length * 3 > limits.commandBytesMax) bytes += utf8Length(statement);
   checkCommandSize(changes.length, bytes);
   const position = state.nextPosition;
-  const earlier = changes.length === 1 ? undefined : new Map<string, LeafIndex>();
+  const earlier = changes.length === 1 ? undefined : new EarlierLeaves();
   const events = new Array<RowEvent>(changes.length);
   for (let index = 0; index < changes.length; index++) {
-    const { kind, table, key, row } = changes[index] as RowChange;
+    const { kind, table, key, row, isNew, blobs } = changes[index] as RowChange;
     const tree = treeOf(tenant, table.id);
-    const place = earlier === undefined ? '' : `${tree} ${key}`;
-    const previousLeaf = earlier?.get(place) ?? state.overlay.latest(tree, key)?.leaf;
-    earlier?.set(place, (state.leafCount + index) as LeafIndex);
+    const previousLeaf =
+      earlier?.get(tree, key) ??
+      (isNew === true ? undefined : state.overlay.latest(tree, key)?.leaf);
+    earlier?.set(tree, key, (state.leafCount + index) as LeafIndex);
     const event: { -readonly [Name in keyof RowEvent]: RowEvent[Name] } = {
       type: eventTypes[kind],
       position,
@@ -379,9 +401,38 @@ function rowEvents(
     if (index === 0) event.command = command;
     if (row !== undefined) event.row = row;
     if (previousLeaf !== undefined) event.previousLeaf = previousLeaf;
+    if (blobs !== undefined) event.blobs = blobs;
     events[index] = event;
   }
   return events;
+}
+
+/** The leaves of a command's own events, by the rows that they wrote. */
+class EarlierLeaves {
+  readonly #trees = new Map<TreeId, Map<StoreKey, LeafIndex>>();
+  /** Those of the tree that was asked for last: mostly all are of one. */
+  #tree: TreeId | undefined;
+  #leaves: Map<StoreKey, LeafIndex> = new Map();
+
+  get(tree: TreeId, key: StoreKey): LeafIndex | undefined {
+    return this.#leavesOf(tree).get(key);
+  }
+
+  set(tree: TreeId, key: StoreKey, leaf: LeafIndex): void {
+    this.#leavesOf(tree).set(key, leaf);
+  }
+
+  #leavesOf(tree: TreeId): Map<StoreKey, LeafIndex> {
+    if (tree === this.#tree) return this.#leaves;
+    let leaves = this.#trees.get(tree);
+    if (leaves === undefined) {
+      leaves = new Map();
+      this.#trees.set(tree, leaves);
+    }
+    this.#tree = tree;
+    this.#leaves = leaves;
+    return leaves;
+  }
 }
 
 const eventTypes = { insert: 'rowInserted', update: 'rowUpdated', delete: 'rowDeleted' } as const;

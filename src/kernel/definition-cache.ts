@@ -54,6 +54,10 @@ export class DefinitionCache implements Store {
     this.#store.apply(position, batch);
   }
 
+  reach(batch: readonly StoreChange[]): void {
+    this.#store.reach(batch);
+  }
+
   get(tree: TreeId, key: StoreKey): StoredRow | undefined {
     if (!isDefinitions(tree)) return this.#store.get(tree, key);
     const known = this.#known.get(tree)?.get(key);

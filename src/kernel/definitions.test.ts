@@ -56,6 +56,7 @@ class Kernel {
       origin: {},
     });
     if (decision.kind === 'rejected') throw decision.error;
+    if (decision.kind === 'wanting') throw new Error('no large values here');
     return decision.outcome;
   }
 

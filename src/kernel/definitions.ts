@@ -8,8 +8,8 @@ import {
   type PreparedDefinition,
   tableRowCodec,
 } from '../sql/index.ts';
-import type { ReadView } from '../store/index.ts';
-import { encodeSchema, tableById } from './objects.ts';
+import type { ReadView, Store } from '../store/index.ts';
+import { encodeSchema, objectKey, schemaOf, tableById, tablesObject } from './objects.ts';
 import type { KernelState } from './state.ts';
 
 /** What a step of building an index may read: about a millisecond's work. */
@@ -50,8 +50,12 @@ export function definitionEvents(
     for (const index of table.building ?? []) {
       if (before?.building?.some(({ id }) => id === index.id) === true) continue;
       const next = stepEnd(view, { tenant, table, index, from: undefined });
-      if (next === undefined) whole.push(index);
-      else building.push({ tenant, table: table.id, index: index.id });
+      if (next === undefined) {
+        whole.push(index);
+        continue;
+      }
+      if (index.unique && before !== undefined) checkStands(before, table);
+      building.push({ tenant, table: table.id, index: index.id });
     }
     return [
       tableDefined(whole.reduce(completed, table)),
@@ -63,6 +67,27 @@ export function definitionEvents(
     ];
   });
   return { events, building };
+}
+
+/**
+ * Throws UNSUPPORTED_SQL if a statement changes more of a table than it adds: should rows stand against a unique index that is
+ * left to be built, all else of the statement was done, though its caller hears that it failed.
+ */
+function checkStands(before: TableSchema, table: TableSchema): void {
+  if (shapeOf(before, before) === shapeOf(table, before)) return;
+  throw new VerityError(
+    'UNSUPPORTED_SQL',
+    `Table "${table.name}" has many rows: a unique index or key is added to it in a statement that does nothing else but add columns. Split the statement.`,
+  );
+}
+
+/** What a table shares with the one it is made of; columns of a primary key become NOT NULL. */
+function shapeOf(table: TableSchema, before: TableSchema): string {
+  const { building: _, version: __, ...rest } = table;
+  const shared = table.columns.slice(0, before.columns.length);
+  const columns = shared.map((column) => ({ ...column, notNull: true }));
+  const members = Object.entries({ ...rest, columns });
+  return JSON.stringify(members.toSorted(([left], [right]) => (left < right ? -1 : 1)));
 }
 
 /**
@@ -94,6 +119,19 @@ export function abandonEvents(state: KernelState, place: BuildPlace): Definition
   const found = findBuilding(state, place);
   if (found === undefined) return [];
   return [tableDefined(withoutBuilding(nextVersion(found.table), found.index))];
+}
+
+/** Throws UNIQUE_VIOLATION unless the index was complete once: for who repeats the request that defined it. */
+export function checkCompleted(store: Store, { tenant, table, index: id }: BuildPlace): void {
+  const versions = store.versions(treeOf(tenant, tablesObject), objectKey(table));
+  const isCompleted = versions.some(
+    ({ row }) => row !== undefined && schemaOf(row).indexes.some((index) => index.id === id),
+  );
+  if (isCompleted) return;
+  throw new VerityError(
+    'UNIQUE_VIOLATION',
+    'The index that the request defined was given up before it was complete: rows stood against it, or it was dropped. Change them and define it under another request id.',
+  );
 }
 
 function findBuilding(

@@ -7,8 +7,16 @@ import {
   type TableSchema,
   Writer,
 } from '../codec/index.ts';
-import { bytesOfKey, indexesOf, indexKey, keyOfBytes, tableRowCodec } from '../sql/index.ts';
+import {
+  bytesOfKey,
+  indexedValues,
+  indexesOf,
+  indexKey,
+  keyOfBytes,
+  tableRowCodec,
+} from '../sql/index.ts';
 import type { ReadView, StoreChange } from '../store/index.ts';
+import { blobChanges } from './blobs.ts';
 import {
   buildingKey,
   buildingTree,
@@ -49,7 +57,8 @@ export function changesOf(
     case 'rowDeleted': {
       const table = tableById(view, event.tenant, event.object);
       assert(table !== undefined, 'a row event names a table that was defined before');
-      return rowChanges(event, table, leaf, view);
+      const changes = rowChanges(event, table, leaf, view);
+      return event.blobs === undefined ? changes : [...changes, ...blobChanges(event, leaf, view)];
     }
     case 'tenantCreated': {
       const id = new Writer(4);
@@ -153,10 +162,9 @@ export function rowChanges(
   const indexes = indexesOf(table);
   if (indexes.length === 0) return [change];
   const changes = [change];
-  const codec = tableRowCodec(table);
   const before = event.type === 'rowInserted' ? undefined : view.get(tree, event.key);
-  const oldValues = before === undefined ? undefined : codec.decode(before.row);
-  const newValues = event.row === undefined ? undefined : codec.decode(event.row);
+  const oldValues = before === undefined ? undefined : indexedValues(table, before.row);
+  const newValues = event.row === undefined ? undefined : indexedValues(table, event.row);
   for (const index of indexes) {
     const indexTree = treeOf(event.tenant, index.id);
     const oldKey =

@@ -1,7 +1,9 @@
+export * from './blobs.ts';
 export * from './command.ts';
 export * from './decide.ts';
+export * from './data-of-tree.ts';
 export * from './definition-cache.ts';
-export type { BuildPlace } from './definitions.ts';
+export { type BuildPlace, checkCompleted } from './definitions.ts';
 export * from './evolve.ts';
 export * from './objects.ts';
 export * from './overlay.ts';

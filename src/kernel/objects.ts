@@ -35,6 +35,8 @@ const unwrittenSubjectPagesObject = 8 as ObjectId;
 export const requestsObject = 9 as ObjectId;
 /** In the system tenant: tenant and table → nothing, for tables of which an index is being built. */
 const buildingObject = 10 as ObjectId;
+/** In the system tenant: id of a blob that a row names → its tenant, length and digest. Never removed: history stays. */
+const blobsObject = 11 as ObjectId;
 export const firstUserObject = 16;
 
 export const tenantsTree = treeOf(systemTenant, tenantsObject);
@@ -43,6 +45,7 @@ export const segmentsTree = treeOf(systemTenant, segmentsObject);
 export const subjectPagesTree = treeOf(systemTenant, subjectPagesObject);
 export const unwrittenSubjectPagesTree = treeOf(systemTenant, unwrittenSubjectPagesObject);
 export const buildingTree = treeOf(systemTenant, buildingObject);
+export const blobsTree = treeOf(systemTenant, blobsObject);
 export const singleKey = '' as StoreKey;
 
 const text = { name: 'text' } as const;

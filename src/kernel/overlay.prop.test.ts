@@ -81,7 +81,7 @@ test('committing position by position changes nothing that is read, and leaves n
       const { store, overlay, both, waiting } = build(committed, decided);
       for (const { position, changes } of waiting) {
         store.apply(position, changes);
-        overlay.settle(position, changes);
+        overlay.settle([{ position, changes }]);
         expectSame(overlay, both, within);
       }
       expect(overlay.changedSince(tree, {}, 0 as Position)).toBe(false);

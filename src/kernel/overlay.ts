@@ -15,6 +15,12 @@ export interface VersionedView extends ReadView {
   latest(tree: TreeId, key: StoreKey): StoreVersion | undefined;
 }
 
+/** What the changes of one command were put under, and they themselves. */
+interface OverlaidCommand {
+  readonly position: Position;
+  readonly changes: readonly StoreChange[];
+}
+
 interface OverlayEntry {
   readonly row: Uint8Array | undefined;
   readonly from: Position;
@@ -28,6 +34,8 @@ interface OverlayEntry {
 export class Overlay implements VersionedView {
   readonly #base: VersionedView;
   readonly #trees = new Map<TreeId, OrderedMap<OverlayEntry>>();
+  /** Changes put and not settled. */
+  #count = 0;
 
   constructor(base: VersionedView) {
     this.#base = base;
@@ -40,10 +48,20 @@ export class Overlay implements VersionedView {
       this.#trees.set(change.tree, map);
     }
     map.set(change.key, { row: change.row, from: position, leaf: change.leaf });
+    this.#count += 1;
   }
 
-  /** Forgets the entries that `changes` of `position` made, once the base holds them. Newer entries stay. */
-  settle(position: Position, changes: readonly StoreChange[]): void {
+  /** Forgets the entries that these commands made, once the base holds them. Newer entries stay. */
+  settle(commands: readonly OverlaidCommand[]): void {
+    let count = 0;
+    for (const { changes } of commands) count += changes.length;
+    // Nothing else is there: forgotten as a whole.
+    if (count === this.#count) this.drop();
+    else for (const { position, changes } of commands) this.#settle(position, changes);
+  }
+
+  #settle(position: Position, changes: readonly StoreChange[]): void {
+    this.#count -= changes.length;
     for (const change of changes) {
       const map = this.#trees.get(change.tree);
       if (map?.get(change.key)?.from !== position) continue;
@@ -55,12 +73,17 @@ export class Overlay implements VersionedView {
 
   drop(): void {
     this.#trees.clear();
+    this.#count = 0;
   }
 
   get(tree: TreeId, key: StoreKey): StoredRow | undefined {
     const entry = this.#trees.get(tree)?.get(key);
     if (entry === undefined) return this.#base.get(tree, key);
     return entry.row === undefined ? undefined : (entry as StoredRow);
+  }
+
+  neverWas(tree: TreeId, key: StoreKey): boolean {
+    return this.latest(tree, key) === undefined;
   }
 
   latest(tree: TreeId, key: StoreKey): StoreVersion | undefined {

@@ -22,6 +22,7 @@ import {
 import type { ResultColumn } from '../sql/index.ts';
 import type { ReadView, StoreChange } from '../store/index.ts';
 import type { CommandOrigin, Outcome, RequestIdentity } from './command.ts';
+import type { BuildPlace } from './definitions.ts';
 import { requestsObject } from './objects.ts';
 
 const digestBytes = 32;
@@ -118,16 +119,19 @@ interface StoredOutcome {
   readonly tenant?: number;
   readonly version?: number;
   readonly value?: string;
+  readonly building?: readonly BuildPlace[];
   readonly columns?: readonly ResultColumn[];
   readonly rows?: readonly (readonly LiteralValue[])[];
 }
 
-function encodeOutcome({ rowCount, columns, rows, tenant, version, value }: Outcome): Uint8Array {
+function encodeOutcome(outcome: Outcome): Uint8Array {
+  const { rowCount, columns, rows, tenant, version, value, building } = outcome;
   const stored: StoredOutcome = {
     rowCount,
     ...(tenant !== undefined && { tenant }),
     ...(version !== undefined && { version }),
     ...(value !== undefined && { value }),
+    ...(building !== undefined && { building }),
     ...(columns.length > 0 && { columns, rows: rows.map((row) => row.map(literalOf)) }),
   };
   return utf8Encode(JSON.stringify(stored));
@@ -135,7 +139,7 @@ function encodeOutcome({ rowCount, columns, rows, tenant, version, value }: Outc
 
 function decodeOutcome(bytes: Uint8Array): Outcome {
   const stored = JSON.parse(utf8Decode(bytes)) as StoredOutcome;
-  const { rowCount, tenant, version, value, columns = [], rows = [] } = stored;
+  const { rowCount, tenant, version, value, building, columns = [], rows = [] } = stored;
   return {
     rowCount,
     columns,
@@ -143,6 +147,7 @@ function decodeOutcome(bytes: Uint8Array): Outcome {
     ...(tenant !== undefined && { tenant: tenant as TenantId }),
     ...(version !== undefined && { version }),
     ...(value !== undefined && { value }),
+    ...(building !== undefined && { building }),
     repeated: true,
   };
 }

@@ -1,5 +1,6 @@
 import {
   assert,
+  CorruptionError,
   type LeafIndex,
   limits,
   type ObjectId,
@@ -12,19 +13,30 @@ import { type CommandMetadata, type LogEvent, rowIdOfKey } from '../codec/index.
 import type { ParsedStatement, PreparedStatement } from '../sql/index.ts';
 import { indexesOf, prepare } from '../sql/index.ts';
 import type { ReadView, Store, StoreChange } from '../store/index.ts';
+import type { ReadBlob } from './blobs.ts';
 import { changesOf } from './evolve.ts';
 import { catalogOf, catalogVersion, firstUserObject, schemaOf, tableById } from './objects.ts';
 import { Overlay } from './overlay.ts';
+import { PlannerStatistics } from './planner-statistics.ts';
+import { RecentChanges } from './recent-changes.ts';
 import { requestChange } from './requests.ts';
 
 interface PreparedAt {
   readonly version: Position;
   readonly prepared: PreparedStatement;
+  /** When the log has this many events the plan is made anew, by what the tables hold then. */
+  readonly until: number;
 }
 
 interface TenantCounters {
   nextObject: number;
   nextRow: number;
+}
+
+/** A command that is decided and not committed. */
+export interface DecidedChanges {
+  readonly position: Position;
+  readonly changes: readonly StoreChange[];
 }
 
 /** A tenant's counters as a checkpoint keeps them. */
@@ -45,6 +57,10 @@ export interface KernelSnapshot {
 
 const rowIdKeyLength = 8;
 
+const noBlobs: ReadBlob = () => {
+  throw new VerityError('IO_ERROR', 'Values that are kept as blobs cannot be read from here.');
+};
+
 /**
  * The kernel's state: the committed store, the overlay of decided but uncommitted changes, and the
  * counters. Counters only grow; ids may have gaps, leaf indexes may not.
@@ -52,6 +68,10 @@ const rowIdKeyLength = 8;
 export class KernelState {
   readonly store: Store;
   readonly overlay: Overlay;
+  /** What was committed while transactions were about. */
+  readonly recent = new RecentChanges();
+  /** How values that rows do not hold are read; the shell's to set. */
+  readBlob: ReadBlob = noBlobs;
   #nextPosition = 1 as Position;
   #leafCount = 0 as LeafIndex;
   #time = 0 as TimestampMicros;
@@ -62,10 +82,13 @@ export class KernelState {
   readonly #snapshot: KernelSnapshot | undefined;
   readonly #prepared = new Map<TenantId, WeakMap<ParsedStatement, PreparedAt>>();
 
+  readonly #statistics: PlannerStatistics;
+
   /** A state to go on from what a checkpoint kept, or an empty one. */
   constructor(store: Store, snapshot?: KernelSnapshot) {
     this.store = store;
     this.overlay = new Overlay(store);
+    this.#statistics = new PlannerStatistics(store);
     this.#snapshot = snapshot;
     if (snapshot === undefined) return;
     assert(store.appliedPosition === snapshot.position, 'store and counters are of one position');
@@ -106,6 +129,11 @@ export class KernelState {
     return changed;
   }
 
+  /** The next checkpoint is of other trees, which lack what was taken before. */
+  retakeCounters(): void {
+    for (const tenant of this.#counters.keys()) this.#changed.add(tenant);
+  }
+
   /** Draws an id for a new table or index; ids of refused commands are lost. */
   allocateObject(tenant: TenantId): ObjectId {
     const counters = this.#countersOf(tenant);
@@ -137,17 +165,48 @@ export class KernelState {
       this.#prepared.set(tenant, cache);
     }
     const known = cache.get(statement);
-    if (known !== undefined && known.version === version) return known.prepared;
-    const prepared = prepare(statement, catalogOf(view, tenant));
-    cache.set(statement, { version, prepared });
+    if (known !== undefined && known.version === version && this.#leafCount < known.until)
+      return known.prepared;
+    const statistics = this.#statistics.reader(tenant, this.#leafCount);
+    const catalog = { ...catalogOf(view, tenant), statistics: statistics.read };
+    const prepared = prepare(statement, catalog);
+    cache.set(statement, { version, prepared, until: statistics.until });
     return prepared;
   }
 
   /**
+   * As `evolve`, of a new command, with everything read that committing it needs. Throws CorruptionError where that is
+   * damaged: then the command is undone, by way of `waiting`: all commands that are decided and not committed, in order.
+   */
+  evolveNew(events: readonly LogEvent[], waiting: () => Iterable<DecidedChanges>): StoreChange[] {
+    const leafCount = this.#leafCount;
+    try {
+      const changes = this.#changesOf(events);
+      this.store.reach(changes);
+      this.#advance(events);
+      return changes;
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      this.#leafCount = leafCount;
+      this.overlay.drop();
+      for (const { position, changes } of waiting()) {
+        for (const change of changes) this.overlay.put(position, change);
+      }
+      throw error;
+    }
+  }
+
+  /**
    * Applies the events of one command to the overlay and the counters; returns the store changes, to be
-   * applied when the command is committed. Never fails.
+   * applied when the command is committed. Throws CorruptionError when a page of the store is damaged.
    */
   evolve(events: readonly LogEvent[]): StoreChange[] {
+    const changes = this.#changesOf(events);
+    this.#advance(events);
+    return changes;
+  }
+
+  #changesOf(events: readonly LogEvent[]): StoreChange[] {
     const first = events[0];
     assert(first?.command !== undefined, 'the first event of a command carries its metadata');
     assert(first.position >= this.#nextPosition, 'positions strictly increase');
@@ -157,9 +216,13 @@ export class KernelState {
       assert(event.position === first.position, 'the events of a command share its position');
       for (const change of this.#evolveOne(event, first.command)) changes.push(change);
     }
+    return changes;
+  }
+
+  #advance([first]: readonly LogEvent[]): void {
+    assert(first?.command !== undefined, 'a command has a first event');
     this.#nextPosition = (first.position + 1) as Position;
     this.#time = this.timeAt(first.command.time);
-    return changes;
   }
 
   #evolveOne(event: LogEvent, command: CommandMetadata): StoreChange[] {
@@ -176,8 +239,16 @@ export class KernelState {
 
   /** Moves the changes of a durable command from the overlay into the store. */
   commit(position: Position, changes: readonly StoreChange[]): void {
-    this.store.apply(position, changes);
-    this.overlay.settle(position, changes);
+    this.commitAll([{ position, changes }]);
+  }
+
+  /** As `commit`, of several commands, in order. */
+  commitAll(commands: readonly DecidedChanges[]): void {
+    for (const { position, changes } of commands) {
+      this.store.apply(position, changes);
+      this.recent.add(position, changes);
+    }
+    this.overlay.settle(commands);
   }
 
   /** Forgets everything decided but not committed. Positions are not used again. */
@@ -185,6 +256,13 @@ export class KernelState {
     assert(committedLeafCount <= this.#leafCount, 'what is committed was decided');
     this.overlay.drop();
     this.#leafCount = committedLeafCount;
+  }
+
+  /** Goes back to the end of a frame, behind which one was applied in part: that is applied again. */
+  rewind(to: { readonly position: Position; readonly leafCount: LeafIndex }): void {
+    this.overlay.drop();
+    this.#leafCount = to.leafCount;
+    this.#nextPosition = (to.position + 1) as Position;
   }
 
   #count(event: LogEvent): void {

@@ -50,6 +50,8 @@ export interface FramePlace {
 export interface BuiltFrame {
   readonly bytes: Uint8Array;
   readonly chainHash: Digest32;
+  /** Section and commitment of each event, in log order. */
+  readonly leaves: Uint8Array;
 }
 
 interface PendingSection {
@@ -204,7 +206,7 @@ export class FrameBuilder {
     if (packedBytes > packedBytesMax) this.#packed = new Writer(1024);
     const bytes = encodeFrame(physical, { logicalHeader, leaves, sections: sealed, chain });
     this.drop();
-    return { bytes, chainHash: chain };
+    return { bytes, chainHash: chain, leaves };
   }
 
   #section(tenant: TenantId): PendingSection {

@@ -11,8 +11,9 @@ import type {
   TimestampMicros,
   Value,
 } from '../base/index.ts';
-import type { TableSchema } from '../codec/index.ts';
+import type { BlobReference, TableSchema } from '../codec/index.ts';
 import type { ReadView, StoredRow } from '../store/index.ts';
+import type { Statistics } from './plan/statistics.ts';
 
 /** One statement of a script. */
 export interface ParsedStatement {
@@ -66,6 +67,8 @@ export interface Catalog {
   view(name: string): ViewDefinition | undefined;
   /** All tables and views; a view's schema has `view`. */
   relations(): readonly TableSchema[];
+  /** What the planner may know of a table's rows. */
+  readonly statistics?: Statistics;
 }
 
 export interface ViewDefinition {
@@ -89,6 +92,18 @@ export interface ExecutionContext {
   allocateRowId(): number;
   /** What the log says of the command that wrote at a position; absent where no log is at hand. */
   commandAt?(position: Position): CommandFacts | undefined;
+  /** Values that rows do not hold themselves; absent where rows hold all. */
+  readonly blobs?: BlobAccess | undefined;
+}
+
+/** Values over `limits.valueBytesMax`, which rows name and do not hold. */
+export interface BlobAccess {
+  /** The value itself. Throws CorruptionError where its file is not as it was written. */
+  load(reference: BlobReference): string | Uint8Array;
+  /** What a row is to hold in the place of a value that was given to `keep` before. */
+  known(value: string | Uint8Array): BlobReference | undefined;
+  /** What a row is to hold in the place of a value of `sizeBytes`. Throws COMMAND_TOO_LARGE. */
+  keep(value: string | Uint8Array, sizeBytes: number): BlobReference;
 }
 
 /** When a command was run, by whom and why. */
@@ -105,8 +120,12 @@ export interface RowChange {
   readonly key: StoreKey;
   /** Encoded new row (see codec/row.ts); undefined for 'delete'. */
   readonly row: Uint8Array | undefined;
+  /** The values of the new row that it does not hold itself. */
+  readonly blobs?: readonly BlobReference[] | undefined;
   /** The stored version this replaces; undefined for 'insert' unless the key existed once before (unknown here). */
   readonly previous: StoredRow | undefined;
+  /** Of an 'insert': it is known that the key never was. */
+  readonly isNew?: boolean;
 }
 
 export interface PreparedQuery {

@@ -44,11 +44,11 @@ export function prepare(statement: ParsedStatement, catalog: Catalog): PreparedS
   }
   if ('UpdateStmt' in node) {
     const update = bindUpdate(tree, node.UpdateStmt, catalog, parameters);
-    return write(update.returning, parameters, compileUpdate(update, catalog));
+    return write(update.returning, parameters, compileUpdate(update, catalog, parameters));
   }
   if ('DeleteStmt' in node) {
     const bound = bindDelete(tree, node.DeleteStmt, catalog, parameters);
-    return write(bound.returning, parameters, compileDelete(bound, catalog));
+    return write(bound.returning, parameters, compileDelete(bound, catalog, parameters));
   }
   const definition = prepareDefinition(statement, catalog, columnsOf);
   if (definition !== undefined) return definition;

@@ -1,4 +1,5 @@
 import type { StoreKey, TreeId } from '../base/index.ts';
+import type { Arena } from './arena.ts';
 import { copyKey, countOf } from './page-layout.ts';
 import { keyOf, Probe, treeBytes, treeOfKey } from './probe.ts';
 import type { VersionTrees } from './version-trees.ts';
@@ -19,6 +20,8 @@ export class LayerCursor {
   #slot = -1;
   #index = 0;
   #stamp = 0;
+  /** Whose slot that is: the trees may go on in another. */
+  #arena: Arena | undefined;
 
   /** `bound`: upwards the first key that may come; downwards the first one that may not. */
   constructor(trees: VersionTrees, tree: TreeId, bound: StoreKey | undefined, reverse: boolean) {
@@ -31,9 +34,11 @@ export class LayerCursor {
   /** The next key, or undefined at the end of the tree. The version is where `readCell` finds it. */
   next(): StoreKey | undefined {
     const { arena } = this.#trees.pager;
-    if (this.#slot === -1 || arena.stamps[this.#slot] !== this.#stamp || !this.#stepInPage()) {
+    const isSame = this.#arena === arena && arena.stamps[this.#slot] === this.#stamp;
+    if (!isSame || !this.#stepInPage()) {
       if (!(this.#reverse ? this.#seekBelow() : this.#seekAbove())) return undefined;
       const { current } = this.#trees;
+      this.#arena = arena;
       this.#slot = current.leaf;
       this.#index = current.index;
       this.#stamp = arena.stamps[this.#slot]!;

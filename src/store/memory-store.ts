@@ -58,6 +58,9 @@ export class MemoryStore implements Store {
     this.#appliedPosition = position;
   }
 
+  /** All of it is in memory. */
+  reach(): void {}
+
   get(tree: TreeId, key: StoreKey): StoredRow | undefined {
     const chain = this.#trees.get(tree)?.get(key);
     return chain === undefined || chain.row === undefined ? undefined : (chain as StoredRow);

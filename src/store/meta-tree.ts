@@ -1,12 +1,14 @@
 import { assert, type LeafIndex, type Position, type StoreKey } from '../base/index.ts';
 import { BTree, type TreeRoot } from './b-tree.ts';
+import { leafTailAt } from './page-layout.ts';
 import { keyOf, Probe } from './probe.ts';
 import type { Pager } from './pager.ts';
 import { RowCopies } from './row-copies.ts';
 import { readRun, runDataBytes, withRunPages, writeRun } from './row-runs.ts';
-import { deletedKind, rowKind, runKind, VersionCell } from './version-cell.ts';
+import { deletedKind, rowKind, runKind, VersionCell, versionHeaderMax } from './version-cell.ts';
 
-const valueBytesMax = 480;
+/** Most bytes of a cell: four of them fit into a page. */
+const cellBytesMax = 1000;
 const metaKeyBytesMax = 480;
 
 /**
@@ -50,7 +52,9 @@ export class MetaTree {
     this.#probe.setPlain(key);
     const found = this.#tree.find(this.#probe);
     if (!found && value === undefined) return;
-    const isRun = value !== undefined && value.length > valueBytesMax;
+    const isRun =
+      value !== undefined &&
+      leafTailAt + this.#probe.length + versionHeaderMax + value.length > cellBytesMax;
     const data = isRun ? writeRun(pager.device, value) : value;
     if (found) this.#retireRun();
     cell.kind = value === undefined ? deletedKind : isRun ? runKind : rowKind;

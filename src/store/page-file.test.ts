@@ -44,6 +44,7 @@ function written(pages: PageFile, content: Uint8Array): Written {
   const page = pages.allocate(1);
   const ref = new Uint8Array(pageRefBytes + 8);
   pages.writePage(page, content, ref, 8);
+  pages.flush();
   return { page, ref };
 }
 
@@ -125,6 +126,7 @@ describe.each(['aes-256-gcm', 'chacha20-poly1305', 'none'] as const)('%s', (algo
     refusal(() => read(pages, { page: two.page, ref: one.ref }));
     const before = { page: one.page, ref: one.ref.slice() };
     pages.writePage(one.page, contentOf(9), one.ref, 8);
+    pages.flush();
     file.write(raw, one.page * pageBytes);
     file.close();
     refusal(() => read(pages, one));
@@ -176,6 +178,40 @@ test('a page that a checkpoint may hold is given out again only when the next on
   expect(pages.allocate(1)).toBe(third + 1);
   pages.settled();
   expect(pages.allocate(1)).toBe(first);
+});
+
+test('the pages of trees that were replaced are given out again only when a checkpoint of the new ones is durable', () => {
+  const pages = fileOf();
+  const old = [pages.allocate(2), pages.allocate(3)];
+  // One that runs, and one that was retired: both are of the trees before.
+  pages.retire(old[0] as number, 1);
+  pages.freeze();
+  const rebuilt = pages.beginRebuild();
+  const kept = [rebuilt.allocate(1), rebuilt.allocate(2)];
+  rebuilt.free(kept[1] as number, 1);
+  pages.takeOver(rebuilt);
+  const since = pages.allocate(1);
+  const behind = pages.allocate(1);
+  expect(old.includes(since)).toBe(false);
+  pages.freeze();
+  expect(pages.allocate(1)).toBe(behind + 1);
+  pages.settled();
+  const again = Array.from({ length: 5 }, () => pages.allocate(1));
+  expect(again.toSorted((left, right) => left - right)).toEqual([1, 2, 3, 4, 5]);
+  expect(pages.allocate(1)).toBe(behind + 2);
+});
+
+test('trees that were not finished give all their pages back', () => {
+  const pages = fileOf();
+  const used = pages.allocate(2);
+  const rebuilt = pages.beginRebuild();
+  rebuilt.allocate(3);
+  rebuilt.retire(rebuilt.allocate(2), 1);
+  const { pageCount } = pages;
+  rebuilt.giveUp();
+  expect(pages.freePages).toBe(pageCount - 1 - 2);
+  expect(pages.allocate(5)).toBe(used + 2);
+  expect(() => rebuilt.free(used, 1)).toThrow(/taken here/);
 });
 
 test('the file is made at the first write, and its name is durable after the first flush', () => {

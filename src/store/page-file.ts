@@ -18,8 +18,10 @@ import {
 } from '../base/index.ts';
 import { Reader, Writer } from '../codec/index.ts';
 import { crc32, nonceBytes, type PageKey, sealsPerKeyMax, tagBytes } from '../crypto/index.ts';
+import { AdjacentPages } from './adjacent-pages.ts';
 import { FreeMap } from './free-map.ts';
 import { type PageDevice, pageBytes, pageRefBytes, runPages } from './page-device.ts';
+import { RebuiltPages } from './rebuilt-pages.ts';
 import type { StoreKeys } from './store-keys.ts';
 import { pagesPath, storeDirectory } from './store-paths.ts';
 
@@ -67,6 +69,8 @@ export class PageFile implements PageDevice {
   /** Sealed runs that were not written yet, and what a full disk did not take, by first page. */
   readonly #waiting = new Map<number, Uint8Array>();
   #waitingBytes = 0;
+  /** Sealed pages that are written before anything else is. */
+  readonly #adjacent = new AdjacentPages();
   #isFull = false;
   #isNew = false;
   #isDirty = false;
@@ -98,9 +102,39 @@ export class PageFile implements PageDevice {
     return this.#map.freeCount;
   }
 
-  /** Whether every page that the trees use is as it must be: within the file, and used once. For `walkUsed`. */
+  /** The file has so many pages, of which `markUsed` is to tell which are used. Until `endMarking` none of them is written. */
+  beginMarking(pageCount: number): void {
+    this.#map.beginMarking(pageCount);
+  }
+
+  /** Whether pages that the trees use are as they must be: within the file, and used once. For `walkUsed`. */
   markUsed(page: number, count: number): boolean {
-    return count > 0 && page >= headerPages && this.#map.take(page, count);
+    return count > 0 && page >= headerPages && this.#map.mark(page, count);
+  }
+
+  /** Everything that the trees use is marked. */
+  endMarking(): void {
+    this.#map.endMarking();
+  }
+
+  /** What the trees use cannot be told, for a page of theirs is damaged: what is there is not used again. */
+  giveUpMarking(): void {
+    this.#map.giveUpMarking();
+  }
+
+  /** Pages for other trees beside those that are there; to be taken over, or given back, as a whole. */
+  beginRebuild(): RebuiltPages {
+    return new RebuiltPages(this);
+  }
+
+  /** The trees on these pages replace those before, whose pages are free once a checkpoint of the next freeze is durable. */
+  takeOver(rebuilt: RebuiltPages): void {
+    this.#dropped = undefined;
+    this.#retired = [];
+    this.#map.settleMarking(
+      (page) => page < headerPages || rebuilt.has(page),
+      (page, count) => this.retire(page, count),
+    );
   }
 
   allocate(count: number): number {
@@ -160,6 +194,7 @@ export class PageFile implements PageDevice {
 
   /** Writes what waits. Throws DISK_FULL while there is no room. */
   writeWaiting(): void {
+    this.#writeAdjacent();
     for (const [page, sealed] of this.#waiting) {
       this.#open().write(sealed, page * pageBytes);
       this.#isDirty = true;
@@ -192,7 +227,7 @@ export class PageFile implements PageDevice {
     if (!disk.exists(pagesPath))
       throw this.#damage('MISSING_DATA', 0, 'The whole file is missing: nothing is left');
     const bytes = new Uint8Array(pageBytes);
-    const count = this.#open().read(bytes, 0);
+    const count = this.#readBytes(bytes, 0);
     const expected = encodeHeader(this.#parts.logId);
     if (count === pageBytes && equalBytes(bytes, expected)) return;
     const header = new Reader(bytes, 0, headerLength);
@@ -220,6 +255,7 @@ export class PageFile implements PageDevice {
     const { page, bytes } = place;
     const offset = page * pageBytes;
     const { disk, keys } = this.#parts;
+    if (this.#adjacent.has(page)) this.#writeAdjacent();
     if (this.#file === undefined && !this.#waiting.has(page) && !disk.exists(pagesPath))
       throw this.#damage(
         'MISSING_DATA',
@@ -229,7 +265,7 @@ export class PageFile implements PageDevice {
     const sealed = this.#scratchOf(bytes + tagBytes);
     const waiting = this.#waiting.get(page);
     if (waiting !== undefined) sealed.set(waiting);
-    const count = waiting?.length ?? this.#open().read(sealed.subarray(0, bytes), offset);
+    const count = waiting?.length ?? this.#readBytes(sealed.subarray(0, bytes), offset);
     this.counts.read += runPages(bytes);
     if (count < bytes)
       throw this.#damage(
@@ -250,6 +286,15 @@ export class PageFile implements PageDevice {
     target.set(opened);
     sealed.fill(0);
     if (bytes > pageBytes) opened.fill(0);
+  }
+
+  #readBytes(target: Uint8Array, offset: number): number {
+    try {
+      return this.#open().read(target, offset);
+    } catch (error) {
+      if (!(error instanceof VerityError) || error.code !== 'IO_ERROR') throw error;
+      throw this.#damage('IO_ERROR', offset, 'A page that the disk cannot read lies');
+    }
   }
 
   #write(
@@ -273,21 +318,31 @@ export class PageFile implements PageDevice {
     ref.set(tag, 4 + nonceBytes);
   }
 
-  /** On a full disk sealed bytes wait in memory, so that no change of the trees stops half way. */
   #put(page: number, sealed: Uint8Array): void {
-    this.#forgetWaiting(page, runPages(sealed.length));
+    if (!this.#adjacent.takes(page)) this.#writeAdjacent();
+    this.#forgetWaiting(page, 1);
+    this.#adjacent.add(page, sealed);
+  }
+
+  /** On a full disk sealed bytes wait in memory, so that no change of the trees stops half way. */
+  #writeAdjacent(): void {
+    const { first, count, bytes } = this.#adjacent;
+    if (count === 0) return;
+    this.#adjacent.clear();
     try {
-      this.#open().write(sealed, page * pageBytes);
+      this.#open().write(bytes, first * pageBytes);
       this.#isDirty = true;
     } catch (error) {
       if (!(error instanceof VerityError) || error.code !== 'DISK_FULL') throw error;
       this.#isFull = true;
-      this.#wait(page, sealed.slice());
+      for (let index = 0; index < count; index++)
+        this.#wait(first + index, bytes.slice(index * pageBytes, (index + 1) * pageBytes));
     }
   }
 
   /** Runs are sealed when a row is inserted: they are written many together, and those of a small database never before a checkpoint. */
   #delay(page: number, sealed: Uint8Array): void {
+    this.#writeAdjacent();
     this.#forgetWaiting(page, runPages(sealed.length));
     this.#wait(page, sealed);
     if (this.#isFull || this.#waitingBytes <= waitingBytesMax) return;
@@ -340,8 +395,16 @@ export class PageFile implements PageDevice {
     if (mode === 'readwrite' && !disk.exists(pagesPath)) {
       disk.makeDirectory(storeDirectory);
       this.#isNew = true;
-      this.#file = disk.open(pagesPath, 'create');
-      this.#file.write(encodeHeader(logId), 0);
+      const file = disk.open(pagesPath, 'create');
+      try {
+        file.write(encodeHeader(logId), 0);
+      } catch (error) {
+        // On a full disk this is tried again: without its header the file would be taken for a damaged one.
+        file.close();
+        disk.remove(pagesPath);
+        throw error;
+      }
+      this.#file = file;
       this.#isDirty = true;
     } else {
       this.#file = disk.open(pagesPath, mode);

@@ -24,17 +24,20 @@ const pagesAtOnce = 24;
  */
 export class Pager {
   readonly arena: Arena;
-  readonly device: PageDevice;
+  device: PageDevice;
   readonly refs = new PageRefs();
   readonly writer: PageWriter;
   /** What is changed now belongs to this generation. */
   generation = 1;
+  /** Whether all pages of all trees are in memory, so that no operation reads one. */
+  isComplete: boolean;
   /** More dirty pages than this are written before the next change. */
   readonly dirtyMax: number;
 
-  constructor(device: PageDevice, slotCount: number) {
+  constructor(device: PageDevice, slotCount: number, isEmpty: boolean) {
     assert(slotCount >= slotsMin, 'the arena holds the pages of one operation');
     this.device = device;
+    this.isComplete = isEmpty;
     this.arena = new Arena(slotCount);
     this.writer = new PageWriter(this);
     this.dirtyMax = slotCount >> 1;
@@ -111,6 +114,7 @@ export class Pager {
   #makeRoom(count: number): void {
     const { arena, writer } = this;
     if (arena.grow(count)) return;
+    this.isComplete = false;
     arena.evict(count);
     while (arena.freeCount < count) {
       const before = arena.freeCount;

@@ -20,6 +20,11 @@ export interface Store extends ReadView {
   readonly appliedPosition: Position;
   /** Makes the changes of one position visible, all at once. Later changes of a key in the batch win. */
   apply(position: Position, batch: readonly StoreChange[]): void;
+  /**
+   * Reads what `apply` of these changes will need, and changes nothing: damage is met before anything rests on them.
+   * Throws CorruptionError.
+   */
+  reach(batch: readonly StoreChange[]): void;
   getAt(tree: TreeId, key: StoreKey, position: Position): StoredRow | undefined;
   scanAt(tree: TreeId, range: KeyRange, position: Position): Cursor;
   /** The newest version of a key, a deletion too (`row` undefined); undefined if the key never was. */

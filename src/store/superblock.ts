@@ -20,6 +20,7 @@ import {
   type Position,
   type TenantId,
   type TimestampMicros,
+  VerityError,
 } from '../base/index.ts';
 import { DecodeError, Reader, Writer } from '../codec/index.ts';
 import { constantTimeEqual, crc32, hmac, pae, wrappedKeyBytes } from '../crypto/index.ts';
@@ -128,10 +129,7 @@ function macOf(bytes: Uint8Array, keys: StoreKeys): Uint8Array {
 /** Reads the file and checks all that needs no key; undefined if there is no such file. */
 export function readSuperblock(disk: Disk, logId: LogId): SuperblockReading | undefined {
   if (!disk.exists(superblockPath)) return undefined;
-  const bytes = readCopies(disk);
-  const copies = Array.from({ length: superblockCopies }, (_, copy) =>
-    bytes.subarray(copy * superblockBytes, (copy + 1) * superblockBytes),
-  );
+  const copies = readCopies(disk);
   const decoded = copies.map((copy) => decodeCopy(copy, logId));
   let found = -1;
   for (const [index, one] of decoded.entries()) {
@@ -156,13 +154,26 @@ export function readSuperblock(disk: Disk, logId: LogId): SuperblockReading | un
   };
 }
 
-function readCopies(disk: Disk): Uint8Array {
-  const bytes = new Uint8Array(superblockCopies * superblockBytes);
+/** Each copy as far as it is there; nothing of one that the disk cannot read. */
+function readCopies(disk: Disk): Uint8Array[] {
   const file = disk.open(superblockPath, 'read');
   try {
-    return bytes.subarray(0, file.read(bytes, 0));
+    return Array.from({ length: superblockCopies }, (_, index) => {
+      const copy = new Uint8Array(superblockBytes);
+      return copy.subarray(0, readCopy(file, index, copy) ?? 0);
+    });
   } finally {
     file.close();
+  }
+}
+
+/** How many bytes of a copy there are; undefined if the disk cannot read it, which is damage like any other. */
+function readCopy(file: DiskFile, index: number, target: Uint8Array): number | undefined {
+  try {
+    return file.read(target, index * superblockBytes);
+  } catch (error) {
+    if (error instanceof VerityError && error.code === 'IO_ERROR') return undefined;
+    throw error;
   }
 }
 
@@ -226,6 +237,8 @@ function decodeFields(reader: Reader): Superblock {
 export class SuperblockFile {
   readonly #disk: Disk;
   #file: DiskFile | undefined;
+  /** Whether its name is not durable yet. */
+  #isNew = false;
 
   constructor(disk: Disk) {
     this.#disk = disk;
@@ -238,8 +251,9 @@ export class SuperblockFile {
     const copy = new Uint8Array(superblockBytes);
     let isWritten = false;
     for (let index = 0; index < superblockCopies; index++) {
-      const count = file.read(copy, index * superblockBytes);
-      if (count === superblockBytes && equalBytes(copy, bytes)) continue;
+      if (readCopy(file, index, copy) === superblockBytes && equalBytes(copy, bytes)) continue;
+      // The two that agree may be those of a process that was killed before it flushed them.
+      if (!isWritten) file.flush();
       file.write(bytes, index * superblockBytes);
       isWritten = true;
     }
@@ -249,15 +263,19 @@ export class SuperblockFile {
   /** Writes the four copies in order and makes them durable. */
   write(bytes: Uint8Array): void {
     assert(bytes.length === superblockBytes, 'a copy has its size');
-    const isNew = this.#file === undefined && !this.#disk.exists(superblockPath);
-    this.#file ??= this.#disk.open(superblockPath, isNew ? 'create' : 'readwrite');
+    if (this.#file === undefined) {
+      this.#isNew = !this.#disk.exists(superblockPath);
+      this.#file = this.#disk.open(superblockPath, this.#isNew ? 'create' : 'readwrite');
+    }
     const file = this.#file;
     // In two pairs: a crash may tear all that is not flushed, and two copies must agree at any moment.
     for (let copy = 0; copy < superblockCopies; copy++) {
       file.write(bytes, copy * superblockBytes);
       if (copy % 2 === 1) file.flush();
     }
-    if (isNew) this.#disk.flushDirectory(storeDirectory);
+    // Also where an earlier call, which a full disk stopped, made the file.
+    if (this.#isNew) this.#disk.flushDirectory(storeDirectory);
+    this.#isNew = false;
   }
 
   close(): void {

@@ -50,10 +50,10 @@ class NewestVersion implements StoreVersion {
  * Invariant: all versions of a key are in the trees: the newest in one, the older ones in the other.
  */
 export class TreeStore implements Store {
-  readonly #pager: Pager;
+  #pager: Pager;
   readonly #trees: VersionTrees;
   readonly #longKeys: LongKeys;
-  readonly meta: MetaTree;
+  meta: MetaTree;
   #appliedPosition: Position;
   #frozen: StoreRoots | undefined;
   #failure: Error | undefined;
@@ -65,7 +65,7 @@ export class TreeStore implements Store {
     if (!(slots >= slotsMin && slots < 1 << 19))
       throw new RangeError(`cacheBytes must be from ${slotsMin * pageBytes} to 2 GiB.`);
     const from = roots === undefined ? undefined : decodeRoots(roots);
-    this.#pager = new Pager(device, slots);
+    this.#pager = new Pager(device, slots, from === undefined);
     this.#trees = new VersionTrees(this.#pager, from);
     this.meta = new MetaTree(this.#pager, from?.meta);
     this.#longKeys = new LongKeys(this.#trees, from?.nextLayer ?? firstLayer);
@@ -89,6 +89,11 @@ export class TreeStore implements Store {
     return this.#pager.arena.usedCount * pageBytes;
   }
 
+  /** The tree that was read or changed last. */
+  get treeInUse(): TreeId {
+    return this.#trees.reading;
+  }
+
   /** Whether a frozen state is not written in full yet. */
   get checkpointRunning(): boolean {
     return this.#pager.writer.running;
@@ -105,6 +110,17 @@ export class TreeStore implements Store {
       throw error;
     }
     this.#appliedPosition = position;
+  }
+
+  reach(batch: readonly StoreChange[]): void {
+    if (this.#pager.isComplete) return;
+    const place = this.#longKeys;
+    for (const { tree, key } of batch) {
+      this.#trees.reading = tree;
+      if (place.resolve(tree, key)) this.#trees.reach(place.tree, place.key);
+      // Keys like it get a new layer, which lies behind all others.
+      else this.#trees.reach(place.nextLayer as TreeId, '' as StoreKey);
+    }
   }
 
   get(tree: TreeId, key: StoreKey): StoredRow | undefined {
@@ -181,6 +197,23 @@ export class TreeStore implements Store {
       yield { key, versions: this.#versionsFrom(keys.tree, keys.part) };
   }
 
+  /**
+   * Goes on with the trees of `other`, which holds the same and was never frozen, on `device`: the one that `other`'s
+   * pages are of. Whoever walks this store walks on in those; `other` is used no further.
+   */
+  takeOver(other: TreeStore, device: PageDevice): void {
+    assert(other.#appliedPosition === this.#appliedPosition, 'both are of one position');
+    assert(other.#frozen === undefined, 'no page of the other is part of a checkpoint');
+    this.#pager = other.#pager;
+    this.#pager.device = device;
+    this.#trees.takeOver(other.#trees);
+    this.meta = other.meta;
+    this.#longKeys.nextLayer = other.#longKeys.nextLayer;
+    this.#frozen = undefined;
+    this.#failure = undefined;
+    this.#rewriter = undefined;
+  }
+
   /** Freezes the state at `appliedPosition`. The one frozen before must be written in full. */
   freeze(): void {
     this.#failIfBroken();
@@ -245,6 +278,7 @@ export class TreeStore implements Store {
 
   #put(position: Position, change: StoreChange): void {
     const place = this.#longKeys;
+    this.#trees.reading = change.tree;
     place.resolveForPut(change.tree, change.key);
     this.#trees.put(place.tree, place.key, {
       from: position,
@@ -255,6 +289,7 @@ export class TreeStore implements Store {
 
   #find(tree: TreeId, key: StoreKey): boolean {
     const place = this.#longKeys;
+    this.#trees.reading = tree;
     return place.resolve(tree, key) && this.#trees.findCurrent(place.tree, place.key);
   }
 

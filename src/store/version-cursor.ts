@@ -14,6 +14,7 @@ interface OpenLayer {
 /** Walks whole keys of a tree, deletions included, through the layers of long ones. */
 export class KeyCursor {
   readonly #trees: VersionTrees;
+  readonly #root: TreeId;
   readonly #range: KeyRange;
   readonly #reverse: boolean;
   readonly #layers: OpenLayer[] = [];
@@ -23,6 +24,7 @@ export class KeyCursor {
 
   constructor(trees: VersionTrees, tree: TreeId, range: KeyRange) {
     this.#trees = trees;
+    this.#root = tree;
     this.#range = range;
     this.#reverse = range.reverse === true;
     this.tree = tree;
@@ -32,6 +34,7 @@ export class KeyCursor {
   /** The next key, with its newest version in the trees' `cell`, or undefined at the end. */
   next(): StoreKey | undefined {
     const { cell } = this.#trees;
+    this.#trees.reading = this.#root;
     for (let top = this.#layers.at(-1); top !== undefined; top = this.#layers.at(-1)) {
       const part = top.cursor.next();
       if (part === undefined) {

@@ -37,9 +37,11 @@ export interface NewVersion {
  * `findCurrent` and `findOlder` fill `cell`, which is good until the next call of any method.
  */
 export class VersionTrees {
-  readonly pager: Pager;
-  readonly current: BTree;
-  readonly history: BTree;
+  pager: Pager;
+  current: BTree;
+  history: BTree;
+  /** The logical tree that was asked for last. */
+  reading = 0 as TreeId;
   readonly cell = new VersionCell();
   readonly #older = new VersionCell();
   readonly #probe = new Probe();
@@ -51,6 +53,13 @@ export class VersionTrees {
     this.pager = pager;
     this.current = new BTree(pager, roots?.current);
     this.history = new BTree(pager, roots?.history);
+  }
+
+  /** Goes on with the trees of `other`, which holds the same. */
+  takeOver(other: VersionTrees): void {
+    this.pager = other.pager;
+    this.current = other.current;
+    this.history = other.history;
   }
 
   /** Fills `cell` with a key's newest version. Returns false if the key never was. */
@@ -87,6 +96,17 @@ export class VersionTrees {
     }
     this.readCellAt(history.leaf, history.index);
     return true;
+  }
+
+  /** Reads the pages that `put` of a key would change. Throws CorruptionError. */
+  reach(tree: TreeId, key: StoreKey): void {
+    const { current, history, pager, cell } = this;
+    pager.reserve(current.readSlots + history.readSlots);
+    this.#probe.setCurrent(tree, key);
+    if (!current.find(this.#probe)) return;
+    this.readCellAt(current.leaf, current.index);
+    this.#olderProbe.setHistory(tree, key, cell.from);
+    history.find(this.#olderProbe);
   }
 
   /** The row of `cell`, which is not a deletion: a copy. Throws CorruptionError. */

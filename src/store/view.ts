@@ -30,6 +30,8 @@ export interface Cursor {
 export interface ReadView {
   get(tree: TreeId, key: StoreKey): StoredRow | undefined;
   scan(tree: TreeId, range: KeyRange): Cursor;
+  /** Whether no version of the key ever was, not even one that is deleted by now; absent where that is not known. */
+  neverWas?(tree: TreeId, key: StoreKey): boolean;
   /** How the state came about; absent where uncommitted changes lie on top. */
   readonly past?: PastView | undefined;
 }

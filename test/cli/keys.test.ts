@@ -67,6 +67,7 @@ test('keys rotate puts another key file in force, keys rekey seals the rest, and
   expect(JSON.parse(rekeyed.stdout)).toEqual({
     segments: 1,
     bytes: expect.any(Number),
+    blobs: 0,
     secretsRemoved: 2,
   });
   expect(rekeyed.stderr).toBe('');

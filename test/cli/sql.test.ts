@@ -70,6 +70,24 @@ test('several statements run in order, and results are one JSON document', async
   ]);
 });
 
+test('columns of one name are all shown', async () => {
+  const text = 'SELECT 1 AS id, 2 AS id, 3 AS id_2, 4 AS id';
+  const { document } = await sqlJson(text);
+  expect(document.results).toMatchObject([
+    {
+      columns: [
+        { name: 'id', type: 'integer' },
+        { name: 'id', type: 'integer', key: 'id_3' },
+        { name: 'id_2', type: 'integer' },
+        { name: 'id', type: 'integer', key: 'id_4' },
+      ],
+      rows: [{ id: 1, id_3: 2, id_2: 3, id_4: 4 }],
+    },
+  ]);
+  expect(sql(text, '--format', 'csv').stdout).toBe('id,id,id_2,id\n1,2,3,4\n');
+  expect(sql(text).stdout).toMatch(/1 │ +2 │ +3 │ +4/);
+});
+
 test('csv has a header line, tells NULL from empty, and nothing for writes', async () => {
   const text =
     "UPDATE notes SET body = 'a;b' WHERE id = 1; SELECT id, body FROM notes ORDER BY id; SELECT id FROM notes WHERE id = 9";

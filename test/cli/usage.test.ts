@@ -12,6 +12,7 @@ const onDatabase = [
   '--recovery-code-file',
   '--lock-memory',
   '--cache-bytes',
+  '--scratch',
   '--actor',
   '--reason',
   '--help',

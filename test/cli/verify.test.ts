@@ -32,6 +32,10 @@ test('an intact database verifies: exit code 0 and these fields', () => {
     findings: [],
     opened: true,
     segmentsCompared: 0,
+    stateHash: {
+      hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+      position: document.position,
+    },
     cuts: [],
   });
   expect(document.events).toBeGreaterThanOrEqual(4);
@@ -97,6 +101,7 @@ test('status tells what the database is: these fields', async () => {
     'recovery',
     'security',
     'segments',
+    'stateHash',
     'store',
     'subjects',
     'tenants',
@@ -107,6 +112,7 @@ test('status tells what the database is: these fields', async () => {
     tenants: ['acme'],
     recovery: { cleanShutdown: true, cut: [] },
     store: { checkpoint: 0, bytes: 0 },
+    stateHash: { position: document.position },
   });
   expect(document.keySlots).toHaveLength(2);
   expect((await verityHere(['status', directory])).stdout).toMatch(/^position +\d+$/m);

@@ -68,7 +68,14 @@ export async function verityHere(
   const texts = Promise.all([stdout, stderr].map((stream) => stream.toArray()));
   stdin.end(options.input ?? '');
   const env = options.env ?? {};
-  const exitCode = await runCli(args, { stdin, stdout, stderr, env, now: () => performance.now() });
+  const exitCode = await runCli(args, {
+    stdin,
+    stdout,
+    stderr,
+    env,
+    now: () => performance.now(),
+    onInterrupt: () => () => undefined,
+  });
   stdout.end();
   stderr.end();
   const [out = '', err = ''] = (await texts).map((pieces) => pieces.join(''));

@@ -27,12 +27,21 @@ export const variants = {
   'plain-brotli': { encryption: 'none', compression: 'brotli' },
   rekeyed: {},
   subjects: {},
+  definitions: {},
+  store: {},
+  'plain-store': { encryption: 'none' },
 } as const satisfies Record<string, OpenOptions>;
 export type Variant = keyof typeof variants;
 export const variantNames = Object.keys(variants) as Variant[];
 
+/** Whether the database's store is part of it: its last close wrote a checkpoint. */
+export const hasStore = (variant: Variant): boolean => variant.endsWith('store');
+
 /** Small, so that there are several segments. */
 const logSizes = { segmentBytes: 6_000, fillBytesMin: 1_024, fillBytesMax: 2_048 };
+
+/** However small the log is, a close writes a checkpoint. */
+const checkpoints = { logBytesMin: 0 };
 
 class GoldenKey extends HeldKeyProvider {
   constructor() {
@@ -53,9 +62,11 @@ export class GoldenWorld {
   readonly clock = new SimClock(undefined, 1_000);
   readonly scheduler = new SimScheduler(this.clock);
   readonly #seed: number;
+  readonly #writesStore: boolean;
 
-  constructor(seed: number) {
+  constructor(seed: number, writesStore = false) {
     this.#seed = seed;
+    this.#writesStore = writesStore;
   }
 
   open(disk: Disk, options: OpenOptions): Promise<Verity> {
@@ -71,7 +82,8 @@ export class GoldenWorld {
 
   #hostOn(disk: Disk): EngineHost {
     const { clock, scheduler } = this;
-    return { disk, clock, scheduler, entropy: new Prng(this.#seed), logSizes };
+    const host = { disk, clock, scheduler, entropy: new Prng(this.#seed), logSizes };
+    return this.#writesStore ? { ...host, checkpoints } : host;
   }
 
   settle<T>(promise: Promise<T>): Promise<T> {
@@ -81,13 +93,15 @@ export class GoldenWorld {
 
 /** The files of a variant, written by this version. */
 export async function writeGolden(variant: Variant): Promise<Image> {
-  const world = new GoldenWorld(1);
+  const world = new GoldenWorld(1, hasStore(variant));
   const disk = new SimDisk();
   const db = await world.open(disk, { ...accessTo(variant), ...variants[variant] });
   const step = <T>(promise: Promise<T>): Promise<T> => world.settle(promise);
   await fillClinic(await step(db.createTenant('clinic')), step);
   if (variant === 'rekeyed') await step(db.keys.rotate({ tenant: 'clinic' }));
   await fillLab(await step(db.createTenant('Labor Zürich')), step);
+  if (variant === 'definitions') await changeDefinitions(db.tenant('clinic'), step);
+  if (hasStore(variant)) await fillPages(db.tenant('clinic'), step);
   if (variant === 'rekeyed') {
     await step(db.keys.rekey());
     await step(db.keys.rotate({ tenant: 'Labor Zürich' }));
@@ -184,4 +198,60 @@ async function fillLab(lab: TenantHandle, step: Step): Promise<void> {
     const text = `${round} measured and measured again; `.repeat(40);
     await step(lab.append('runs', [{ round, text }]));
   }
+}
+
+/** Definitions that change under rows, an index that is built over rows, views, and requests that change nothing. */
+async function changeDefinitions(clinic: TenantHandle, step: Step): Promise<void> {
+  const run = (sql: string, requestId?: string): Promise<unknown> =>
+    step(clinic.execute(sql, [], requestId === undefined ? {} : { requestId }));
+  await run(
+    'CREATE TABLE wards (id integer PRIMARY KEY, name text NOT NULL, beds integer DEFAULT 4, old text)',
+  );
+  await run(`INSERT INTO wards VALUES (1, 'north', 10, 'x'), (2, 'south', 12, 'y'), (3, 'west', NULL, NULL)`);
+  await run('CREATE TABLE stays (id integer PRIMARY KEY, ward integer REFERENCES wards (id), days integer)');
+  const stays = Array.from({ length: 300 }, (_, id) => `(${id}, ${(id % 3) + 1}, ${id % 40})`);
+  await run(`INSERT INTO stays VALUES ${stays.join(', ')}`);
+  await run('CREATE INDEX stays_by_days ON stays (days DESC, ward)');
+  await run('CREATE INDEX gone ON stays (ward)');
+  await run('DROP INDEX gone');
+  await run("ALTER TABLE wards ADD COLUMN floor integer DEFAULT 2");
+  await run('ALTER TABLE wards DROP COLUMN old');
+  await run('ALTER TABLE wards RENAME COLUMN beds TO places');
+  await run('ALTER TABLE wards ADD CONSTRAINT some_places CHECK (places > 0)');
+  await run('ALTER TABLE wards ADD CONSTRAINT one_name UNIQUE (name)');
+  await run("INSERT INTO wards (id, name) VALUES (4, 'east')");
+  await run("INSERT INTO wards VALUES (4, 'east', 8, 1) ON CONFLICT (id) DO UPDATE SET places = excluded.places");
+  await run('ALTER TABLE stays RENAME TO nights');
+  await run('CREATE VIEW long_stays AS SELECT id, days FROM nights WHERE days > 30');
+  await run('CREATE VIEW short_lived AS SELECT id FROM wards');
+  await run('DROP VIEW short_lived');
+  await run('CREATE TABLE emptied (id integer PRIMARY KEY)');
+  await run('DROP TABLE emptied');
+  await run('UPDATE wards SET floor = 3 WHERE id > 100', 'changes nothing');
+  await run('UPDATE wards SET floor = 3 WHERE id = 4', 'changes a row');
+  await run('DELETE FROM wards WHERE id = 99', 'deletes nothing');
+}
+
+/** Rows on many pages, some longer than a page, some with keys that are cut, and older versions of them. */
+async function fillPages(clinic: TenantHandle, step: Step): Promise<void> {
+  await step(
+    clinic.execute('CREATE TABLE files (id integer PRIMARY KEY, name text UNIQUE, body text)'),
+  );
+  for (let first = 0; first < 100; first += 20) {
+    const values = Array.from({ length: 20 }, (_, index) => {
+      const id = first + index;
+      const body = `${id} measured, `.repeat(id % 50 === 7 ? 400 : 8);
+      return `(${id}, 'file ${id}', '${body}')`;
+    });
+    await step(clinic.execute(`INSERT INTO files VALUES ${values.join(', ')}`));
+  }
+  for (const word of ['checked', 'signed', 'filed'])
+    await step(clinic.execute(`UPDATE files SET body = body || '${word}' WHERE id % 3 = 0`));
+  await step(clinic.execute('DELETE FROM files WHERE id % 10 = 4'));
+  await step(clinic.execute('CREATE TABLE paths (path text PRIMARY KEY, note text)'));
+  const shared = 'folder/'.repeat(100);
+  for (const path of [shared, `${shared}a`, `${shared}${shared}`, 'short', `z${shared}`])
+    await step(clinic.execute('INSERT INTO paths VALUES ($1, $2)', [path, `${path.length}`]));
+  await step(clinic.execute("UPDATE paths SET note = 'changed' WHERE path > 'g'"));
+  await step(clinic.execute('DELETE FROM paths WHERE path = $1', [`${shared}a`]));
 }

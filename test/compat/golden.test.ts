@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { verifyDatabase } from '../../src/audit/index.ts';
+import type { Position, TenantId } from '../../src/base/index.ts';
 import { plainProvider } from '../../src/keys/index.ts';
 import { decodeFrameHeader, formatRevision, segmentHeaderBytes } from '../../src/log/index.ts';
 import { SimDisk } from '../../src/sim/index.ts';
@@ -13,6 +14,7 @@ import { digestsOf, pathOf, readExpected, readImage } from './golden-file.ts';
 import {
   accessTo,
   GoldenWorld,
+  hasStore,
   type Image,
   subjectsOf,
   type Variant,
@@ -82,6 +84,48 @@ describe.each(cases)('the database of revision $revision, $variant', ({ revision
     await world.settle(again.close());
   });
 
+  if (hasStore(variant)) {
+    test('holds a store that is used, page by page, as it is', async () => {
+      const root = access.masterKey ?? plainProvider();
+      const report = await verifyDatabase({ disk: SimDisk.fromImage(image), root });
+      expect(report).toMatchObject({ ok: true, storeCompared: expect.any(Number) });
+      const world = new GoldenWorld(2);
+      const db = await world.open(SimDisk.fromImage(image), { ...access, create: false });
+      expect(db.status().store).toMatchObject({ replayedFrames: 0 });
+      expect(db.status().store.rebuilt).toBeUndefined();
+      expect(await contentsOf(world, db)).toEqual(expected.contents);
+      await world.settle(db.close());
+    });
+
+  }
+
+  if (variant === 'plain-store') {
+    test('holds every kind of page and cell', () => {
+      const all = ['inner', 'leaf', 'row', 'deletion', 'run', 'layer'];
+      expect(kindsOf(image)).toEqual(new Set(all));
+    });
+  }
+
+  if (variant === 'definitions') {
+    test('holds every type of event that definitions and requests make', async () => {
+      const world = new GoldenWorld(2);
+      const engine = await world.openEngine(SimDisk.fromImage(image), access);
+      const types = new Set<string>();
+      for (const command of engine.reader.commands(1 as TenantId, 1 as Position))
+        for (const { event } of command.events) types.add(event.type);
+      await world.settle(engine.close());
+      expect([...types].toSorted()).toEqual([
+        'indexFilled',
+        'requestNoted',
+        'rowDeleted',
+        'rowInserted',
+        'rowUpdated',
+        'streamAppended',
+        'tableDefined',
+      ]);
+    });
+  }
+
   if (variant !== 'subjects') return;
 
   test('keeps the keys of its data subjects, but one', async () => {
@@ -91,6 +135,30 @@ describe.each(cases)('the database of revision $revision, $variant', ({ revision
     expect(subjects).toEqual([digest, 'SUBJECT_ERASED', digest]);
   });
 });
+
+const cellKinds = ['row', 'deletion', 'run', 'layer'] as const;
+
+/** Which pages and cells a plain store holds, by the bytes of docs/format/store.md. */
+function kindsOf(image: Image): Set<string> {
+  const found = new Set<string>();
+  const bytes = image.get('store/pages') ?? new Uint8Array();
+  for (let start = 4_096; start < bytes.length; start += 4_096) {
+    const page = new DataView(bytes.buffer, bytes.byteOffset + start, 4_096);
+    const [level, count, prefix, heap] = [0, 2, 4, 6].map((at) => page.getUint16(at, true));
+    // A run's content, or a free page.
+    const isPage = level! < 3 && prefix! < 512 && 16 + 8 * count! <= heap! && heap! <= 4_096;
+    if (!isPage || count === 0) continue;
+    found.add(level === 0 ? 'leaf' : 'inner');
+    for (let index = 0; level === 0 && index < count!; index++) {
+      const cell = page.getUint16(16 + 8 * index + 4, true);
+      const tail = page.getUint16(16 + 8 * index + 6, true) - 4;
+      const kind = cell + 2 + Math.max(0, tail) < 4_096 ? page.getUint8(cell + 2 + Math.max(0, tail)) : 9;
+      const name = cellKinds[kind & 3];
+      if (kind < 8 && name !== undefined) found.add(name);
+    }
+  }
+  return found;
+}
 
 /** The first bytes of the first frame. */
 function headerBytes(image: Image): Uint8Array {

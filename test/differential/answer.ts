@@ -34,6 +34,7 @@ const typeNames: ReadonlyMap<number, string> = new Map([
   [1082, 'date'],
   [1114, 'timestamp'],
   [1184, 'timestamptz'],
+  [1186, 'interval'],
   [1700, 'numeric'],
   [2950, 'uuid'],
   [3802, 'jsonb'],
@@ -96,8 +97,7 @@ async function selected(tenant: TenantHandle, sql: string): Promise<Read> {
 }
 
 async function written(tenant: TenantHandle, sql: string): Promise<Read> {
-  const { columns, rows, rowCount } = await tenant.execute(sql);
-  return { columns, rows: rows.map((row) => columns.map(({ name }) => row[name])), rowCount };
+  return await tenant.execute<unknown[]>(sql, [], { rowMode: 'array' });
 }
 
 /** PostgreSQL's text; where ours is another form of the same value, that form's text. */

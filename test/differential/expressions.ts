@@ -252,8 +252,77 @@ const rowCompare: Maker = (scope, depth) => {
   const [first, second] = [familiarType(scope), familiarType(scope)];
   const row = (): Tree =>
     sequence('(', of(first)(scope, depth), ', ', of(second)(scope, depth), ')');
-  return sequence('(', row(), scope.dice.pick([' = ', ' <> ']), row(), ')');
+  return sequence('(', row(), ` ${scope.dice.pick(comparisons)} `, row(), ')');
 };
+
+/** Alternatives for one column: what an index may serve by several ranges. */
+const sameColumn: Maker = (scope, depth) => {
+  const { dice, columns } = scope;
+  const fitting = columns.filter(({ type }) => type !== 'jsonb' && type !== 'boolean');
+  if (fitting.length === 0) return undefined;
+  const { sql, type } = dice.pick(fitting);
+  const literal = (): string => typedLiteral(dice, type);
+  const part = (): Tree => {
+    const form = dice.below(7);
+    if (form === 0) return `${sql} IS ${dice.chance(0.5) ? 'NOT ' : ''}NULL`;
+    if (form === 1) return `${sql} IN (${literal()}, ${literal()})`;
+    if (form === 2) return `${sql} BETWEEN ${literal()} AND ${literal()}`;
+    if (form === 3) return sequence(`${sql} = ${literal()} AND `, boolean(scope, depth));
+    return `${sql} ${dice.pick(comparisons)} ${literal()}`;
+  };
+  return sequence('(', list(dice.times(2, 3, part), ' OR '), ')');
+};
+
+const spans = [
+  '1 day',
+  '-1 month',
+  '1 year 2 days',
+  '36 hours',
+  '00:30',
+  '1.5 days',
+  '1 mon -1 day',
+];
+
+/** A span of time, mostly a literal. */
+const span = (scope: Scope, depth: number): Tree => {
+  const { dice } = scope;
+  const type = dice.pick(['timestamp', 'timestamptz'] as const);
+  if (dice.chance(0.2))
+    return sequence('(', of(type)(scope, depth), ' - ', of(type)(scope, depth), ')');
+  const literal = `interval '${dice.pick(spans)}'`;
+  if (dice.chance(0.8)) return literal;
+  return dice.pick([
+    `(2 * ${literal})`,
+    `(${literal} / 3)`,
+    `(- ${literal})`,
+    `(${literal} + '1 h')`,
+  ]);
+};
+
+const shifted =
+  (type: Type, from: Type): Maker =>
+  (scope, depth) =>
+    sequence(
+      '(',
+      of(from)(scope, depth),
+      scope.dice.pick([' + ', ' - ']),
+      span(scope, depth),
+      `)`,
+      type === from ? '' : `::${type}`,
+    );
+
+const spanField: Maker = (scope, depth) => {
+  const field = scope.dice.pick(['epoch', 'day', 'hour', 'minute', 'second', 'month', 'year']);
+  return sequence(`extract(${field} FROM `, span(scope, depth), ')');
+};
+
+const spanText: Maker = (scope, depth) => sequence(span(scope, depth), '::text');
+
+const spanCompare: Maker = (scope, depth) =>
+  sequence('(', span(scope, depth), ` ${scope.dice.pick(comparisons)} `, span(scope, depth), ')');
+
+const ageText: Maker = (scope, depth) =>
+  sequence('age(', of('timestamp')(scope, depth), ', ', of('timestamp')(scope, depth), ')::text');
 
 const exists: Maker = (scope) => {
   const query = scope.subquery?.(scope.dice.pick(types), false);
@@ -391,6 +460,7 @@ const makers: Readonly<Record<Type, readonly Maker[]>> = {
       'mod({numeric}, NULLIF({numeric}, 0))',
     ),
     extract,
+    spanField,
   ],
   real: [...arithmetic('real')],
   'double precision': [
@@ -405,7 +475,7 @@ const makers: Readonly<Record<Type, readonly Maker[]>> = {
       'sqrt(abs({double precision}))',
     ),
   ],
-  text: [...textForms, concat],
+  text: [...textForms, concat, spanText, ageText],
   varchar: templates('CAST({text} AS varchar(3))', 'CAST({integer} AS varchar(2))'),
   boolean: [
     compare,
@@ -424,6 +494,9 @@ const makers: Readonly<Record<Type, readonly Maker[]>> = {
     exists,
     quantified,
     rowCompare,
+    sameColumn,
+    sameColumn,
+    spanCompare,
     ...templates(
       '(NOT {boolean})',
       '({jsonb} @> {jsonb})',
@@ -439,8 +512,12 @@ const makers: Readonly<Record<Type, readonly Maker[]>> = {
     '({date} - {smallint})',
     '(2 + {date})',
   ),
-  timestamp: [truncate('timestamp')],
-  timestamptz: [truncate('timestamptz')],
+  timestamp: [
+    truncate('timestamp'),
+    shifted('timestamp', 'timestamp'),
+    shifted('timestamp', 'date'),
+  ],
+  timestamptz: [truncate('timestamptz'), shifted('timestamptz', 'timestamptz')],
   uuid: templates('COALESCE({uuid}, {uuid})'),
   jsonb: templates(
     "({jsonb} -> 'a')",

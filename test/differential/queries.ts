@@ -44,7 +44,32 @@ export function randomQuery(dice: Dice, tables: readonly Table[]): RandomQuery {
   const making: Making = { dice, tables, names: new Names('r'), depth: 2, mistakes };
   if (dice.chance(0.12)) return constantQuery(making);
   if (dice.chance(0.08)) return combinedQuery(making);
-  return dice.chance(0.3) ? groupedQuery(making) : plainQuery(making);
+  if (dice.chance(0.06)) return extremesQuery(making);
+  const query = dice.chance(0.3) ? groupedQuery(making) : plainQuery(making);
+  return dice.chance(0.06) ? withQuery(making, query) : query;
+}
+
+/** The ends of a column, which a key or index may have at hand. */
+function extremesQuery(making: Making): RandomQuery {
+  const { dice } = making;
+  const from = relation(making);
+  const fitting = from.columns.filter(({ type }) => orderedTypes.includes(type));
+  if (fitting.length === 0) return plainQuery(making);
+  const { sql } = dice.pick(fitting);
+  const items = dice.pick([[`min(${sql})`], [`max(${sql})`], [`min(${sql})`, `max(${sql})`]]);
+  const where = randomWhere(dice, scopeOver({ ...making, depth: 0 }, from.columns));
+  return { sql: sequence('SELECT ', list(items), ' FROM ', from.sql, where), ordered: true };
+}
+
+/** A query behind WITH, whose name it reads. */
+function withQuery(making: Making, { sql, ordered }: RandomQuery): RandomQuery {
+  const inner = relation({ ...making, depth: 0 });
+  const [first] = inner.columns;
+  if (first === undefined) return { sql, ordered };
+  const named = sequence('WITH w (x) AS (SELECT ', first.sql, ' FROM ', inner.sql, ') ');
+  const query = sequence('SELECT (SELECT count(*) FROM w), q.* FROM (', sql, ') AS q');
+  // A query's order need not survive in a query around it.
+  return { sql: sequence(named, query), ordered: false };
 }
 
 function constantQuery({ dice, mistakes }: Making): RandomQuery {

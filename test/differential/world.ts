@@ -3,7 +3,15 @@ import { Dice } from './dice.ts';
 import { randomQuery, randomView } from './queries.ts';
 import { randomAlteration, randomIndex, randomTable, type Table } from './tables.ts';
 import type { Tree } from './tree.ts';
-import { randomDelete, randomInsert, randomInsertSelect, randomUpdate } from './writes.ts';
+import {
+  randomDelete,
+  randomInsert,
+  randomInsertSelect,
+  randomJoinedDelete,
+  randomJoinedUpdate,
+  randomRowUpdate,
+  randomUpdate,
+} from './writes.ts';
 
 export interface Step {
   readonly kind: 'define' | 'write' | 'query';
@@ -64,9 +72,18 @@ function definition(dice: Dice, tables: Table[], views: Table[], index: number):
 function write(dice: Dice, tables: readonly Table[]): Step[] {
   const table = dice.pick(tables);
   const make = dice.pick([randomInsert, randomInsert, randomUpdate, randomUpdate, randomDelete]);
+  const joined = dice.chance(0.2) ? joinedWrite(dice, table, tables) : undefined;
   const sql =
-    make === randomDelete && dice.chance(0.3)
+    joined ??
+    (make === randomDelete && dice.chance(0.3)
       ? randomInsertSelect(dice, table, tables)
-      : make(dice, table, 3);
+      : make(dice, table, 3));
   return [step('write', sql), step('query', `SELECT * FROM ${table.name}`)];
+}
+
+/** A write that reads another table, or a row of values. */
+function joinedWrite(dice: Dice, table: Table, tables: readonly Table[]): Tree | undefined {
+  const form = dice.below(3);
+  if (form === 0) return randomJoinedUpdate(dice, table, tables);
+  return form === 1 ? randomRowUpdate(dice, table) : randomJoinedDelete(dice, table, tables);
 }

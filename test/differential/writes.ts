@@ -104,6 +104,72 @@ export function randomUpdate(dice: Dice, table: Table): Tree {
   );
 }
 
+/** UPDATE … FROM a table whose key the condition fixes, so that each row meets one of its rows at most. */
+export function randomJoinedUpdate(
+  dice: Dice,
+  table: Table,
+  tables: readonly Table[],
+): Tree | undefined {
+  const free = table.columns.filter(({ isKey }) => !isKey);
+  const others = tables.filter((other) => {
+    const [key, second] = other.columns;
+    return other !== table && key?.isKey === true && second?.isKey !== true;
+  });
+  if (free.length === 0 || others.length === 0) return undefined;
+  const other = dice.pick(others);
+  const scope: Scope = { dice, columns: [...columnsOf(table), ...columnsOf(other)] };
+  const key = other.columns[0] as Column;
+  const own: Scope = { dice, columns: columnsOf(table) };
+  const settings = dice
+    .some(free, 1, 2)
+    .map((column) => sequence(`${column.name} = `, randomExpression(scope, column.type, 1)));
+  return sequence(
+    `UPDATE ${table.name} SET `,
+    list(settings),
+    ` FROM ${other.name} WHERE ${other.name}.${key.name} = `,
+    randomExpression(own, key.type, 1),
+    dice.chance(0.4) ? optional(' AND ', randomExpression(scope, 'boolean', 1)) : '',
+    dice.chance(0.3) ? optional(' RETURNING *') : '',
+  );
+}
+
+/** DELETE … USING: whichever row it meets, a row goes once. */
+export function randomJoinedDelete(dice: Dice, table: Table, tables: readonly Table[]): Tree {
+  const other = dice.pick(tables);
+  const alias = 'o.';
+  const scope: Scope = {
+    dice,
+    columns: [
+      ...columnsOf(table),
+      ...other.columns.map(({ name, type }) => ({ sql: `${alias}${name}`, type })),
+    ],
+  };
+  return sequence(
+    `DELETE FROM ${table.name} USING ${other.name} AS o WHERE `,
+    randomExpression(scope, 'boolean', 2),
+    dice.chance(0.3) ? optional(` RETURNING ${table.name}.*`) : '',
+  );
+}
+
+/** SET (a, b) = (SELECT …), of one row by its key or of none. */
+export function randomRowUpdate(dice: Dice, table: Table): Tree | undefined {
+  const free = dice.some(
+    table.columns.filter(({ isKey }) => !isKey),
+    2,
+    2,
+  );
+  if (free.length < 2) return undefined;
+  const scope: Scope = { dice, columns: columnsOf(table) };
+  const values = free.map(({ type }) => randomExpression(scope, type, 1));
+  return sequence(
+    `UPDATE ${table.name} SET (${free.map(({ name }) => name).join(', ')}) = (SELECT `,
+    list(values, ', ', 2),
+    dice.chance(0.3) ? ' WHERE false' : '',
+    ')',
+    dice.chance(0.7) ? optional(' WHERE ', randomExpression(scope, 'boolean', 1)) : '',
+  );
+}
+
 export function randomDelete(dice: Dice, table: Table): Tree {
   const scope: Scope = { dice, columns: columnsOf(table) };
   return sequence(

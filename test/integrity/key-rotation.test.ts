@@ -141,7 +141,12 @@ test('rotation rewrites no byte of the log; rekeying changes no logical header, 
   expect(logical.some((frame) => frame.endsWith(chainHash))).toBe(true);
   const report = await db.verify();
   expect(report.findings).toEqual([]);
-  expect(await db.keys.rekey()).toEqual({ segments: 0, bytes: 0, secretsRemoved: 0 });
+  expect(await db.keys.rekey()).toEqual({
+    segments: 0,
+    bytes: 0,
+    blobs: 0,
+    secretsRemoved: 0,
+  });
   await db.close();
 });
 

@@ -127,7 +127,9 @@ describe('a statement', () => {
       'UNSUPPORTED_SQL',
       "INSERT INTO patients (id, name) VALUES (1, 'PRIVATE') ON CONFLICT ((id + 1)) DO NOTHING",
     ],
-    ['UNSUPPORTED_SQL', 'DELETE FROM patients USING visits'],
+    ['UNSUPPORTED_SQL', 'DELETE FROM patients WHERE CURRENT OF visits'],
+    ['UNDEFINED_TABLE', 'DELETE FROM patients USING ⟦visits'],
+    ['UNDEFINED_FUNCTION', 'SELECT ⟦no_such_function(10)'],
     ['INVALID_ARGUMENT', "SELECT 1; ⟦DELETE FROM patients WHERE name = 'PRIVATE'"],
     ['INVALID_COLUMN_REFERENCE', 'SELECT id FROM patients ORDER BY ⟦2'],
     ['GROUPING_ERROR', 'SELECT ⟦id, count(*) FROM patients'],
@@ -155,7 +157,7 @@ describe('a statement', () => {
     ['NUMERIC_OUT_OF_RANGE', 'UPDATE patients SET id = id + 2147483647', []],
     ['DIVISION_BY_ZERO', 'UPDATE patients SET score = id / (id - id)', []],
     ['INVALID_LIMIT', 'SELECT id FROM patients LIMIT $1', [-1]],
-    ['INVALID_LIMIT', 'SELECT id FROM patients OFFSET -1', []],
+    ['INVALID_OFFSET', 'SELECT id FROM patients OFFSET -1', []],
     ['TYPE_MISMATCH', 'UPDATE patients SET born = $1', [5]],
     ['INVALID_TEXT', 'UPDATE patients SET u = $1', ['PRIVATE']],
     ['UNDEFINED_PARAMETER', 'UPDATE patients SET name = $1', []],
@@ -287,8 +289,7 @@ describe('a statement', () => {
     const large = 'x'.repeat(limits.valueBytesMax + 1);
     for (const [sql, parameters] of [
       ['UPDATE patients SET code = $1', [large]],
-      ['UPDATE patients SET j = $1', [{ large }]],
-      ['UPDATE patients SET raw = $1', [new Uint8Array(limits.valueBytesMax + 1)]],
+      ['UPDATE patients SET raw = $1', [new Uint8Array(limits.blobBytesMax + 1)]],
       ['UPDATE patients SET "__proto__" = $1 || $1', [large.slice(0, 600_000)]],
     ] as const) {
       const error = await refused('VALUE_TOO_LARGE', () => tenant.execute(sql, parameters));

@@ -127,7 +127,9 @@ describe.each(names)('the name %j', (name) => {
     expect((await refusal(() => tenant.query(`SELECT ${quoted}(1)`))).code).toMatch(
       /^(UNSUPPORTED_SQL|UNDEFINED_FUNCTION)$/,
     );
-    await refused('UNSUPPORTED_SQL', () => tenant.execute(`CREATE TABLE x (a ${quoted})`));
+    expect((await refusal(() => tenant.execute(`CREATE TABLE x (a ${quoted})`))).code).toMatch(
+      /^(UNSUPPORTED_SQL|UNDEFINED_OBJECT)$/,
+    );
     expect(await collect(tenant.read(name))).toEqual([]);
   });
 });
@@ -398,7 +400,7 @@ describe('parameters', () => {
     expect((await tenant.tables()).map((table) => table.name)).toEqual(['late', 't']);
   });
 
-  test('of exactly 1 MiB are at the limit, one byte more is over it', async () => {
+  test('of exactly 1 MiB are in their row, those of one byte more in a file, and neither is cut', async () => {
     const most = limits.valueBytesMax;
     const largest: [column: string, largest: SqlParameter, over: SqlParameter][] = [
       ['v', 'x'.repeat(most), 'x'.repeat(most + 1)],
@@ -408,15 +410,15 @@ describe('parameters', () => {
       ['j', `"${'x'.repeat(most - 2)}"`, `"${'x'.repeat(most - 1)}"`],
     ];
     for (const [id, [column, value, over]] of largest.entries()) {
+      const isKept = async (kept: SqlParameter): Promise<boolean> => {
+        const { rows } = await tenant.query(`SELECT ${column} AS value FROM t WHERE id = $1`, [id]);
+        const expected: unknown = column === 'j' ? JSON.parse(kept as string) : kept;
+        return isDeepStrictEqual(rows[0]?.['value'], expected);
+      };
       await tenant.execute(`INSERT INTO t (id, ${column}) VALUES ($1, $2)`, [id, value]);
-      const error = await refused('VALUE_TOO_LARGE', () =>
-        tenant.execute(`UPDATE t SET ${column} = $2 WHERE id = $1`, [id, over]),
-      );
-      expect(error.message).toMatch(new RegExp(`"${column}"`));
-      const { rows } = await tenant.query(`SELECT ${column} AS value FROM t WHERE id = $1`, [id]);
-      expect(
-        isDeepStrictEqual(rows[0]?.['value'], column === 'j' ? JSON.parse(value as string) : value),
-      ).toBe(true);
+      expect(await isKept(value)).toBe(true);
+      await tenant.execute(`UPDATE t SET ${column} = $2 WHERE id = $1`, [id, over]);
+      expect(await isKept(over)).toBe(true);
     }
   });
 

@@ -44,8 +44,19 @@ test('a transaction gives arrays, too', async () => {
   expect(rows[1]).toEqual([2, 'Bo', 3]);
 });
 
+test('execute gives the rows of RETURNING and of a query as arrays, alone and within a transaction', async () => {
+  const returning = 'UPDATE people SET name = name WHERE id = 1 RETURNING id, id + 1 AS id';
+  expect((await tenant.execute<unknown[]>(returning, [], array)).rows).toEqual([[1, 2]]);
+  expect((await tenant.execute<unknown[]>(twice, [], array)).rows[0]).toEqual([1, 'Ada', 2]);
+  const within = await tenant.transaction((tx) => tx.execute<unknown[]>(returning, [], array));
+  expect(within.rows).toEqual([[1, 2]]);
+});
+
 test('another word is refused', async () => {
   const options = { rowMode: 'arrays' } as unknown as typeof array;
   await refused('INVALID_ARGUMENT', () => tenant.query(twice, [], options));
   await refused('INVALID_ARGUMENT', () => collect(tenant.stream(twice, [], options)));
+  const { position } = await tenant.query('SELECT 1');
+  await refused('INVALID_ARGUMENT', () => tenant.execute('DELETE FROM people', [], options));
+  expect((await tenant.query('SELECT 1')).position).toBe(position);
 });

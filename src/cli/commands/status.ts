@@ -10,6 +10,8 @@ const tenantsShownMax = 20;
 /** `verity status DIR`: what the database is and how far its log has got. Does not wait for a running owner. */
 export async function runStatus(invocation: Invocation): Promise<ExitCode> {
   await using database = await openDatabase(invocation, 'readOnly');
+  // Where that is not possible, the rest is told all the same.
+  await database.stateHash().catch(() => undefined);
   const status = database.status();
   const { json } = invocation.options;
   await invocation.output.write(json === true ? jsonDocument(status) : statusText(status));
@@ -29,6 +31,7 @@ function statusText(status: Status): string {
     ['frames', count(status.frames)],
     ['events', count(status.events)],
     ['chain head', status.chainHash],
+    ['state hash', status.stateHash?.hash ?? 'not known'],
     [
       'log size',
       `${byteCount(status.logBytes)} in ${count(status.segments)} ${status.segments === 1 ? 'segment' : 'segments'}`,

@@ -5,6 +5,7 @@ import {
   accessTo,
   assertDatabaseDirectory,
   type Invocation,
+  memoryOptions,
   segmentProgress,
 } from '../invocation.ts';
 import { jsonDocument } from '../output/json.ts';
@@ -16,7 +17,12 @@ export async function runVerify(invocation: Invocation, withoutKey: boolean): Pr
   assertDatabaseDirectory(directory);
   const access = withoutKey ? { withoutKey } : await accessTo(invocation);
   const progress = segmentProgress(invocation, 'verifying');
-  const report = await Verity.verify(directory, { ...access, onProgress: progress.onProgress })
+  const memory = memoryOptions(options);
+  const report = await Verity.verify(directory, {
+    ...access,
+    ...memory,
+    onProgress: progress.onProgress,
+  })
     .catch(brokenReport)
     .finally(progress.end);
   await output.write(options.json === true ? jsonDocument(report) : reportText(report));
@@ -57,6 +63,11 @@ function findingText(finding: Finding): string {
   return `${finding.file} at byte ${finding.offset}: ${finding.code}\n  ${finding.message}\n`;
 }
 
+function stateText({ stateHash }: PartialReport): string {
+  if (stateHash === undefined) return '';
+  return `state hash ${stateHash.hash} at position ${stateHash.position}\n`;
+}
+
 function figures(report: PartialReport): string {
   const {
     filesRead = 0,
@@ -68,6 +79,6 @@ function figures(report: PartialReport): string {
   } = report;
   return (
     `read ${count(filesRead)} files, ${byteCount(bytesRead)}: ${count(frames)} frames, ` +
-    `${count(events)} events, position ${position}\nchain head ${chainHash}\n`
+    `${count(events)} events, position ${position}\nchain head ${chainHash}\n${stateText(report)}`
   );
 }

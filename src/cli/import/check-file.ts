@@ -220,10 +220,11 @@ class FileCheck {
     bytes = 0;
     for (const [index, field] of row.fields.entries()) {
       const fieldBytes = utf8Length(field);
-      bytes += fieldBytes;
-      if (fieldBytes > limits.valueBytesMax) {
-        throw this.#invalid(row, index, `the value is longer than ${limits.valueBytesMax} bytes.`);
+      if (fieldBytes > limits.blobBytesMax) {
+        throw this.#invalid(row, index, `the value is longer than ${limits.blobBytesMax} bytes.`);
       }
+      // A larger one is not held by its row.
+      if (fieldBytes <= limits.valueBytesMax) bytes += fieldBytes;
       if (bytes > rowBytesMax)
         throw this.#invalid(row, index, `the row is longer than ${rowBytesMax} bytes.`);
     }

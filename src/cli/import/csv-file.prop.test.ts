@@ -23,7 +23,7 @@ test('what `sql --format csv` writes, `import` reads back, on the right lines', 
       fc.array(fc.tuple(text, text), { minLength: 1, maxLength: 8 }),
       async (rows) => {
         const columns = ['x', 'y'].map((name) => ({ name, type: 'text' }));
-        const lines = rows.map(([x, y]) => csvLine({ x, y }, columns));
+        const lines = rows.map((row) => csvLine(row, columns));
         writeFileSync(path, csvHeader(columns) + lines.join(''));
         const read = [];
         for await (const group of readCsvFile(path)) read.push(...group);

@@ -13,7 +13,7 @@ export interface CsvRow {
 
 const chunkBytes = 256 << 10;
 /** A row may be as large as a command; an unclosed quote must not swallow the memory. */
-const rowBytesMax = limits.commandBytesMax;
+const rowBytesMax = limits.commandBytesMax + limits.blobBytesMax;
 
 /**
  * Reads a CSV file (RFC 4180; comma; LF, CRLF or CR; UTF-8 with or without a byte order mark) and yields

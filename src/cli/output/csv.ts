@@ -1,4 +1,4 @@
-import type { ResultColumnInfo, Row } from '../../database/index.ts';
+import type { ResultColumnInfo } from '../../database/index.ts';
 import { valueText } from './value-text.ts';
 
 /** The header line of a CSV file. */
@@ -7,9 +7,9 @@ export function csvHeader(columns: readonly ResultColumnInfo[]): string {
 }
 
 /** One row as a CSV line (RFC 4180, ending in a line feed). NULL is empty, the empty text is `""`. */
-export function csvLine(row: Row, columns: readonly ResultColumnInfo[]): string {
-  const fields = columns.map((column) => {
-    const text = valueText(row[column.name], column.type);
+export function csvLine(row: readonly unknown[], columns: readonly ResultColumnInfo[]): string {
+  const fields = columns.map((column, place) => {
+    const text = valueText(row[place], column.type);
     return text === undefined ? '' : csvField(text);
   });
   return `${fields.join(',')}\n`;

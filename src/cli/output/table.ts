@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import pc from 'picocolors';
-import type { ResultColumnInfo, Row } from '../../database/index.ts';
+import type { ResultColumnInfo } from '../../database/index.ts';
 import type { Terminal } from '../terminal.ts';
 import { printable, valueText } from './value-text.ts';
 
@@ -28,12 +28,12 @@ export function tableStyle(terminal: Terminal): TableStyle {
 
 /** Rows as a table with a header, numbers to the right; or as blocks of `column | value` if too wide. */
 export function renderRows(
-  rows: readonly Row[],
+  rows: readonly (readonly unknown[])[],
   columns: readonly ResultColumnInfo[],
   style: TableStyle,
 ): string {
   const cells = rows.map((row) =>
-    columns.map((column) => cellText(row[column.name], column.type, style)),
+    columns.map((column, place) => cellText(row[place], column.type, style)),
   );
   const head = columns.map((column) => printable(column.name));
   if (widthOf(head, cells) > style.lineCharactersMax) return renderBlocks(head, cells, style);

@@ -1,4 +1,4 @@
-import type { ResultColumnInfo, Row } from '../../database/index.ts';
+import type { ResultColumnInfo } from '../../database/index.ts';
 import { csvHeader, csvLine } from '../output/csv.ts';
 import { jsonText } from '../output/json.ts';
 import { renderRows, tableStyle } from '../output/table.ts';
@@ -72,7 +72,10 @@ class TableWriter implements ResultWriter {
   async end(): Promise<void> {}
 }
 
-/** One document: `{"results":[{kind, position, rowCount, columns, rows}]}`. */
+/**
+ * One document: `{"results":[{kind, position, rowCount, columns, rows}]}`. Of columns with one name the later ones have
+ * a `key`, under which their values are in the rows.
+ */
 class JsonWriter implements ResultWriter {
   readonly #output: Output;
   #count = 0;
@@ -82,7 +85,8 @@ class JsonWriter implements ResultWriter {
   }
 
   async add({ kind, result, rowsWritten }: StatementResult): Promise<void> {
-    const { position, columns } = result;
+    const { position } = result;
+    const columns = keyed(result.columns);
     const rowCount = rowsWritten ?? result.rows.length;
     const head = jsonText({ kind, position, rowCount, columns }).slice(0, -1);
     await this.#output.write(`${this.#count === 0 ? '{"results":[' : ',\n'}${head},"rows":[`);
@@ -122,11 +126,38 @@ class CsvWriter implements ResultWriter {
   async end(): Promise<void> {}
 }
 
-function rowJson(row: Row, columns: readonly ResultColumnInfo[]): Row {
-  return Object.fromEntries(columns.map(({ name, type }) => [name, valueJson(row[name], type)]));
+interface KeyedColumn extends ResultColumnInfo {
+  readonly key?: string;
 }
 
-function* groups(rows: readonly Row[], size: number, always: boolean): Generator<readonly Row[]> {
+/** Columns with a key of their own where an earlier one has their name: `id`, `id_2`, `id_3`. */
+function keyed(columns: readonly ResultColumnInfo[]): readonly KeyedColumn[] {
+  const names = new Set(columns.map(({ name }) => name));
+  const seen = new Set<string>();
+  return columns.map((column) => {
+    const { name } = column;
+    if (!seen.has(name)) {
+      seen.add(name);
+      return column;
+    }
+    let number = 2;
+    while (names.has(`${name}_${number}`)) number++;
+    const key = `${name}_${number}`;
+    names.add(key);
+    return { ...column, key };
+  });
+}
+
+function rowJson(
+  row: readonly unknown[],
+  columns: readonly KeyedColumn[],
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    columns.map(({ name, key = name, type }, place) => [key, valueJson(row[place], type)]),
+  );
+}
+
+function* groups<T>(rows: readonly T[], size: number, always: boolean): Generator<readonly T[]> {
   if (rows.length === 0 && always) yield rows;
   for (let start = 0; start < rows.length; start += size) yield rows.slice(start, start + size);
 }

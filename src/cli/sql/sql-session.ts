@@ -16,7 +16,8 @@ import { placeInInput, type Statement } from './statement-splitter.ts';
 export interface StatementResult {
   /** The statement's kind, such as 'select', 'insert' or 'commit'. */
   readonly kind: string;
-  readonly result: QueryResult | ExecuteResult;
+  /** Its rows are in the order of its columns, of which several may have one name. */
+  readonly result: QueryResult<unknown[]> | ExecuteResult<unknown[]>;
   /** Rows written; undefined for a query. */
   readonly rowsWritten: number | undefined;
 }
@@ -28,6 +29,8 @@ export interface SqlTarget {
   /** Request id of the first statement that writes; the n-th has `#n` behind it. */
   readonly requestId: string | undefined;
 }
+
+const rowMode = 'array';
 
 /**
  * Runs statements one after the other. The database is opened read-only, beside an owner that may be
@@ -107,7 +110,10 @@ export class SqlSession {
   async #query(sql: string): Promise<StatementResult> {
     const tenant = await this.reader();
     const at = this.#at;
-    const result = at === undefined ? await tenant.query(sql) : await tenant.queryAt(sql, [], at);
+    const result =
+      at === undefined
+        ? await tenant.query<unknown[]>(sql, [], { rowMode })
+        : await tenant.queryAt<unknown[]>(sql, [], at, { rowMode });
     return { kind: 'select', result, rowsWritten: undefined };
   }
 
@@ -140,7 +146,8 @@ export class SqlSession {
 
   async #write(sql: string, kind: string): Promise<StatementResult> {
     const tenant = await this.#writer();
-    const result = await tenant.execute(sql, [], {
+    const result = await tenant.execute<unknown[]>(sql, [], {
+      rowMode,
       ...commandOptions(this.#invocation.options),
       ...this.#request(),
     });
@@ -172,7 +179,7 @@ async function within(
   sql: string,
   kind: string,
 ): Promise<StatementResult> {
-  const result = await transaction.execute(sql);
+  const result = await transaction.execute<unknown[]>(sql, [], { rowMode });
   return { kind, result, rowsWritten: kind === 'select' ? undefined : result.rowCount };
 }
 

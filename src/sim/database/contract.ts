@@ -98,6 +98,7 @@ export interface SimDatabase {
   tenant(name: string): SimTenant;
   tenants(): readonly string[];
   status(): SimStatus;
+  stateHash(): Promise<{ readonly hash: string }>;
   verify(): Promise<SimReport>;
   copyOnto(target: Disk): Promise<{ readonly frames: number; readonly chainHash: string }>;
   close(): Promise<void>;

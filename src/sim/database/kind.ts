@@ -63,6 +63,7 @@ export function databaseWorld(database: DatabaseUnderTest): DatabaseWorldKind {
         'reader',
         'repair',
         'state',
+        'state hash',
         'verify',
       ],
       marks: [...rarePaths.filter((path) => !rarest.has(path)), ...worldPaths],

@@ -257,17 +257,25 @@ export class Owner implements Actor<OwnerEvent> {
       const { trace, checks, scheduler } = this.#environment.context;
       const { position } = session.db.status();
       const served = await session.simProcess.live(contentsHash(session.db, streamNames));
+      const { hash: servedHash } = await session.simProcess.live(session.db.stateHash());
       const image = this.#environment.machine.disk.image();
       const machine = new SimMachine({ seed: 0, scheduler, onLie: () => undefined, image });
       const copy = machine.start();
       const { keyRing: masterKey } = this.#environment;
       const fresh = await this.#environment.openOn(copy, { readOnly: false, masterKey });
       const replayed = await contentsHash(fresh, streamNames);
+      const { hash: replayedHash } = await fresh.stateHash();
       // Opening may log records of its own.
       const isShorter = fresh.status().position < position;
       copy.kill();
       trace.add(`state ${served}`);
       checks.add('state');
+      checks.add('state hash');
+      if (servedHash !== replayedHash)
+        throw new Violation(
+          'state hash',
+          `this process says ${servedHash} at position ${position}; a fresh replay of its files ${replayedHash}`,
+        );
       if (served === replayed && !isShorter) return;
       throw new Violation(
         'state',

@@ -85,6 +85,50 @@ describe('columns', () => {
   });
 });
 
+describe('types', () => {
+  const script = `create table t (a int primary key, v varchar(5), n numeric(6,2), at timestamp, x text, unique (v));
+    insert into t values (1, 'abc', 1.50, '2024-01-01', 'hello'), (2, null, 22.25, null, null)`;
+
+  test.each([
+    ['v', 'varchar(10)', 'xxxxxxxxxx'],
+    ['v', 'varchar', 'xxxxxxxxxx'],
+    ['v', 'text', 'xxxxxxxxxx'],
+    ['v', 'varchar(3)', 'xyz'],
+    ['n', 'numeric(8,2)', '123456.78'],
+    ['n', 'numeric', '1.234'],
+    ['n', 'numeric(4,2)', '99.99'],
+    ['x', 'varchar(5)', '12345'],
+    ['at', 'timestamptz', '2024-02-01'],
+  ])('%s becomes %s; rows that are there stay as they are', (column, type, value) => {
+    const db = database(script);
+    const before = db.run('select * from t order by a').rows;
+    db.run(`alter table t alter ${column} type ${type}`);
+    expect(db.run('select * from t order by a').rows).toEqual(before);
+    const text = `insert into t (a, ${column}) values (3, '${value}') returning ${column}`;
+    expect(db.run(text).columns[0]?.type.name).toBe(type.replace(/\(.*/, ''));
+    expect(db.run(`select a from t where ${column} = '${value}'`).rows).toEqual([[3]]);
+  });
+
+  test.each([
+    ['v type varchar(2)', '22001', undefined],
+    ['n type numeric(3,2)', '22003', undefined],
+    ['n type numeric(6,1)', '0A000', undefined],
+    ['a type bigint', '0A000', 'bigint'],
+    ['v type int using 1', '0A000', '1'],
+    ['at type date', '0A000', 'date'],
+    ['x type interval', '0A000', 'interval'],
+    ['x type nonsense', '42704', 'nonsense'],
+    ['y type text', '42703', 't alter '],
+  ])('%s is refused with SQLSTATE %s at %j', (change, sqlState, at) => {
+    const text = `alter table t alter ${change}`;
+    const db = database(script);
+    const before = [...db.tables.values()];
+    const failure = failureOf(text, () => db.run(text));
+    expect([failure.sqlState, failure.at]).toEqual([sqlState, at]);
+    expect([...db.tables.values()]).toEqual(before);
+  });
+});
+
 describe('errors', () => {
   test.each([
     ['alter table missing add x int', '42P01', 'missing '],

@@ -10,13 +10,12 @@ import {
   type TableSchema,
 } from '../../codec/index.ts';
 import { compile } from '../execute/compile.ts';
-import { checkExistingRows, hasAnyRow } from '../execute/existing-rows.ts';
+import { checkExistingRows } from '../execute/existing-rows.ts';
 import {
   columnsRead,
   isConstraint,
   primaryKeyColumns,
   primaryKeyName,
-  supportingIndex,
 } from '../schema/table-keys.ts';
 import { indexesOf } from '../schema/table-layout.ts';
 import { coerceToColumn } from '../types/index.ts';
@@ -29,8 +28,9 @@ import {
 } from './constraints.ts';
 import { offsetOf } from './context.ts';
 import { withBuilding } from './create-index.ts';
-import { foreignKeyIndex } from './create-table.ts';
+import { changedType } from './alter-type.ts';
 import { bindDefault } from './definition-context.ts';
+import { neededIndex } from './needed-index.ts';
 import { DefinitionChanges, type DefinitionParts } from './definition-changes.ts';
 import { checkForeignKeysServed, withoutForeignKeys, withoutIndex } from './drop.ts';
 import { tableName } from './relation.ts';
@@ -42,6 +42,8 @@ const commandFields = new Set(['subtype', 'name', 'def', 'behavior', 'missing_ok
 /** What rows that are there must be checked against when all is known. */
 interface Duties {
   readonly notNull: Set<number>;
+  /** Columns whose values must fit their new type. */
+  readonly types: Set<number>;
   readonly checks: Set<string>;
   readonly foreignKeys: Set<string>;
 }
@@ -79,7 +81,12 @@ export function alterTable(parts: DefinitionParts, node: AlterTableStmt): readon
   }
   if (before.view !== undefined)
     throw sqlError('WRONG_OBJECT_TYPE', `"${name}" is a view, not a table.`, offset);
-  const duties: Duties = { notNull: new Set(), checks: new Set(), foreignKeys: new Set() };
+  const duties: Duties = {
+    notNull: new Set(),
+    types: new Set(),
+    checks: new Set(),
+    foreignKeys: new Set(),
+  };
   const alteration = { parts, changes, duties, version: before.version + 1, location, offset };
   let table = before;
   for (const each of node.cmds ?? []) {
@@ -87,12 +94,7 @@ export function alterTable(parts: DefinitionParts, node: AlterTableStmt): readon
     const command = each.AlterTableCmd;
     allowFields(tree, command, commandFields);
     const step = steps[command.subtype ?? ''];
-    if (step === undefined)
-      throw unsupported(
-        tree,
-        unsupportedSteps[command.subtype ?? ''] ?? 'This ALTER TABLE',
-        location,
-      );
+    if (step === undefined) throw unsupported(tree, 'This ALTER TABLE', location);
     table = step(alteration, table, command);
     changes.set(table);
   }
@@ -101,6 +103,7 @@ export function alterTable(parts: DefinitionParts, node: AlterTableStmt): readon
     changes.catalog(),
     table,
     {
+      types: [...duties.types],
       notNull: [...duties.notNull].filter((ordinal) => table.columns[ordinal]?.notNull === true),
       checks: table.checks.filter((check) => duties.checks.has(check.name)),
       foreignKeys: (table.foreignKeys ?? []).filter((key) => duties.foreignKeys.has(key.name)),
@@ -109,10 +112,6 @@ export function alterTable(parts: DefinitionParts, node: AlterTableStmt): readon
   );
   return changes.result();
 }
-
-const unsupportedSteps: Readonly<Record<string, string>> = {
-  AT_AlterColumnType: 'Changing the type of a column',
-};
 
 const steps: Readonly<Record<string, Step>> = {
   AT_AddColumn: addedColumn,
@@ -132,6 +131,15 @@ const steps: Readonly<Record<string, Step>> = {
         alteration.offset,
       );
     return withColumn(table, ordinal, (column) => ({ ...column, notNull: false }));
+  },
+  AT_AlterColumnType: (alteration, table, command) => {
+    const { parts, changes, duties, location } = alteration;
+    const ordinal = ordinalOf(alteration, table, command.name);
+    const place = { tree: parts.tree, changes, location };
+    const before = table.columns[ordinal] as Column;
+    const { column, narrows } = changedType(place, table, before, command);
+    if (narrows) duties.types.add(ordinal);
+    return withColumn(table, ordinal, () => column);
   },
   AT_AddConstraint: (alteration, table, { def }) => {
     const draft = draftOf(alteration, table);
@@ -252,7 +260,7 @@ function withConstraints(alteration: Alteration, table: TableSchema, draft: Draf
   for (const each of bound.foreignKeys) duties.foreignKeys.add(each.name);
   let after: TableSchema = { ...table, columns, checks: [...table.checks, ...bound.checks] };
   for (const each of bound.foreignKeys) {
-    const index = neededIndex(alteration, after, each, taken);
+    const index = neededIndex(alteration, after, { key: each, taken });
     if (index !== undefined) {
       after = { ...after, indexes: [...after.indexes, index] };
       taken.add(index.name);
@@ -260,25 +268,6 @@ function withConstraints(alteration: Alteration, table: TableSchema, draft: Draf
     after = { ...after, foreignKeys: [...(after.foreignKeys ?? []), each] };
   }
   return withBuilding(after, indexes);
-}
-
-/** The index that a foreign key still needs. Rows that are there need one that was made before. */
-function neededIndex(
-  { parts, offset }: Alteration,
-  table: TableSchema,
-  key: ForeignKey,
-  taken: ReadonlySet<string>,
-): Index | undefined {
-  if (supportingIndex(table, key) !== undefined) return undefined;
-  if (hasAnyRow(parts.catalog, table, parts.context.view)) {
-    const names = key.columns.map((ordinal) => table.columns[ordinal]?.name ?? '').join(', ');
-    throw sqlError(
-      'UNSUPPORTED_SQL',
-      `Foreign key "${key.name}" of a table with rows needs an index that begins with its columns; CREATE INDEX ON ${table.name} (${names}) first.`,
-      offset,
-    );
-  }
-  return { ...foreignKeyIndex(table, key.columns, taken), id: parts.context.allocateObject() };
 }
 
 function droppedColumn(

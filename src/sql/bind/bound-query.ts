@@ -1,7 +1,7 @@
 /** Queries with names and types settled; what is left is how to reach the rows. Plain data. */
 import type { ColumnType, TenantId } from '../../base/index.ts';
 import type { Expression, TableSchema } from '../../codec/index.ts';
-import type { ResultColumn } from '../contract.ts';
+import type { Catalog, ResultColumn } from '../contract.ts';
 import type { AggregateCall, ParameterTypes, SortKey } from './context.ts';
 
 export type BoundQuery = BoundSelect | BoundValues | BoundCombination;
@@ -55,6 +55,8 @@ export type From =
       readonly kind: 'table';
       readonly name: string;
       readonly table: TableSchema;
+      /** Set: behind its columns the row holds its stored entry, for those who write it. */
+      readonly withEntry?: true;
       readonly start: number;
       readonly width: number;
     }
@@ -114,6 +116,7 @@ export interface SubqueryCall {
   readonly scope: {
     readonly tenant: TenantId;
     readonly parameters: Pick<ParameterTypes, 'allocateSlot'>;
+    readonly statistics?: Catalog['statistics'];
   };
   /** How many of `args` the query itself reads, the first ones; the others are what ANY and ALL compare. */
   readonly ownCount: number;

@@ -122,7 +122,7 @@ export function addColumn(draft: Draft, node: ColumnDef): void {
       offsetOf(tree, node.location),
     );
   }
-  const column: Column = { name: colname, type: bindTypeName(tree, typeName), notNull: false };
+  const column: Column = { name: colname, type: columnType(tree, typeName), notNull: false };
   let notNull: boolean | undefined;
   let fallback: Expression | undefined;
   let hasDefault = false;
@@ -133,7 +133,12 @@ export function addColumn(draft: Draft, node: ColumnDef): void {
     if (contype === 'CONSTR_NOTNULL' || contype === 'CONSTR_NULL') {
       const wanted = contype === 'CONSTR_NOTNULL';
       if (notNull !== undefined && notNull !== wanted)
-        throw contradiction(draft, `Column "${colname}" is both NULL and NOT NULL`, constraint);
+        throw contradiction(
+          draft,
+          `Column "${colname}" is both NULL and NOT NULL`,
+          constraint,
+          'SYNTAX_ERROR',
+        );
       notNull = wanted;
     } else if (contype === 'CONSTR_DEFAULT') {
       if (hasDefault)
@@ -146,6 +151,17 @@ export function addColumn(draft: Draft, node: ColumnDef): void {
   }
   const whole = { ...column, notNull: notNull === true };
   columns.push(fallback === undefined ? whole : { ...whole, default: fallback });
+}
+
+/** The type of a column. Throws UNSUPPORTED_SQL for one that only expressions have. */
+export function columnType(
+  tree: StatementTree,
+  node: NonNullable<ColumnDef['typeName']>,
+): Column['type'] {
+  const type = bindTypeName(tree, node);
+  if (type.name === 'interval')
+    throw unsupported(tree, 'A column of type interval (keep it as text, or as a number)', node);
+  return type;
 }
 
 /** Adds a constraint of the table as a whole. */
@@ -210,13 +226,14 @@ export function bindConstraints(draft: Draft, shape: TableSchema): BoundConstrai
       uniques.push({ name: names.take(constraint, [...namesOf(keys), 'key']), columns: keys });
     } else {
       const own = names.take(constraint, [...namesOf(keys), 'fkey']);
-      // A key that this very statement defines can be referred to.
-      const keyed = { ...shape, primaryKey: primaryKey?.columns ?? shape.primaryKey };
+      // A key that a new table is defined with can be referred to; one that a table gets later is an index yet to be built.
+      const isNew = draft.base === undefined;
+      const keyed = isNew && primaryKey ? { ...shape, primaryKey: primaryKey.columns } : shape;
       foreignKeys.push(
         bindForeignKey(
           { tree, catalog: draft.catalog, constraint, name: own, keys },
           keyed,
-          uniques,
+          isNew ? uniques : [],
         ),
       );
     }
@@ -279,16 +296,16 @@ class ConstraintNames {
       if (given === undefined) continue;
       const isIndex =
         constraint.contype === 'CONSTR_UNIQUE' || constraint.contype === 'CONSTR_PRIMARY';
-      if (own.has(given))
-        throw sqlError(
-          'DUPLICATE_OBJECT',
-          `Table "${name}" already has a constraint "${given}"; use another name.`,
-          offsetOf(draft.tree, constraint.location),
-        );
       if (isIndex && (relations.has(given) || given === name))
         throw sqlError(
           'DUPLICATE_TABLE',
           `"${given}" is the name of a table, view or index already; use another name.`,
+          offsetOf(draft.tree, constraint.location),
+        );
+      if (own.has(given))
+        throw sqlError(
+          'DUPLICATE_OBJECT',
+          `Table "${name}" already has a constraint "${given}"; use another name.`,
           offsetOf(draft.tree, constraint.location),
         );
       if (constraints.filter((each) => each.constraint.conname === given).length > 1)

@@ -116,6 +116,7 @@ export function newContext(
 export class ParameterTypes {
   readonly #types: (ColumnType | undefined)[];
   #slots = 0;
+  #relations = 0;
   #hasSubquery = false;
   #tellsCommands = false;
 
@@ -140,6 +141,15 @@ export class ParameterTypes {
   allocateSlot(): number {
     this.#slots++;
     return this.#types.length + this.#slots;
+  }
+
+  /** Counts a relation of FROM. Throws STATEMENT_TOO_COMPLEX past the limit: views of views can double at each level. */
+  noteRelation(): void {
+    if (++this.#relations > limits.relationsMax)
+      throw sqlError(
+        'STATEMENT_TOO_COMPLEX',
+        `The statement reads more than ${limits.relationsMax} tables, views and queries, counted at each use; split it.`,
+      );
   }
 
   noteHistory(): void {

@@ -97,7 +97,7 @@ describe('errors', () => {
     ['create table t (a int primary key, primary key (a))', '42P16', 'primary '],
     ['create table t (a int, primary key (nope))', '42703', 'primary '],
     ['create table t (a int, unique (a, a))', '42701', 'unique ('],
-    ['create table t (a int null not null)', '42P16', 'not null'],
+    ['create table t (a int null not null)', '42601', 'not null'],
     ['create table t (a int default 1 default 2)', '42P16', 'default '],
     [
       'create table t (a int, constraint x check (a > 1), constraint x unique (a))',
@@ -112,7 +112,7 @@ describe('errors', () => {
     ['create table t (a int check (nope > 1))', '42703', 'nope > 1'],
     ['create table t (a int check (count(*) > 1))', '42803', 'count(*)'],
     ['create table t (a int check (a > (select 1)))', '0A000', '(select '],
-    ['create table t (a foo)', '0A000', 'foo)'],
+    ['create table t (a foo)', '42704', 'foo)'],
     ['create table t (a int[])', '0A000', 'int[])'],
     ['create table t (a serial)', '0A000', 'serial)'],
     ['create table other.t (a int)', '0A000', 'other.t '],

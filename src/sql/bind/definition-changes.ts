@@ -2,6 +2,7 @@
 import { type ObjectId, sqlError, VerityError } from '../../base/index.ts';
 import type { Index, TableSchema } from '../../codec/index.ts';
 import type { Catalog, DefinitionContext, ResultColumn } from '../contract.ts';
+import { tokenize } from '../parse/lexer.ts';
 import type { StatementTree } from '../parse/script.ts';
 import { catalogFrom } from '../schema/catalog.ts';
 import { indexesOf } from '../schema/table-layout.ts';
@@ -87,9 +88,31 @@ export class DefinitionChanges {
     return [...this.#changed.values()];
   }
 
+  /** Whether a view's text may find another column than before, as one around a subquery, or join by others. */
+  #mayMeanOther({ view }: TableSchema): boolean {
+    const words = view && wordsOf(view.query);
+    return (view?.reads ?? []).some(({ table, version }) => {
+      const before = this.#before.get(table);
+      const after = this.#changed.get(table);
+      if (before === undefined || after === undefined) return false;
+      // The view does not see columns that were added since.
+      const seen = ({ columns, ...rest }: TableSchema): TableSchema => ({
+        ...rest,
+        columns: columns.filter(
+          ({ since, dropped }) => dropped !== true && (since ?? 1) <= version,
+        ),
+      });
+      const names = namesChanged(seen(before), seen(after));
+      return (
+        (names.size > 0 && words?.has('natural') === true) ||
+        [...names].some((name) => words?.has(name) === true)
+      );
+    });
+  }
+
   #givesTheSame(schema: TableSchema, catalog: Catalog): boolean {
     const view = catalog.view(schema.name);
-    if (view === undefined) return false;
+    if (view === undefined || this.#mayMeanOther(schema)) return false;
     try {
       const columns = this.#parts.columnsOf(view.text, view.catalog);
       return (
@@ -102,6 +125,29 @@ export class DefinitionChanges {
     }
   }
 }
+
+/** Names of columns that one table has and the other has not. */
+function namesChanged(before: TableSchema, after: TableSchema): Set<string> {
+  const [old, now] = [before, after].map(
+    ({ columns }) => new Set(columns.map(({ name }) => name.toLowerCase())),
+  ) as [Set<string>, Set<string>];
+  return new Set([
+    ...[...old].filter((name) => !now.has(name)),
+    ...[...now].filter((name) => !old.has(name)),
+  ]);
+}
+
+/** The words of a text in lower case, names without their quotes. */
+const wordsOf = (text: string): Set<string> =>
+  new Set(
+    tokenize(text).map(({ start, end }) =>
+      text
+        .slice(start, end)
+        .replace(/^"(.*)"$/s, '$1')
+        .replaceAll('""', '"')
+        .toLowerCase(),
+    ),
+  );
 
 /** The name of a relation that does not exist yet. Throws DUPLICATE_TABLE if a table, view or index has it. */
 export function checkNewName(

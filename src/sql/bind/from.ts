@@ -25,12 +25,13 @@ export interface FromPart {
   readonly relations: readonly Relation[];
 }
 
-/** Binds FROM. Throws DUPLICATE_ALIAS, UNDEFINED_TABLE, UNSUPPORTED_SQL, … */
+/** Binds FROM, behind `first` if it is given. Throws DUPLICATE_ALIAS, UNDEFINED_TABLE, UNSUPPORTED_SQL, … */
 export function bindFrom(
   context: BindContext,
   nodes: readonly Node[],
+  first?: FromPart,
 ): { readonly from: From | undefined; readonly relations: readonly Relation[] } {
-  let whole: FromPart | undefined;
+  let whole = first;
   for (const node of nodes) {
     const part = bindPart(context, node, widthOf(whole?.from));
     whole =
@@ -51,8 +52,9 @@ export function bindFrom(
 }
 
 function bindPart(context: BindContext, node: Node, start: number): FromPart {
-  if ('RangeVar' in node) return bindTable(context, node.RangeVar, start);
   if ('JoinExpr' in node) return bindJoin(context, node.JoinExpr, start);
+  context.parameters.noteRelation();
+  if ('RangeVar' in node) return bindTable(context, node.RangeVar, start);
   if ('RangeSubselect' in node) return bindDerived(context, node.RangeSubselect, start);
   if ('RangeFunction' in node) return bindFunctionPart(context, node.RangeFunction, start);
   throw unsupported(context, 'This part of FROM', node);

@@ -15,7 +15,7 @@ import {
   type TableRelation,
 } from './context.ts';
 import { bindExpression } from './expression.ts';
-import { bindQuery } from './query.ts';
+import { bindQuery, withNamed } from './query.ts';
 import { tableRelation } from './relation.ts';
 import { plain } from './type-rules.ts';
 import { allowFields, firstLocation, unsupported } from './unsupported.ts';
@@ -30,6 +30,7 @@ import {
   type BoundReturning,
   contextOf,
   targetOrdinal,
+  type WriteScope,
 } from './write.ts';
 
 /** A value for each column; undefined: the column's default, or NULL. */
@@ -61,8 +62,8 @@ const insertFields = new Set([
   'returningClause',
   'override',
   'onConflictClause',
+  'withClause',
 ]);
-const insertNames = { withClause: 'WITH' };
 const conflictFields = new Set(['action', 'infer', 'targetList', 'whereClause', 'location']);
 const inferFields = new Set(['indexElems', 'conname', 'location']);
 
@@ -72,12 +73,16 @@ export function bindInsert(
   catalog: Catalog,
   parameters: ParameterTypes,
 ): BoundInsert {
-  allowFields(tree, statement, insertFields, insertNames);
+  allowFields(tree, statement, insertFields);
   if (statement.override !== 'OVERRIDING_NOT_SET') throw unsupported(tree, 'OVERRIDING', statement);
   const relation = bindWritten(tree, statement.relation ?? {}, catalog);
   const { table } = relation;
   const targets = insertTargets(tree, statement.cols, table);
-  const scope = { catalog, parameters };
+  const { named } = withNamed(
+    contextOf(tree, undefined, { catalog, parameters }, 'WITH'),
+    statement,
+  );
+  const scope = { catalog, parameters, ...(named === undefined ? {} : { named }) };
   const isNamed = statement.cols !== undefined;
   const select =
     statement.selectStmt !== undefined && 'SelectStmt' in statement.selectStmt
@@ -92,7 +97,10 @@ export function bindInsert(
   if (lists !== undefined) {
     checkLengths(tree, lists, isNamed ? targets.length : undefined);
     const rows = lists.map((list) => bindRow(context, list, targets, table));
-    const returning = bindReturning(tree, statement.returningClause, relation, scope);
+    const returning = bindReturning(
+      contextOf(tree, relation, scope, 'RETURNING'),
+      statement.returningClause,
+    );
     return { ...parts, rows, query: undefined, returning };
   }
   const types = targets.map((ordinal) => plain((table.columns[ordinal] as Column).type));
@@ -103,7 +111,10 @@ export function bindInsert(
     isNamed,
     location: firstLocation(select),
   });
-  const returning = bindReturning(tree, statement.returningClause, relation, scope);
+  const returning = bindReturning(
+    contextOf(tree, relation, scope, 'RETURNING'),
+    statement.returningClause,
+  );
   return { ...parts, rows: [row], query, returning };
 }
 
@@ -137,7 +148,7 @@ function bindConflict(
   tree: StatementTree,
   clause: OnConflictClause | undefined,
   relation: TableRelation,
-  scope: { readonly catalog: Catalog; readonly parameters: ParameterTypes },
+  scope: WriteScope,
 ): BoundConflict | undefined {
   if (clause === undefined) return undefined;
   allowFields(tree, clause, conflictFields);

@@ -7,7 +7,15 @@ import { asComparable, bindNullIf } from './branches.ts';
 import { canCoerce, coerce, typeLabel } from './coerce.ts';
 import { type Bound, type BindContext, offsetOf } from './context.ts';
 import { bindExpression } from './expression.ts';
-import { booleanType, isInteger, isText, operandType, plainTypes, textType } from './type-rules.ts';
+import {
+  booleanType,
+  isInteger,
+  isText,
+  isTime,
+  operandType,
+  plainTypes,
+  textType,
+} from './type-rules.ts';
 import { unsupported } from './unsupported.ts';
 
 /** Binds A_Expr: every operator, and IN, BETWEEN, LIKE, IS DISTINCT FROM and NULLIF. */
@@ -52,6 +60,9 @@ export function bindOperatorNode(context: BindContext, node: A_Expr): Bound {
       const test: Expression = { kind: 'call', type: booleanType, name: 'between', args };
       return result(context, negate(test, node.kind === 'AEXPR_NOT_BETWEEN'), location);
     }
+    case 'AEXPR_BETWEEN_SYM':
+    case 'AEXPR_NOT_BETWEEN_SYM':
+      return bindSymmetric(context, node);
     default:
       throw unsupported(context, kindNames[node.kind ?? ''] ?? 'This operator', location ?? node);
   }
@@ -61,8 +72,6 @@ const kindNames: Readonly<Record<string, string>> = {
   AEXPR_OP_ANY: 'ANY',
   AEXPR_OP_ALL: 'ALL',
   AEXPR_SIMILAR: 'SIMILAR TO',
-  AEXPR_BETWEEN_SYM: 'BETWEEN SYMMETRIC',
-  AEXPR_NOT_BETWEEN_SYM: 'BETWEEN SYMMETRIC',
 };
 
 function operatorName(context: BindContext, node: A_Expr): string {
@@ -87,11 +96,24 @@ const listItems = (node: Node | undefined): readonly Node[] =>
 type Row = Extract<Node, { readonly RowExpr: unknown }>;
 const isRow = (node: Node | undefined): node is Row => node !== undefined && 'RowExpr' in node;
 
-/** (a, b) = (c, d) and <>: column by column. */
+/** BETWEEN SYMMETRIC: between the bounds in either order. */
+function bindSymmetric(context: BindContext, { lexpr, rexpr, kind, location }: A_Expr): Bound {
+  const values = [lexpr as Node, ...listItems(rexpr)].map((each) => bindExpression(context, each));
+  const args = asComparable(context, values, 'BETWEEN');
+  const [value, low, high] = args as [Expression, Expression, Expression];
+  const either = [
+    [value, low, high],
+    [value, high, low],
+  ].map((each): Expression => ({ kind: 'call', type: booleanType, name: 'between', args: each }));
+  const test: Expression = { kind: 'or', type: booleanType, args: either };
+  return result(context, negate(test, kind === 'AEXPR_NOT_BETWEEN_SYM'), location);
+}
+
+/** Rows compare column by column; the first that differ decide about less and greater. */
 function bindRowComparison(context: BindContext, node: A_Expr, left: Row, right: Row): Bound {
   const name = operatorName(context, node);
   const [lefts = [], rights = []] = [left.RowExpr.args, right.RowExpr.args];
-  if (name !== '=' && name !== '<>')
+  if (!comparisonNames.has(name))
     throw unsupported(context, `Rows of values compared by ${name}`, node.location);
   if (lefts.length !== rights.length) {
     throw sqlError(
@@ -100,12 +122,28 @@ function bindRowComparison(context: BindContext, node: A_Expr, left: Row, right:
       offsetOf(context, node.location),
     );
   }
-  const args = lefts.map((each, index) => {
-    const both = [each, rights[index] as Node].map((side) => bindExpression(context, side));
-    return bindComparison(context, name, both, node.location).expression;
-  });
-  const kind = name === '=' ? 'and' : 'or';
-  return result(context, { kind, type: booleanType, args }, node.location);
+  const pairs = lefts.map((each, index) =>
+    [each, rights[index] as Node].map((side) => bindExpression(context, side)),
+  );
+  const compared = (pair: readonly Bound[], by: string): Expression =>
+    bindComparison(context, by, pair, node.location).expression;
+  if (name === '=' || name === '<>') {
+    const args = pairs.map((pair) => compared(pair, name));
+    return result(
+      context,
+      { kind: name === '=' ? 'and' : 'or', type: booleanType, args },
+      node.location,
+    );
+  }
+  const [last = [], ...others] = pairs.toReversed();
+  let test = compared(last, name);
+  for (const pair of others) {
+    const equal = compared(pair, '=');
+    const more: Expression = { kind: 'and', type: booleanType, args: [equal, test] };
+    const args = [compared(pair, name.charAt(0)), more];
+    test = { kind: 'or', type: booleanType, args };
+  }
+  return result(context, test, node.location);
 }
 
 /** (a, b) IN ((c, d), …): equal to one of them. */
@@ -183,10 +221,33 @@ function operandTypes(name: string, operands: readonly Bound[]): readonly TypeNa
   if (name === '@>' || name === '<@') return ['jsonb', 'jsonb'];
   if (name === '^' && left !== 'numeric' && right !== 'numeric')
     return ['double precision', 'double precision'];
-  if (left === 'date' || right === 'date') return dateOperands(name, left, right);
+  if (left === 'interval' || right === 'interval') return spanOperands(name, left, right);
+  if (left === 'date' || right === 'date') {
+    const types = dateOperands(name, left, right);
+    if (types !== undefined) return types;
+  }
+  if (name === '+' && right === undefined && left !== undefined && isTime(left))
+    return [left, 'interval'];
+  if (name === '+' && left === undefined && right !== undefined && isTime(right))
+    return ['interval', right];
   if (left === undefined && right === undefined) return undefined;
   const type = operandType(left ?? (right as TypeName), right ?? (left as TypeName));
   return type === undefined ? undefined : [type, type];
+}
+
+/** Dates and times with spans of time, spans with each other, and multiples of spans. */
+function spanOperands(
+  name: string,
+  left: TypeName | undefined,
+  right: TypeName | undefined,
+): readonly TypeName[] | undefined {
+  const other = left === 'interval' ? right : left;
+  if (name === '*' || name === '/')
+    return left === 'interval'
+      ? ['interval', 'double precision']
+      : ['double precision', 'interval'];
+  if (other !== undefined && other !== 'interval' && !isTime(other)) return undefined;
+  return [left ?? 'interval', right ?? 'interval'];
 }
 
 function dateOperands(

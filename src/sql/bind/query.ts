@@ -68,7 +68,10 @@ function pendingQuery(outer: BindContext, statement: SelectStmt): Pending {
 }
 
 /** The context with the queries of WITH. */
-function withNamed(context: BindContext, { withClause }: SelectStmt): BindContext {
+export function withNamed(
+  context: BindContext,
+  { withClause }: Pick<SelectStmt, 'withClause'>,
+): BindContext {
   if (withClause === undefined) return context;
   if (withClause.recursive === true)
     throw unsupported(context, 'WITH RECURSIVE', withClause.location ?? withClause);

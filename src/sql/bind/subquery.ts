@@ -50,7 +50,8 @@ function withoutOutputs(query: BoundQuery): BoundQuery {
   return { ...query, outputs: [], columns: [], sort: [] };
 }
 
-function bindInner(
+/** The query of a subquery, and what it reads of the row around it. */
+export function bindInner(
   context: BindContext,
   node: SubLink,
 ): { readonly query: BoundQuery; readonly captures: Captures } {
@@ -74,7 +75,8 @@ const call = (
 ): Bound => {
   const { catalog, parameters } = context;
   assert(catalog !== undefined, 'a subquery is bound with a catalog');
-  const scope = { tenant: catalog.tenant, parameters };
+  const { tenant, statistics } = catalog;
+  const scope = { tenant, parameters, statistics };
   const expression: SubqueryCall = { kind: 'call', scope, ...parts };
   return { expression, type: parts.type, offset: offsetOf(context, node.location) };
 };

@@ -4,10 +4,10 @@ import { sqlError } from '../../base/index.ts';
 import type { Column, Expression, TableSchema } from '../../codec/index.ts';
 import type { ResultColumn } from '../contract.ts';
 import type { TableFunction } from './bound-query.ts';
-import { coerce } from './coerce.ts';
+import { canCoerce, coerce } from './coerce.ts';
 import { type BindContext, type Bound, offsetOf } from './context.ts';
 import { bindExpression, coerceTo } from './expression.ts';
-import { isInteger, operandType, plainTypes } from './type-rules.ts';
+import { isInteger, isTime, operandType, plainTypes } from './type-rules.ts';
 import { allowFields, unsupported } from './unsupported.ts';
 
 export interface BoundTableFunction {
@@ -125,6 +125,27 @@ function tableOf(context: BindContext, call: FuncCall, node: Node | undefined): 
   return table;
 }
 
+/** Times with an interval between them. */
+function bindTimes(context: BindContext, args: readonly Bound[]): BoundTableFunction {
+  const isPlain = args.slice(0, 2).some(({ type }) => type?.name === 'timestamp');
+  const isZoned = args.slice(0, 2).some(({ type }) => type?.name === 'timestamptz');
+  const type = isPlain && !isZoned ? plainTypes.timestamp : plainTypes.timestamptz;
+  const [start, stop, step] = args.map((arg, place) =>
+    coerce(arg, place === 2 ? plainTypes.interval : type, 'implicit', context.parameters),
+  );
+  return {
+    name: 'generate_series',
+    call: {
+      kind: 'series',
+      type,
+      start: start as Expression,
+      stop: stop as Expression,
+      step,
+    },
+    columns: [{ name: 'generate_series', type }],
+  };
+}
+
 function bindSeries(context: BindContext, call: FuncCall): BoundTableFunction {
   const args = (call.args ?? []).map((arg) => bindExpression(context, arg));
   const name = args.reduce<ReturnType<typeof operandType>>(
@@ -133,10 +154,13 @@ function bindSeries(context: BindContext, call: FuncCall): BoundTableFunction {
     args.find((arg) => arg.type !== undefined)?.type?.name ?? 'integer',
   );
   const offset = offsetOf(context, call.location);
+  const times = args.slice(0, 2).find(({ type }) => type !== undefined && isTime(type.name));
+  const isStep = canCoerce(args[2]?.type, plainTypes.interval, 'implicit');
+  if (args.length === 3 && times !== undefined && isStep) return bindTimes(context, args);
   if (args.length < 2 || args.length > 3 || name === undefined || !isInteger(name)) {
     throw sqlError(
       'UNDEFINED_FUNCTION',
-      'generate_series takes two or three whole numbers.',
+      'generate_series takes two or three whole numbers, or two timestamps and an interval.',
       offset,
     );
   }

@@ -19,6 +19,7 @@ export const plainTypes: Readonly<Record<TypeName, ColumnType>> = {
   timestamptz: { name: 'timestamptz' },
   uuid: { name: 'uuid' },
   jsonb: { name: 'jsonb' },
+  interval: { name: 'interval' },
 };
 
 export const booleanType = plainTypes.boolean;

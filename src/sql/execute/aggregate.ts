@@ -74,7 +74,7 @@ function foldGroups(
         const key = isPlain ? (values[0] as Value) : encodeBoundKey(types, values);
         let group = found.get(key);
         if (group === undefined) {
-          execution.countHeld();
+          execution.countHeld(values);
           group = { keys: values, foldings: folds.map((fold) => fold.start(context)) };
           found.set(key, group);
         }
@@ -140,9 +140,10 @@ function sortedFold({ sort = [], ...call }: AggregateCall): Fold {
       let parameters: readonly Value[] = [];
       return {
         take: (row, given) => {
-          execution.countHeld();
+          const keys = evaluates.map((evaluate) => evaluate(row, given, context));
+          execution.countHeld([...row, ...keys]);
           parameters = given;
-          kept.push({ row, keys: evaluates.map((evaluate) => evaluate(row, given, context)) });
+          kept.push({ row, keys });
         },
         result: () => {
           const folding = fold.start(context);
@@ -166,7 +167,7 @@ function distinctly(
     add: (value, second) => {
       const key = encodeBoundKey([type], [value]);
       if (seen.has(key)) return;
-      execution.countHeld();
+      execution.countHeld([value]);
       seen.add(key);
       inner.add(value, second);
     },

@@ -1,32 +1,40 @@
 /** UPDATE and DELETE: all matching rows are collected before the first is changed. */
 import type { StoreKey, Value } from '../../base/index.ts';
-import type { Expression, TableSchema } from '../../codec/index.ts';
+import type { TableSchema } from '../../codec/index.ts';
 import type { ReadView, StoreEntry } from '../../store/index.ts';
-import type { Assignment, BoundDelete, BoundUpdate } from '../bind/write.ts';
+import type { BoundSelect } from '../bind/bound-query.ts';
+import type { ParameterTypes } from '../bind/context.ts';
+import type { Assignment, BoundDelete, BoundRows, BoundUpdate } from '../bind/write.ts';
 import type { Catalog, ExecutionContext, PreparedWrite, RowChange } from '../contract.ts';
 import { planAccess } from '../plan/access.ts';
 import { indexesOf, layoutOf, primaryKeyOf } from '../schema/table-layout.ts';
 import { tableWriterOf } from '../schema/table-writer.ts';
 import { compile, type Evaluate } from './compile.ts';
 import { compileForeignKeys, type RowsChange } from './foreign-keys.ts';
+import { compileQuery } from './query.ts';
+import { scopeOf } from './row-source.ts';
 import { compileReturning } from './returning.ts';
 import { compileOpen } from './rows.ts';
 import { compileAll } from './source.ts';
-import { checkChangeCount, checkUnique, type NewRow } from './uniqueness.ts';
+import { blobsIn } from './stored-values.ts';
+import { ChangeSize, checkChangeCount, checkUnique, type NewRow } from './uniqueness.ts';
 
 interface Match {
   readonly entry: StoreEntry;
-  readonly values: Value[];
+  readonly values: readonly Value[];
+  /** The row and those that FROM or USING joined to it; without them the row alone. */
+  readonly joined: readonly Value[];
 }
 
 type Collect = (view: ReadView, parameters: readonly Value[], context: ExecutionContext) => Match[];
 
 function compileCollect(
-  table: TableSchema,
-  where: Expression | undefined,
+  { table, where, joined }: BoundRows,
   catalog: Catalog,
+  parameters: ParameterTypes,
 ): Collect {
-  const access = planAccess(table, where);
+  if (joined !== undefined) return compileJoined(table, joined, catalog, parameters);
+  const access = planAccess(table, where, { statistics: catalog.statistics });
   const open = compileOpen(catalog, table, access.path, false);
   const rest = compileAll(access.rest);
   const { codec } = layoutOf(table);
@@ -36,23 +44,58 @@ function compileCollect(
     for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
       const values = codec.decode(entry.row);
       if (rest !== undefined && !rest(values, parameters, context)) continue;
-      matches.push({ entry, values });
+      matches.push({ entry, values, joined: values });
       checkChangeCount(matches.length, table);
     }
     return matches;
   };
 }
 
-export function compileDelete(bound: BoundDelete, catalog: Catalog): PreparedWrite['run'] {
+/** Each row once, however many rows of the others it meets: the first of them counts, as in PostgreSQL. */
+function compileJoined(
+  table: TableSchema,
+  query: BoundSelect,
+  catalog: Catalog,
+  parameterTypes: ParameterTypes,
+): Collect {
+  const open = compileQuery(query, scopeOf(catalog, parameterTypes));
+  const width = table.columns.length;
+  return (view, parameters, context) => {
+    const matches = new Map<StoreKey, Match>();
+    const rows = open(view, parameters, context);
+    for (let row = rows.next(); row !== undefined; row = rows.next()) {
+      const entry = row[width] as unknown as StoreEntry;
+      if (matches.has(entry.key)) continue;
+      matches.set(entry.key, { entry, values: row.slice(0, width), joined: row });
+      checkChangeCount(matches.size, table);
+    }
+    return [...matches.values()];
+  };
+}
+
+/** The row with what was joined to it, for RETURNING. */
+const returned = (values: readonly Value[], joined: readonly Value[]): readonly Value[] =>
+  joined.length === values.length ? values : [...values, ...joined.slice(values.length)];
+
+/** The number of columns of the rows that RETURNING is over. */
+const returnedWidth = ({ table, joined }: BoundRows): number =>
+  joined === undefined ? table.columns.length : joined.outputs.length;
+
+export function compileDelete(
+  bound: BoundDelete,
+  catalog: Catalog,
+  parameterTypes: ParameterTypes,
+): PreparedWrite['run'] {
   const { table } = bound;
-  const collect = compileCollect(table, bound.where, catalog);
-  const returning = compileReturning(bound.returning, table.columns.length);
+  const collect = compileCollect(bound, catalog, parameterTypes);
+  const returning = compileReturning(bound.returning, returnedWidth(bound));
   const checkForeignKeys = compileForeignKeys(catalog, table, 'delete');
   return (view, parameters, context) => {
     const matches = collect(view, parameters, context);
     checkForeignKeys?.(view, { removed: matches.map(rowBefore), added: [] });
     const changes = matches.map(({ entry }): RowChange => deletion(table, entry));
-    return { changes, rowCount: matches.length, rows: returning(matches, parameters, context) };
+    const gone = matches.map(({ joined }) => ({ values: joined }));
+    return { changes, rowCount: matches.length, rows: returning(gone, parameters, context) };
   };
 }
 
@@ -80,10 +123,14 @@ export interface Updated extends NewRow {
   readonly before: readonly Value[];
 }
 
-export function compileUpdate(bound: BoundUpdate, catalog: Catalog): PreparedWrite['run'] {
+export function compileUpdate(
+  bound: BoundUpdate,
+  catalog: Catalog,
+  parameterTypes: ParameterTypes,
+): PreparedWrite['run'] {
   const { table } = bound;
   const writer = tableWriterOf(table);
-  const collect = compileCollect(table, bound.where, catalog);
+  const collect = compileCollect(bound, catalog, parameterTypes);
   const assignments = bound.assignments.map((assignment) =>
     compileAssignment(assignment, writer.defaults),
   );
@@ -99,17 +146,19 @@ export function compileUpdate(bound: BoundUpdate, catalog: Catalog): PreparedWri
   );
   const assigned = bound.assignments.map(({ ordinal }) => ordinal);
   const checkForeignKeys = compileForeignKeys(catalog, table, assigned);
-  const returning = compileReturning(bound.returning, table.columns.length);
+  const returning = compileReturning(bound.returning, returnedWidth(bound));
   return (view, parameters, context) => {
-    const updated = collect(view, parameters, context).map(({ entry, values: before }): Updated => {
+    const matches = collect(view, parameters, context);
+    const size = new ChangeSize(table);
+    const updated = matches.map(({ entry, values: before, joined }): Updated => {
       const values = before.slice();
       for (const { ordinal, evaluate } of assignments) {
-        values[ordinal] = evaluate === undefined ? null : evaluate(before, parameters, context);
+        values[ordinal] = evaluate === undefined ? null : evaluate(joined, parameters, context);
       }
       for (const ordinal of dropped) values[ordinal] = null;
       writer.check(values, context);
       const key = movesKey ? primaryKeyOf(table, values) : entry.key;
-      return { entry, before, values, key };
+      return size.counted({ entry, before, values, key });
     });
     if (touchesUnique) {
       const removed = new Set<StoreKey>(updated.map(({ entry }) => entry.key));
@@ -117,7 +166,13 @@ export function compileUpdate(bound: BoundUpdate, catalog: Catalog): PreparedWri
     }
     checkForeignKeys?.(view, { removed: updated.map(rowReplaced), added: updated });
     const changes = changesOf(table, updated, (values, key) => writer.encode(values, key));
-    return { changes, rowCount: updated.length, rows: returning(updated, parameters, context) };
+    const rows =
+      bound.joined === undefined
+        ? updated
+        : updated.map(({ values }, at) => ({
+            values: returned(values, (matches[at] as Match).joined),
+          }));
+    return { changes, rowCount: updated.length, rows: returning(rows, parameters, context) };
   };
 }
 
@@ -146,11 +201,12 @@ export function changesOf(
   const changes: RowChange[] = [];
   for (const { entry, key, values } of updated) {
     const row = encode(values, key);
+    const blobs = blobsIn(values);
     if (key === entry.key) {
-      changes.push({ kind: 'update', table, key, row, previous: entry });
+      changes.push({ kind: 'update', table, key, row, blobs, previous: entry });
     } else {
       deletions.push(deletion(table, entry));
-      changes.push({ kind: 'insert', table, key, row, previous: undefined });
+      changes.push({ kind: 'insert', table, key, row, blobs, previous: undefined });
     }
   }
   return deletions.length === 0 ? changes : [...deletions, ...changes];

@@ -5,8 +5,9 @@ import type { ExecutionContext } from '../contract.ts';
 import { isIdentical } from '../functions/comparison.ts';
 import { findScalar } from '../functions/registry.ts';
 import type { ScalarFunction } from '../functions/scalar.ts';
-import { isConstant } from '../plan/access.ts';
+import { isConstant } from '../plan/restrictions.ts';
 import { castValue } from '../types/index.ts';
+import { mayBeBlob, valueOf } from './stored-values.ts';
 import { compileSpecial } from './special-forms.ts';
 
 /** Yields an expression's value for a row; `row` is that of the relation the expression was bound against. */
@@ -25,7 +26,8 @@ export function compile(expression: Expression): Evaluate {
     }
     case 'column': {
       const { ordinal } = expression;
-      return (row) => row[ordinal] as Value;
+      if (!mayBeBlob(expression.type)) return (row) => row[ordinal] as Value;
+      return (row, _parameters, context) => valueOf(row[ordinal] as Value, context);
     }
     case 'parameter': {
       const index = expression.number - 1;

@@ -6,8 +6,12 @@ import {
   type Value,
   VerityError,
 } from '../../base/index.ts';
-import type { CommandFacts, ExecutionContext } from '../contract.ts';
+import type { BlobAccess, CommandFacts, ExecutionContext } from '../contract.ts';
 import type { ReadView } from '../../store/index.ts';
+import { lengthOf } from './result-size.ts';
+
+/** 256 characters of long values count as a row. */
+const heldShift = 8;
 
 /** One run of a statement: what it reads from, what its subqueries keep for its length, and what it may use up. */
 export class Execution implements ExecutionContext {
@@ -15,6 +19,7 @@ export class Execution implements ExecutionContext {
   /** Results of subqueries that read nothing of the rows around them. */
   readonly memo = new Map<object, unknown>();
   readonly time: TimestampMicros;
+  readonly blobs: BlobAccess | undefined;
   readonly #context: ExecutionContext;
   #read = 0;
   #held = 0;
@@ -22,6 +27,7 @@ export class Execution implements ExecutionContext {
   constructor(view: ReadView, context: ExecutionContext) {
     this.view = view;
     this.time = context.time;
+    this.blobs = context.blobs;
     this.#context = context;
   }
 
@@ -43,12 +49,13 @@ export class Execution implements ExecutionContext {
     }
   }
 
-  /** Counts a row kept in memory. Throws QUERY_TOO_LARGE. */
-  countHeld(): void {
-    if (++this.#held > limits.queryRowsHeldMax) {
+  /** Counts a row kept in memory, a long one as several. Throws QUERY_TOO_LARGE. */
+  countHeld(values: readonly Value[]): void {
+    this.#held += 1 + (lengthOf(values) >>> heldShift);
+    if (this.#held > limits.queryRowsHeldMax) {
       throw new VerityError(
         'QUERY_TOO_LARGE',
-        `The query holds more than ${limits.queryRowsHeldMax} rows at once to sort, group or join them; narrow it with WHERE or LIMIT.`,
+        `The query holds more than ${limits.queryRowsHeldMax} rows at once, or fewer long ones, to sort, group or join them; narrow it with WHERE or LIMIT.`,
       );
     }
   }

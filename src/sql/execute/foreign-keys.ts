@@ -8,6 +8,7 @@ import {
   VerityError,
 } from '../../base/index.ts';
 import {
+  type Column,
   encodeBoundKey,
   type ForeignKey,
   type Index,
@@ -78,15 +79,16 @@ export function compileReferring(
   const find = parent && compileFind(catalog, parent, key.references, 'one');
   const convert = parent && compileConvert(table, key.columns, parent, key.references);
   const isOwn = key.table === table.id;
+  const textOf = compileKeyText(parent ?? table, parent ? key.references : key.columns);
   return (view, { removed, added }) => {
-    const own = isOwn ? keysOf(added, key.references) : undefined;
-    const gone = isOwn ? keysOf(removed, key.references) : undefined;
+    const own = isOwn ? keysOf(added, key.references, textOf) : undefined;
+    const gone = isOwn ? keysOf(removed, key.references, textOf) : undefined;
     for (const { values } of added) {
       const referring = valuesOf(values, key.columns);
       if (referring === undefined) continue;
       const wanted = convert?.(referring);
       if (wanted !== undefined) {
-        const text = textOf(wanted);
+        const text = isOwn ? textOf(wanted) : '';
         if (own?.has(text) === true) continue;
         if (gone?.has(text) !== true && find?.(view, wanted, nothing) === true) continue;
       }
@@ -105,8 +107,9 @@ function compileReferred(
   const find = compileFind(catalog, child, key.columns, 'any');
   const convert = compileConvert(table, key.references, child, key.columns);
   const isOwn = child.id === table.id;
+  const textOf = compileKeyText(table, key.references);
   return (view, { removed, added }) => {
-    const now = keysOf(added, key.references);
+    const now = keysOf(added, key.references, textOf);
     // Rows of the statement itself are looked at as they are after it, by the other check.
     const changed = isOwn ? new Set(removed.map((row) => row.key)) : nothing;
     for (const { values, after } of removed) {
@@ -138,9 +141,18 @@ function valuesOf(
   return values.every((value) => value !== null) ? values : undefined;
 }
 
+type KeyText = (values: readonly NonNullable<Value>[]) => string;
+
+/** The same text for values that are equal as keys, also where they are written differently, as 1.0 and 1.00 are. */
+function compileKeyText(table: TableSchema, columns: readonly number[]): KeyText {
+  const types = columns.map((ordinal) => (table.columns[ordinal] as Column).type);
+  return (values) => encodeBoundKey(types, values);
+}
+
 function keysOf(
   rows: readonly { readonly values: readonly Value[] }[],
   ordinals: readonly number[],
+  textOf: KeyText,
 ): ReadonlySet<string> {
   const keys = new Set<string>();
   for (const { values } of rows) {
@@ -148,13 +160,6 @@ function keysOf(
     if (key !== undefined) keys.add(textOf(key));
   }
   return keys;
-}
-
-/** The same text for values that are equal as keys; the values are of the same columns. */
-function textOf(values: readonly NonNullable<Value>[]): string {
-  return JSON.stringify(
-    values.map((value) => (value instanceof Uint8Array ? [...value] : String(value))),
-  );
 }
 
 type Convert = (values: readonly NonNullable<Value>[]) => readonly NonNullable<Value>[] | undefined;

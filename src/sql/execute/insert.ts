@@ -4,6 +4,7 @@ import type { BoundInsert } from '../bind/insert.ts';
 import type { Catalog, PreparedWrite, RowChange } from '../contract.ts';
 import { tableWriterOf } from '../schema/table-writer.ts';
 import { compileForeignKeys } from './foreign-keys.ts';
+import { blobsIn } from './stored-values.ts';
 import { compileNewRows } from './new-rows.ts';
 import { compileReturning } from './returning.ts';
 import { checkUnique, type NewRow } from './uniqueness.ts';
@@ -25,7 +26,7 @@ export function compileInsert(
   const checkForeignKeys = compileForeignKeys(catalog, table, 'insert');
   return (view, parameters, context) => {
     const added = propose(view, parameters, context);
-    checkUnique(catalog, table, view, { removed: nothingRemoved, added });
+    const isNew = checkUnique(catalog, table, view, { removed: nothingRemoved, added });
     checkForeignKeys?.(view, { removed: [], added });
     const changes = new Array<RowChange>(added.length);
     for (let index = 0; index < added.length; index++) {
@@ -35,7 +36,9 @@ export function compileInsert(
         table,
         key,
         row: writer.encode(values, key),
+        blobs: blobsIn(values),
         previous: undefined,
+        isNew,
       };
     }
     return { changes, rowCount: added.length, rows: returning(added, parameters, context) };

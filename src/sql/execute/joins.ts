@@ -92,7 +92,7 @@ function compileCandidates(step: Step, scope: TreeScope): OpenCandidates {
 function hold(rows: Rows, execution: Execution): Row[] {
   const all: Row[] = [];
   for (let row = rows.next(); row !== undefined; row = rows.next()) {
-    execution.countHeld();
+    execution.countHeld(row);
     all.push(row);
   }
   return all;
@@ -121,7 +121,7 @@ function compileHash(open: OpenRows, keys: readonly HashKey[]): OpenCandidates {
       for (let row = rows.next(); row !== undefined; row = rows.next()) {
         const key = build(row, parameters, context);
         if (key === null) continue;
-        execution.countHeld();
+        execution.countHeld(row);
         const same = filled.get(key);
         if (same === undefined) filled.set(key, [row]);
         else same.push(row);

@@ -9,7 +9,8 @@ import { primaryKeyOf } from '../schema/table-layout.ts';
 import { tableWriterOf } from '../schema/table-writer.ts';
 import { compile, type Evaluate } from './compile.ts';
 import { compileQuery } from './query.ts';
-import { checkChangeCount, type NewRow } from './uniqueness.ts';
+import { scopeOf } from './row-source.ts';
+import { ChangeSize, checkChangeCount, type NewRow } from './uniqueness.ts';
 
 export type ProposeRows = (
   view: ReadView,
@@ -41,21 +42,23 @@ export function compileNewRows(
   );
   if (query === undefined) {
     return (_view, parameters, context) => {
+      const size = new ChangeSize(table);
       const proposed = new Array<NewRow>(rows.length);
       for (let index = 0; index < rows.length; index++) {
         const evaluates = rows[index] as readonly (Evaluate | undefined)[];
-        proposed[index] = make(evaluates, noRow, parameters, context);
+        proposed[index] = size.counted(make(evaluates, noRow, parameters, context));
       }
       return proposed;
     };
   }
-  const open = compileQuery(query, { tenant: catalog.tenant, parameters: parameterTypes });
+  const open = compileQuery(query, scopeOf(catalog, parameterTypes));
   const [evaluates = []] = rows;
   return (view, parameters, context) => {
+    const size = new ChangeSize(table);
     const proposed: NewRow[] = [];
     const found = open(view, parameters, context);
     for (let row = found.next(); row !== undefined; row = found.next()) {
-      proposed.push(make(evaluates, row, parameters, context));
+      proposed.push(size.counted(make(evaluates, row, parameters, context)));
       checkChangeCount(proposed.length, table);
     }
     return proposed;

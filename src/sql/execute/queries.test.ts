@@ -109,7 +109,7 @@ describe('joins', () => {
       for (let row = 0; row < count; row++) use(execution);
     };
     const read = (execution: Execution): void => execution.countRead();
-    const hold = (execution: Execution): void => execution.countHeld();
+    const hold = (execution: Execution): void => execution.countHeld([]);
     many(limits.queryRowsReadMax, read)();
     expect(failureOf('', many(limits.queryRowsReadMax + 1, read)).code).toBe('QUERY_TOO_LARGE');
     many(limits.queryRowsHeldMax, hold)();

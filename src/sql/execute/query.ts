@@ -4,6 +4,7 @@ import { encodeBoundKey, type Expression } from '../../codec/index.ts';
 import type { BoundCombination, BoundQuery, BoundValues } from '../bind/bound-query.ts';
 import { typeOf } from '../bind/select.ts';
 import type { ExecutionContext } from '../contract.ts';
+import type { FromPlan } from '../plan/from-plan.ts';
 import { planSelect, type SelectPlan } from '../plan/select.ts';
 import { compileGroups } from './aggregate.ts';
 import { compile, type Evaluate } from './compile.ts';
@@ -37,10 +38,12 @@ function compileSelect(plan: SelectPlan, scope: TreeScope, counted: boolean): Op
   const source =
     plan.from === undefined
       ? compileNothing(plan.gate)
-      : compileFrom(plan.from, scope, {
-          counted: counted || plan.from.steps.length > 0,
-          readsRows: plan.readsRows || plan.from.steps.length > 0,
-        });
+      : compileEnds(plan.from, plan.ends, (from) =>
+          compileFrom(from, scope, {
+            counted: counted || from.steps.length > 0,
+            readsRows: plan.readsRows || from.steps.length > 0,
+          }),
+        );
   const grouped = select.grouping === undefined ? source : compileGroups(select.grouping, source);
   const isSorted = select.distinct || plan.sorted;
   const sorted = isSorted ? grouped : compileSort(select.sort, grouped, keepCount(select));
@@ -49,6 +52,23 @@ function compileSelect(plan: SelectPlan, scope: TreeScope, counted: boolean): Op
   if (!select.distinct) return results;
   const types = select.outputs.map(typeOf);
   return compileSort(select.sort, compileDistinct(types, results), keepCount(select));
+}
+
+/** The rows, or only their ends. */
+function compileEnds(
+  from: FromPlan,
+  ends: SelectPlan['ends'],
+  compileRows: (from: FromPlan) => OpenRows,
+): OpenRows {
+  const opens = [compileRows(from)];
+  if (ends === undefined) return opens[0] as OpenRows;
+  const { first } = from;
+  if (ends === 'both' && first.kind === 'table')
+    opens.push(compileRows({ ...from, first: { ...first, reverse: !first.reverse } }));
+  return (view, parameters, context) => {
+    let next = 0;
+    return { next: () => opens[next++]?.(view, parameters, context).next() };
+  };
 }
 
 /** One row without columns, if all conditions hold. */
@@ -97,7 +117,7 @@ function compileDistinct(types: readonly ReturnType<typeof typeOf>[], open: Open
         for (let row = rows.next(); row !== undefined; row = rows.next()) {
           const key = encodeBoundKey(types, row);
           if (seen.has(key)) continue;
-          hold();
+          hold(row);
           seen.add(key);
           return row;
         }
@@ -107,9 +127,9 @@ function compileDistinct(types: readonly ReturnType<typeof typeOf>[], open: Open
   };
 }
 
-function holder(context: ExecutionContext): () => void {
+function holder(context: ExecutionContext): (row: Row) => void {
   const execution: Execution = executionOf(context);
-  return () => execution.countHeld();
+  return (row) => execution.countHeld(row);
 }
 
 /** UNION, INTERSECT and EXCEPT, with ALL by counting. */
@@ -140,7 +160,7 @@ function compileCombination(query: BoundCombination, scope: TreeScope): OpenRows
     for (let row = others.next(); row !== undefined; row = others.next()) {
       const key = encodeBoundKey(types, row);
       const count = counts.get(key);
-      if (count === undefined) hold();
+      if (count === undefined) hold(row);
       counts.set(key, (count ?? 0) + 1);
     }
     const rows = left(view, parameters, context);
@@ -189,6 +209,9 @@ function compileLimit(query: BoundQuery, open: OpenRows): OpenRows {
 function count(value: Value | undefined, clause: string, whenNull: number): number {
   if (value === null || value === undefined) return whenNull;
   if ((value as bigint) < 0n)
-    throw new VerityError('INVALID_LIMIT', `${clause} must not be negative.`);
+    throw new VerityError(
+      clause === 'LIMIT' ? 'INVALID_LIMIT' : 'INVALID_OFFSET',
+      `${clause} must not be negative.`,
+    );
   return Number(value);
 }

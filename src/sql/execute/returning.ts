@@ -2,6 +2,7 @@ import type { Value } from '../../base/index.ts';
 import type { BoundReturning } from '../bind/write.ts';
 import type { ExecutionContext } from '../contract.ts';
 import { compileProjection } from './projection.ts';
+import { ResultSize } from './result-size.ts';
 
 type Row = readonly Value[];
 export type Returning = (
@@ -16,6 +17,12 @@ const nothing: readonly Row[] = [];
 export function compileReturning(returning: BoundReturning, width: number): Returning {
   if (returning.outputs.length === 0) return () => nothing;
   const project = compileProjection(returning.outputs, width);
-  if (project === undefined) return (rows) => rows.map((row) => row.values);
-  return (rows, parameters, context) => rows.map((row) => project(row.values, parameters, context));
+  return (rows, parameters, context) => {
+    const size = new ResultSize();
+    return rows.map(({ values }) => {
+      const row = project === undefined ? values : project(values, parameters, context);
+      size.add(row);
+      return row;
+    });
+  };
 }

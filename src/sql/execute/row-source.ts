@@ -18,3 +18,8 @@ export type OpenRows = (
 
 /** Whose trees are read, and where plans get numbers for parameters that they set themselves. */
 export type TreeScope = Pick<Catalog, 'tenant'> & PlanScope;
+
+export const scopeOf = (
+  { tenant, statistics }: Catalog,
+  parameters: PlanScope['parameters'],
+): TreeScope => ({ tenant, parameters, statistics });

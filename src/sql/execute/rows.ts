@@ -7,6 +7,7 @@ import type { AccessPath } from '../plan/access.ts';
 import { keyOfBytes } from '../schema/key-bytes.ts';
 import { indexBoundKey, layoutOf } from '../schema/table-layout.ts';
 import { compile } from './compile.ts';
+import { Execution } from './execution.ts';
 import { compileSpan, compileValues, indexOrder, keyOrder, searchKey } from './spans.ts';
 
 /** Yields the key of the one row a 'get' or 'unique' path leads to, or undefined if there can be none. */
@@ -66,6 +67,7 @@ export function compileOpen(
       return single({ key, row: stored.row, from: stored.from, leaf: stored.leaf });
     };
   }
+  if (path.kind === 'union') return compileUnion(scope, table, path);
   if (path.kind === 'range') return compileSpan(tree, keyOrder(table), path, reverse);
   if (path.kind === 'index') {
     const openIndex = compileIndex(scope, table, path, reverse);
@@ -75,6 +77,37 @@ export function compileOpen(
     };
   }
   return (view) => view.scan(tree, { reverse });
+}
+
+/** The rows that several paths find, each once. */
+function compileUnion(
+  scope: Pick<Catalog, 'tenant'>,
+  table: TableSchema,
+  { paths }: Extract<AccessPath, { kind: 'union' }>,
+): OpenCursor {
+  const opens = paths.map((path) => compileOpen(scope, table, path, false));
+  return (view, parameters, context) => {
+    const seen = new Set<StoreKey>();
+    const execution = context instanceof Execution ? context : undefined;
+    let next = 0;
+    let inner = emptyCursor;
+    return {
+      next: () => {
+        for (;;) {
+          const entry = inner.next();
+          if (entry !== undefined) {
+            if (seen.has(entry.key)) continue;
+            seen.add(entry.key);
+            execution?.countHeld([entry.key]);
+            return entry;
+          }
+          const open = opens[next++];
+          if (open === undefined) return undefined;
+          inner = open(view, parameters, context);
+        }
+      },
+    };
+  };
 }
 
 /** The entries of an index that a path takes; what they hold is the row's key. */

@@ -232,7 +232,7 @@ describe('errors', () => {
 
   test('a negative LIMIT or OFFSET is refused when run', () => {
     expect(fails('select 1 limit -1')).toEqual(['2201W', undefined]);
-    expect(failureOf('', () => rows('select 1 offset $1', [-1])).code).toBe('INVALID_LIMIT');
+    expect(failureOf('', () => rows('select 1 offset $1', [-1])).code).toBe('INVALID_OFFSET');
   });
 
   test('a transaction statement is not prepared', () => {

@@ -8,7 +8,7 @@ import { layoutOf } from '../schema/table-layout.ts';
 import { Execution, frameOf } from './execution.ts';
 import { compileProjection } from './projection.ts';
 import { compileQuery } from './query.ts';
-import type { Row, Rows } from './row-source.ts';
+import { type Row, type Rows, scopeOf } from './row-source.ts';
 import { compileFindKey } from './rows.ts';
 import { compileAll } from './source.ts';
 
@@ -24,7 +24,7 @@ export function compileRun(
       ? compilePoint(query, catalog)
       : undefined;
   if (point !== undefined) return point;
-  const scope = { tenant: catalog.tenant, parameters: parameterTypes };
+  const scope = scopeOf(catalog, parameterTypes);
   const open = compileQuery(query, scope, false);
   const { slotCount } = parameterTypes;
   return (view, parameters, context) => {

@@ -51,11 +51,9 @@ export function compileSort(
       const { held } = execution;
       for (let row = rows.next(); row !== undefined; row = rows.next()) {
         const from = row;
-        execution.countHeld();
-        kept.push({
-          row,
-          keys: evaluates.map((evaluate) => evaluate(from, parameters, context)),
-        });
+        const keys = evaluates.map((evaluate) => evaluate(from, parameters, context));
+        execution.countHeld([...row, ...keys]);
+        kept.push({ row, keys });
         if (kept.length < 2 * keep + slackRows) continue;
         kept.sort((left, right) => compareKeyed(orders, left, right));
         kept.length = keep;

@@ -65,7 +65,7 @@ export function filtered(open: OpenRows, conditions: readonly Expression[]): Ope
 }
 
 function compileTable(
-  { table, access, reverse }: Extract<Source, { kind: 'table' }>,
+  { table, access, reverse, withEntry }: Extract<Source, { kind: 'table' }>,
   scope: TreeScope,
   { counted, readsRows }: SourceUse,
 ): OpenRows {
@@ -85,7 +85,9 @@ function compileTable(
         for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
           execution?.countRead();
           const row = codec.decode(entry.row);
-          if (rest === undefined || rest(row, parameters, context)) return row;
+          if (rest !== undefined && !rest(row, parameters, context)) continue;
+          // Only who planned for the entry looks at it; to all others it is a value like others.
+          return withEntry === true ? [...row, entry as unknown as Value] : row;
         }
         return undefined;
       },

@@ -13,9 +13,10 @@ import {
   keyPrefixRange,
   type TableSchema,
 } from '../../codec/index.ts';
-import type { Cursor, KeyRange, ReadView } from '../../store/index.ts';
+import type { Cursor, ReadView } from '../../store/index.ts';
 import type { ExecutionContext } from '../contract.ts';
-import type { Bound, KeySpan } from '../plan/access.ts';
+import type { KeySpan } from '../plan/access.ts';
+import type { Bound, ValueRange } from '../plan/restrictions.ts';
 import { indexBoundKey, layoutOf } from '../schema/table-layout.ts';
 import { compile, type Evaluate } from './compile.ts';
 import { compileMembers } from './subquery.ts';
@@ -59,33 +60,115 @@ export function compileSpan(
   const prefix = compileValues(span.prefix.map((value) => compile(value)));
   const list = compileListValues(span);
   if (list !== undefined) return compileList(tree, order, { prefix: span.prefix, list }, reverse);
-  const [low, high] = [span.low, span.high].map(
-    (bound) => bound && { ...bound, evaluate: compile(bound.value) },
-  );
   const descending = order.isDescending(span.prefix.length);
+  if (span.ranges !== undefined)
+    return compileRanges(tree, order, { prefix, ranges: span.ranges, descending }, reverse);
+  const { low, high } = span;
+  const isBounded = low !== undefined || high !== undefined;
+  const keysOf = isBounded
+    ? compileRange(order, { ...(low && { low }), ...(high && { high }) }, descending)
+    : undefined;
   return (view, parameters, context) => {
     const values = prefix(parameters, context);
     if (values === undefined) return emptyCursor;
-    const range: { from?: StoreKey; to?: StoreKey; reverse: boolean } = { reverse };
-    if (values.length > 0) Object.assign(range, keyPrefixRange(order.encode(values)));
-    // NULLs are no part of a range with a bound. They lie behind all values, or before them in descending order.
-    if (low !== undefined || high !== undefined) {
-      const nulls = keyPrefixRange(order.encode([...values, null]));
-      if (descending) range.from = nulls.to;
-      else range.to = nulls.from;
+    if (keysOf !== undefined) {
+      const keys = keysOf(values, parameters, context);
+      return keys === undefined ? emptyCursor : view.scan(tree, { ...keys, reverse });
     }
-    for (const [bound, isLow] of [
-      [low, true],
-      [high, false],
-    ] as const) {
+    return view.scan(
+      tree,
+      values.length === 0 ? { reverse } : { ...keyPrefixRange(order.encode(values)), reverse },
+    );
+  };
+}
+
+interface Keys {
+  readonly from?: StoreKey;
+  readonly to?: StoreKey;
+}
+
+/** The keys of a range behind a prefix; undefined if there are none. */
+type KeysOf = (
+  prefix: readonly Value[],
+  parameters: readonly Value[],
+  context: ExecutionContext,
+) => Keys | undefined;
+
+function compileRange(order: KeyOrder, range: ValueRange, descending: boolean): KeysOf {
+  const bounds = [range.low, range.high].map(
+    (bound) => bound && { ...bound, evaluate: compile(bound.value) },
+  );
+  return (prefix, parameters, context) => {
+    const nulls = keyPrefixRange(order.encode([...prefix, null]));
+    if (range.nulls === true) return nulls;
+    const keys: { from?: StoreKey; to?: StoreKey } =
+      prefix.length === 0 ? {} : { ...keyPrefixRange(order.encode(prefix)) };
+    // NULLs are no part of it. They lie behind all values, or before them in descending order.
+    if (descending) keys.from = nulls.to;
+    else keys.to = nulls.from;
+    for (const [place, bound] of bounds.entries()) {
       if (bound === undefined) continue;
       const value = bound.evaluate(noRow, parameters, context);
-      if (value === null) return emptyCursor;
-      const side = isLow === descending ? 'to' : 'from';
-      range[side] = boundKey(order.encode([...values, value]), bound, side);
+      if (value === null && bound.openIfNull === true) continue;
+      if (value === null) return undefined;
+      const side = (place === 0) === descending ? 'to' : 'from';
+      keys[side] = boundKey(order.encode([...prefix, value]), bound, side);
     }
-    return view.scan(tree, range as KeyRange);
+    return keys;
   };
+}
+
+interface Ranges {
+  readonly prefix: ReturnType<typeof compileValues>;
+  readonly ranges: readonly ValueRange[];
+  readonly descending: boolean;
+}
+
+/** The keys of any of several ranges, in key order, each once: ranges that overlap are read as one. */
+function compileRanges(
+  tree: TreeId,
+  order: KeyOrder,
+  { prefix, ranges, descending }: Ranges,
+  reverse: boolean,
+): OpenSpan {
+  const all = ranges.map((range) => compileRange(order, range, descending));
+  return (view, parameters, context) => {
+    const values = prefix(parameters, context);
+    if (values === undefined) return emptyCursor;
+    const found = all.flatMap((keysOf) => keysOf(values, parameters, context) ?? []);
+    const merged = mergedKeys(found);
+    if (reverse) merged.reverse();
+    let next = 0;
+    let inner: Cursor = emptyCursor;
+    return {
+      next: () => {
+        for (;;) {
+          const entry = inner.next();
+          if (entry !== undefined || next >= merged.length) return entry;
+          inner = view.scan(tree, { ...(merged[next++] as Keys), reverse });
+        }
+      },
+    };
+  };
+}
+
+function mergedKeys(found: readonly Keys[]): Keys[] {
+  const start = ({ from }: Keys): string => from ?? '';
+  const isEmpty = ({ from, to }: Keys): boolean =>
+    from !== undefined && to !== undefined && from >= to;
+  const ordered = found.filter((each) => !isEmpty(each));
+  ordered.sort((one, other) => (start(one) < start(other) ? -1 : 1));
+  const merged: Keys[] = [];
+  for (const each of ordered) {
+    const last = merged.at(-1);
+    const isApart = last?.to !== undefined && start(each) > last.to;
+    if (last === undefined || isApart) merged.push(each);
+    else if (last.to !== undefined && (each.to === undefined || each.to > last.to)) {
+      const { to: _, ...open } = last;
+      merged[merged.length - 1] = each.to === undefined ? open : { ...last, to: each.to };
+    }
+  }
+  return merged;
 }
 
 /** `from` includes its key and `to` does not, so > and <= start or end behind all keys that begin with it. */

@@ -1,5 +1,6 @@
 import type { ColumnType, TypeName, Value } from '../../base/index.ts';
 import type { Expression } from '../../codec/index.ts';
+import { behindPrefix, likePrefix } from '../functions/like.ts';
 import { findScalar } from '../functions/registry.ts';
 import { checkTextSize } from '../functions/text.ts';
 import { comparator, formatText } from '../types/index.ts';
@@ -86,6 +87,21 @@ const forms: Readonly<Record<string, (call: Call, compile: Compile) => Evaluate>
       if (value === null) return null;
       const whole = BigInt(value as number | bigint);
       return BigInt.asIntN(bits, whole) === whole ? Number(whole) : null;
+    };
+  },
+  /** Between these lie the texts that a LIKE pattern may match; NULL: nothing lies behind them. */
+  'like low': (call, compile) => {
+    const arg = compile(call.args[0] as Expression);
+    return (row, parameters, context) => {
+      const pattern = arg(row, parameters, context);
+      return pattern === null ? null : likePrefix(pattern as string);
+    };
+  },
+  'like high': (call, compile) => {
+    const arg = compile(call.args[0] as Expression);
+    return (row, parameters, context) => {
+      const pattern = arg(row, parameters, context);
+      return pattern === null ? null : (behindPrefix(likePrefix(pattern as string)) ?? null);
     };
   },
   concat: (call, compile) => {

@@ -110,8 +110,9 @@ export function compileMembers(
     const rows = open(execution.view, parameters, execution);
     for (let row = rows.next(); row !== undefined; row = rows.next()) {
       setSlot(parameters, slot, row[0] as Value);
-      values.add(member(noRow, parameters, execution));
-      execution.countHeld();
+      const value = member(noRow, parameters, execution);
+      execution.countHeld([value]);
+      values.add(value);
     }
     execution.memo.set(call.slots, values);
     return values;
@@ -136,7 +137,7 @@ function membership(call: SubqueryCall, open: OpenRows): Answer | undefined {
       const value = member(noRow, parameters, execution);
       if (value === null) hasNull = true;
       else if (!values.has(value)) {
-        execution.countHeld();
+        execution.countHeld([value]);
         values.add(value);
       }
     }

@@ -1,12 +1,14 @@
 /** Functions in FROM: their rows. */
-import type { Value } from '../../base/index.ts';
+import { type TypeName, type Value, VerityError } from '../../base/index.ts';
 import type { TableFunction } from '../bind/bound-query.ts';
-import { compile } from './compile.ts';
+import { isTime } from '../bind/type-rules.ts';
+import { findScalar } from '../functions/registry.ts';
+import { compareValues } from '../types/index.ts';
+import { compile, type Evaluate } from './compile.ts';
 import { compileDiff, compileHistory } from './history.ts';
 import type { OpenRows, TreeScope } from './row-source.ts';
 import { noRow } from './source.ts';
 import { executionOf } from './execution.ts';
-import { VerityError } from '../../base/index.ts';
 
 export function compileTableFunction(call: TableFunction, scope: TreeScope): OpenRows {
   switch (call.kind) {
@@ -19,10 +21,35 @@ export function compileTableFunction(call: TableFunction, scope: TreeScope): Ope
   }
 }
 
+/** Times with an interval between them: months may differ in length, so each is reckoned from the one before. */
+function compileTimes(type: TypeName, evaluates: readonly Evaluate[]): OpenRows {
+  const add = findScalar('+', [type, 'interval'])?.call as (time: bigint, span: string) => bigint;
+  return (_view, parameters, context) => {
+    const [start, stop, step] = evaluates.map((each) => each(noRow, parameters, context));
+    if (typeof start !== 'bigint' || typeof stop !== 'bigint' || typeof step !== 'string')
+      return { next: () => undefined };
+    const direction = compareValues({ name: 'interval' }, step, '0 0 0');
+    if (direction === 0)
+      throw new VerityError('INVALID_ARGUMENT', 'The step of generate_series must not be zero.');
+    const execution = executionOf(context);
+    let at = start;
+    return {
+      next: () => {
+        if (direction > 0 ? at > stop : at < stop) return undefined;
+        execution.countRead();
+        const value = at;
+        at = add(at, step);
+        return [value];
+      },
+    };
+  };
+}
+
 function compileSeries(call: Extract<TableFunction, { kind: 'series' }>): OpenRows {
   const evaluates = [call.start, call.stop, ...(call.step === undefined ? [] : [call.step])].map(
     (each) => compile(each),
   );
+  if (isTime(call.type.name)) return compileTimes(call.type.name, evaluates);
   const isBigint = call.type.name === 'bigint';
   return (_view, parameters, context) => {
     const values = evaluates.map((evaluate) => evaluate(noRow, parameters, context));

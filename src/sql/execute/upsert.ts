@@ -12,7 +12,8 @@ import { compileCondition } from './compile.ts';
 import { compileForeignKeys } from './foreign-keys.ts';
 import type { ProposeRows } from './new-rows.ts';
 import type { Returning } from './returning.ts';
-import { checkUnique, type NewRow } from './uniqueness.ts';
+import { blobsIn } from './stored-values.ts';
+import { ChangeSize, checkUnique, type NewRow } from './uniqueness.ts';
 
 interface Upsert {
   readonly table: TableSchema;
@@ -48,6 +49,7 @@ export function compileUpsert(upsert: Upsert, catalog: Catalog): PreparedWrite['
   return (view, parameters, context) => {
     const keys = new ArbiterKeys(catalog, table, conflict.arbiters, view);
     const { added, updated, results }: Progress = { added: [], updated: [], results: [] };
+    const size = new ChangeSize(table);
     for (const proposed of propose(view, parameters, context)) {
       const owner = keys.ownerOf(proposed);
       if (owner === undefined) {
@@ -61,7 +63,7 @@ export function compileUpsert(upsert: Upsert, catalog: Catalog): PreparedWrite['
         keys.leave({ key: owner, values: row.before });
         keys.take(row);
         keys.touched.add(owner);
-        updated.push(row);
+        updated.push(size.counted(row));
         results.push(row);
       }
     }
@@ -72,7 +74,14 @@ export function compileUpsert(upsert: Upsert, catalog: Catalog): PreparedWrite['
     const changes = changesOf(table, updated, (values, key) => writer.encode(values, key));
     for (const { key, values } of added) {
       const row = writer.encode(values, key);
-      changes.push({ kind: 'insert', table, key, row, previous: undefined });
+      changes.push({
+        kind: 'insert',
+        table,
+        key,
+        row,
+        blobs: blobsIn(values),
+        previous: undefined,
+      });
     }
     return { changes, rowCount: results.length, rows: returning(results, parameters, context) };
   };

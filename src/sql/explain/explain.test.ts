@@ -57,7 +57,7 @@ test.each([
   ['select * from p order by city desc limit 5', ['Index Scan Backward using p_city on p']],
   ['select * from p order by city, born limit 5', ['Seq Scan on p']],
   ["select * from p where city = 'x' order by born desc", ['Index Scan using p_city on p']],
-  ['select * from p order by id desc', ['Seq Scan Backward on p']],
+  ['select * from p order by id desc', ['Index Scan Backward using p_pkey on p']],
   ['select * from p where id between 1 and 5', ['Index Scan using p_pkey on p']],
   ["select * from v where p_id = 1 and at = '2020-01-01'", ['Index Scan using v_p_id_at_key on v']],
   ['select * from p where name is null', ['Seq Scan on p']],

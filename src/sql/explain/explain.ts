@@ -6,10 +6,9 @@ import { bindInsert } from '../bind/insert.ts';
 import { bindQuery } from '../bind/query.ts';
 import { textType } from '../bind/type-rules.ts';
 import { unsupported } from '../bind/unsupported.ts';
-import { bindDelete, bindUpdate, type BoundDelete, type BoundUpdate } from '../bind/write.ts';
+import { bindDelete, bindUpdate, type BoundUpdate } from '../bind/write.ts';
 import type { Catalog, PreparedQuery } from '../contract.ts';
 import type { StatementTree } from '../parse/script.ts';
-import { planAccess } from '../plan/access.ts';
 import { type PlanNode, planLines } from './node.ts';
 import { PlanTeller } from './plan-text.ts';
 
@@ -42,25 +41,21 @@ function planNode(
   catalog: Catalog,
   parameters: ParameterTypes,
 ): PlanNode {
-  const teller = new PlanTeller({ parameters });
+  const teller = new PlanTeller({ parameters, statistics: catalog.statistics });
   if ('SelectStmt' in node) {
     return teller.query(bindQuery(node.SelectStmt, { source: tree.source, catalog, parameters }));
   }
   if ('UpdateStmt' in node)
     return explainUpdate(bindUpdate(tree, node.UpdateStmt, catalog, parameters), teller);
   if ('DeleteStmt' in node)
-    return explainDelete(bindDelete(tree, node.DeleteStmt, catalog, parameters), teller);
+    return teller.change('Delete', bindDelete(tree, node.DeleteStmt, catalog, parameters), []);
   assert('InsertStmt' in node, 'the parser lets through what EXPLAIN can tell');
   const { table, query } = bindInsert(tree, node.InsertStmt, catalog, parameters);
   const children = query === undefined ? [] : [teller.query(query)];
   return { label: `Insert on ${table.name}`, details: [], children };
 }
 
-function explainUpdate({ table, where, assignments }: BoundUpdate, teller: PlanTeller): PlanNode {
-  const values = assignments.flatMap(({ value }) => value ?? []);
-  return teller.change('Update', table, planAccess(table, where), values);
-}
-
-function explainDelete({ table, where }: BoundDelete, teller: PlanTeller): PlanNode {
-  return teller.change('Delete', table, planAccess(table, where), []);
+function explainUpdate(bound: BoundUpdate, teller: PlanTeller): PlanNode {
+  const values = bound.assignments.flatMap(({ value }) => value ?? []);
+  return teller.change('Update', bound, values);
 }

@@ -2,10 +2,12 @@
 import type { Expression, TableSchema } from '../../codec/index.ts';
 import type { BoundQuery, SubqueryCall, TableFunction } from '../bind/bound-query.ts';
 import type { SortKey } from '../bind/context.ts';
-import type { Access, AccessPath } from '../plan/access.ts';
+import type { BoundRows } from '../bind/write.ts';
+import { type Access, type AccessPath, planAccess } from '../plan/access.ts';
 import type { FromPlan, Source, Step } from '../plan/from-plan.ts';
 import type { PlanScope } from '../plan/join.ts';
 import { planSelect, type SelectPlan } from '../plan/select.ts';
+import type { TableStatistics } from '../plan/statistics.ts';
 import { primaryKeyName } from '../schema/table-keys.ts';
 import { expressionText, type Names } from './expression-text.ts';
 import type { PlanNode } from './node.ts';
@@ -74,6 +76,11 @@ export class PlanTeller {
       node = {
         label: keys.length === 0 ? 'Aggregate' : 'HashAggregate',
         details: [
+          ...(plan.ends === undefined
+            ? []
+            : [
+                `Why: the ${plan.ends === 'both' ? 'first and the last row are' : 'first row is'} all it needs`,
+              ]),
           ...(keys.length === 0 ? [] : [`Group Key: ${keys.join(', ')}`]),
           ...this.#conditions(
             'Filter',
@@ -169,21 +176,26 @@ export class PlanTeller {
   /** UPDATE and DELETE: how the rows are found, and the subqueries of the values that they get. */
   change(
     word: string,
-    table: TableSchema,
-    access: Access,
+    { table, where, joined }: BoundRows,
     values: readonly Expression[],
   ): PlanNode {
-    const scan = this.#scan(table, access, { name: '', reverse: false });
+    const found =
+      joined === undefined
+        ? this.#scan(table, planAccess(table, where, { statistics: this.#scope.statistics }), {
+            name: '',
+            reverse: false,
+          })
+        : this.query(joined);
     const names: ColumnName = (ordinal) => table.columns[ordinal]?.name ?? '';
     for (const value of values) this.#text(value, names);
-    const children = [scan, ...this.#subqueries];
+    const children = [found, ...this.#subqueries];
     return { label: `${word} on ${table.name}`, details: [], children };
   }
 
   /** How a table's rows are reached, and why so. */
   #scan(
     table: TableSchema,
-    { path, rest, used }: Access,
+    { path, rest, used, counted, weight }: Access,
     { name, reverse }: { readonly name: string; readonly reverse: boolean },
   ): PlanNode {
     const names: ColumnName = (ordinal) => table.columns[ordinal]?.name ?? '';
@@ -200,6 +212,7 @@ export class PlanTeller {
       details: [
         ...this.#conditions('Index Cond', used, names),
         ...this.#conditions('Filter', rest, names),
+        ...(counted === undefined ? [] : [estimateText(weight, counted)]),
         `Why: ${reasonOf(path, rest.length > 0)}`,
       ],
       children: [],
@@ -273,11 +286,19 @@ function sourceNames(source: Source): ColumnName {
   }
 }
 
+function estimateText(weight: number, { rows, more }: TableStatistics): string {
+  return `Rows: about ${Math.ceil(weight)} of ${rows}${more ? ' or more' : ''}`;
+}
+
 const functionName = (call: TableFunction): string =>
   call.kind === 'series' ? 'generate_series' : `verity_${call.kind}`;
 
 function indexName(table: TableSchema, path: AccessPath): string | undefined {
   if (path.kind === 'all') return undefined;
+  if (path.kind === 'union') {
+    const names = path.paths.map((each) => indexName(table, each));
+    return [...new Set(names)].join(', ');
+  }
   return path.kind === 'get' || path.kind === 'range' ? primaryKeyName(table) : path.index.name;
 }
 
@@ -291,9 +312,11 @@ function reasonOf(path: AccessPath, hasRest: boolean): string {
       return hasRest
         ? 'no key or index begins with a column that is restricted'
         : 'all rows are asked for';
+    case 'union':
+      return 'each part of the OR has a key or index; a row that several find is taken once';
     case 'range':
     case 'index': {
-      const { prefix, low, high, list, members } = path;
+      const { prefix, low, high, ranges, list, members } = path;
       const what = path.kind === 'range' ? 'the primary key' : 'the index';
       const parts = [
         ...(prefix.length === 0
@@ -304,6 +327,11 @@ function reasonOf(path: AccessPath, hasRest: boolean): string {
           : [`a column of ${what} is one of those that a query yields`]),
         ...(list === undefined ? [] : [`a column of ${what} is one of ${list.length} value(s)`]),
         ...(low === undefined && high === undefined ? [] : [`a column of ${what} lies in a range`]),
+        ...(ranges === undefined
+          ? []
+          : [
+              `a column of ${what} lies in ${ranges.length === 1 ? 'a range' : `one of ${ranges.length} ranges`}`,
+            ]),
       ];
       if (parts.length === 0) parts.push('its order is the one asked for');
       if (path.kind === 'index' && path.covering) parts.push('its keys hold every column read');

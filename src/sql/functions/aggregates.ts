@@ -1,6 +1,13 @@
 import { type ColumnType, type TypeName, type Value, VerityError } from '../../base/index.ts';
 import { checkTextSize } from './text.ts';
-import { castValue, comparator, numericAdd, numericDivide } from '../types/index.ts';
+import {
+  addIntervals,
+  castValue,
+  comparator,
+  numericAdd,
+  numericDivide,
+  scaleInterval,
+} from '../types/index.ts';
 
 export const aggregateNames: ReadonlySet<string> = new Set([
   'count',
@@ -21,6 +28,7 @@ const sumTypes: Partial<Record<TypeName, TypeName>> = {
   numeric: 'numeric',
   real: 'real',
   'double precision': 'double precision',
+  interval: 'interval',
 };
 const averageTypes: Partial<Record<TypeName, TypeName>> = {
   smallint: 'numeric',
@@ -29,6 +37,7 @@ const averageTypes: Partial<Record<TypeName, TypeName>> = {
   numeric: 'numeric',
   real: 'double precision',
   'double precision': 'double precision',
+  interval: 'interval',
 };
 const unordered: ReadonlySet<TypeName> = new Set(['boolean', 'jsonb', 'uuid'] as const);
 
@@ -69,6 +78,7 @@ export function accumulator(name: string, argument: ColumnType | undefined): Acc
   if (name === 'bool_or') return decided(true);
   if (name === 'bool_and' || name === 'every') return decided(false);
   if (name === 'string_agg') return joinedText();
+  if (argument.name === 'interval') return intervalTotal(name === 'avg');
   if (argument.name === 'real' || argument.name === 'double precision')
     return floatTotal(argument, name === 'avg');
   return exactTotal(argument, name === 'avg');
@@ -137,6 +147,21 @@ function floatTotal(type: ColumnType, average: boolean): Accumulator {
       count++;
     },
     result: () => (count === 0 ? null : average ? total / count : total),
+  };
+}
+
+function intervalTotal(average: boolean): Accumulator {
+  let total = '0 0 0';
+  let count = 0;
+  return {
+    add: (value) => {
+      total = addIntervals(total, value as string, 1);
+      count++;
+    },
+    result: () => {
+      if (count === 0) return null;
+      return average ? scaleInterval(total, (value) => value / count) : total;
+    },
   };
 }
 

@@ -4,11 +4,15 @@ import {
   civilOfDays,
   dateOfTimestamp,
   daysOfCivil,
+  intervalOf,
+  intervalText,
   numericAdd,
   numericDivide,
   timestampOf,
   timestampOfDate,
 } from '../types/index.ts';
+import { fieldOfInterval } from './interval.ts';
+import { atZone } from './making.ts';
 import { scalar, type ScalarFunction } from './scalar.ts';
 
 type Instant = 'date' | 'timestamp' | 'timestamptz';
@@ -108,13 +112,13 @@ function truncate(type: 'timestamp' | 'timestamptz', text: string, micros: bigin
   return timestampOf(type, days, ofDay - (ofDay % length));
 }
 
-const unknownUnit = (type: Instant): VerityError =>
+const unknownUnit = (type: Instant | 'interval'): VerityError =>
   new VerityError(
     'INVALID_ARGUMENT',
     `The unit is none of type ${type}. Write one like 'day', 'month' or 'year'.`,
   );
 
-const unitNotOf = (type: Instant): VerityError =>
+const unitNotOf = (type: Instant | 'interval'): VerityError =>
   new VerityError('UNSUPPORTED_SQL', `A value of type ${type} has no such field.`);
 
 /** 1 is Monday. */
@@ -177,6 +181,37 @@ function field(type: Instant, text: string, moment: Moment): string | null {
   return zoneFields.has(name) ? '0' : fieldOfMoment(type, name, moment);
 }
 
+/** A field of a span of time. Those that only dates have are refused. */
+function intervalField(text: string, span: string): string {
+  const word = text.replace(asciiCapital, (letter) => letter.toLowerCase()).slice(0, wordLength);
+  const name = unitOf(text) ?? fieldWords.get(word);
+  if (name === undefined) throw unknownUnit('interval');
+  const found = fieldOfInterval(name, span);
+  if (found === undefined) throw unitNotOf('interval');
+  return found;
+}
+
+/** A span of time without what is below the unit. */
+function truncateInterval(text: string, span: string): string {
+  const unit = unitOf(text);
+  if (unit === undefined) throw unknownUnit('interval');
+  const { months, days, micros } = intervalOf(span);
+  const length = lengthOfUnit[unit];
+  if (length !== undefined) return intervalText(months, days, micros - (micros % BigInt(length)));
+  if (unit === 'week') throw unitNotOf('interval');
+  if (unit === 'day') return intervalText(months, days, 0n);
+  const size = monthsOfUnit[unit] ?? 1;
+  return intervalText(months - (months % size), 0, 0n);
+}
+
+const monthsOfUnit: Readonly<Record<string, number>> = {
+  quarter: 3,
+  year: 12,
+  decade: 120,
+  century: 1_200,
+  millennium: 12_000,
+};
+
 function fieldOfMoment(type: Instant, name: string, { days, ofDay }: Moment): string {
   const ofMinute = ofDay % microsPerMinute;
   switch (name) {
@@ -228,6 +263,18 @@ function fields<T extends number | bigint>(
 }
 
 export const dateTimeFunctions: readonly ScalarFunction[] = [
+  scalar('extract', ['text', 'interval'], 'numeric', intervalField),
+  scalar('date_part', ['text', 'interval'], 'double precision', (text: string, span: string) =>
+    Number(intervalField(text, span)),
+  ),
+  scalar('date_trunc', ['text', 'interval'], 'interval', truncateInterval),
+  scalar(
+    'date_trunc',
+    ['text', 'timestamptz', 'text'],
+    'timestamptz',
+    (unit: string, micros: bigint, zone: string) =>
+      truncate('timestamptz', unit, atZone(zone, micros)),
+  ),
   ...fields('timestamptz', momentOf),
   ...fields('timestamp', momentOf),
   ...fields('date', (days: number) => ({ days, ofDay: 0 })),

@@ -20,6 +20,7 @@ interface Pattern {
 const anyCharacter = -1;
 /** Longest segment with _: bounds the work per character of the text to 128 words. */
 const mixedSegmentMax = 4_096;
+const lastCodePoint = 0x10ffff;
 const surrogates = /[\ud800-\udfff]/;
 let latest: Pattern | undefined;
 
@@ -40,6 +41,28 @@ export function like(text: string, pattern: string, escape: string): boolean {
     if (at === -1) return false;
   }
   return end >= at && matchesAt(codes, last, end);
+}
+
+/** What every match of a pattern (with the usual escape) begins with. */
+export function likePrefix(pattern: string): string {
+  let prefix = '';
+  for (let index = 0; index < pattern.length; index++) {
+    const character = pattern.charAt(index);
+    if (character === '%' || character === '_') break;
+    prefix += character === '\\' ? pattern.charAt(++index) : character;
+  }
+  return prefix;
+}
+
+/** The least text behind all that begin with `prefix`; undefined if there is none. */
+export function behindPrefix(prefix: string): string | undefined {
+  const codes = codePoints(prefix);
+  while (codes.at(-1) === lastCodePoint) codes.pop();
+  const last = codes.pop();
+  if (last === undefined) return undefined;
+  // Surrogates are no characters of their own.
+  const next = last === 0xd7ff ? 0xe000 : last + 1;
+  return `${codes.map((code) => String.fromCodePoint(code)).join('')}${String.fromCodePoint(next)}`;
 }
 
 type Codes = string | readonly number[];

@@ -14,7 +14,7 @@ function makeDate(year: number, month: number, day: number): Value {
 }
 
 /** AT TIME ZONE: a time with a zone becomes one without and the other way round; only UTC is known. */
-function atZone(zone: string, micros: bigint): bigint {
+export function atZone(zone: string, micros: bigint): bigint {
   if (/^(?:utc|gmt|uct|z|zulu|etc\/utc)$/i.test(zone)) return micros;
   throw new VerityError('UNSUPPORTED_SQL', "AT TIME ZONE takes 'UTC' only; times are kept in UTC.");
 }

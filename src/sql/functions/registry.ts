@@ -2,6 +2,7 @@ import type { TypeName } from '../../base/index.ts';
 import { arithmeticFunctions } from './arithmetic.ts';
 import { comparisonFunctions } from './comparison.ts';
 import { dateTimeFunctions } from './datetime.ts';
+import { intervalFunctions } from './interval.ts';
 import { jsonbFunctions } from './jsonb.ts';
 import { makingFunctions } from './making.ts';
 import { mathematicalFunctions } from './mathematics.ts';
@@ -16,6 +17,7 @@ const all: readonly ScalarFunction[] = [
   ...moreTextFunctions,
   ...mathematicalFunctions,
   ...dateTimeFunctions,
+  ...intervalFunctions,
   ...makingFunctions,
   ...jsonbFunctions,
 ];

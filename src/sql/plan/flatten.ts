@@ -20,7 +20,7 @@ export function flatten(select: BoundSelect): BoundSelect {
   if (pulling.meanings.size === 0) return select;
   const where = select.where === undefined ? [] : [select.where];
   const meant = mapSelect(
-    { ...select, from: pulled, where: conjunction([...where, ...pulling.conditions]) },
+    { ...select, from: pulled, where: conjunction([...pulling.conditions, ...where]) },
     (each) => (each.kind === 'column' ? pulling.meanings.get(each.ordinal) : undefined),
   );
   return compacted(meant);

@@ -9,6 +9,7 @@ export type Source = { readonly start: number; readonly width: number; readonly 
   | {
       readonly kind: 'table';
       readonly table: TableSchema;
+      readonly withEntry?: true;
       readonly access: Access;
       readonly reverse: boolean;
     }

@@ -1,6 +1,6 @@
 import type { Expression } from '../../codec/index.ts';
 import { type From, widthOf } from '../bind/bound-query.ts';
-import { conjuncts } from './access.ts';
+import { conjuncts } from './restrictions.ts';
 import type { Binding, Source } from './from-plan.ts';
 import { planFrom, type PlanScope } from './join.ts';
 import { moveFrom } from './move.ts';

@@ -3,23 +3,28 @@
  *
  * Inner joins commute, and so does a left join with them as long as what its ON names is there before it. So
  * FROM falls into items to be joined in any order, and left joins that wait for theirs. At each turn the
- * step that leaves the fewest rows is taken; guesses stand for the numbers that a table's rows would give.
+ * step that leaves the fewest rows is taken; rows are counted where that is cheap (statistics.ts), guessed otherwise.
  */
 import { assert } from '../../base/index.ts';
 import type { Expression } from '../../codec/index.ts';
 import { type From, widthOf } from '../bind/bound-query.ts';
 import type { ParameterTypes } from '../bind/context.ts';
 import { columnsOf } from '../bind/rewrite.ts';
-import { conjuncts, isConstant, type Wanted } from './access.ts';
+import type { Wanted } from './access.ts';
 import type { FromPlan, Source, Step } from './from-plan.ts';
 import { fullSource } from './full-join.ts';
 import { moveColumns, moveFrom } from './move.ts';
+import { conjuncts, isConstant } from './restrictions.ts';
+import type { Statistics } from './statistics.ts';
 import { sourceOf, stepTo } from './step.ts';
 
 /** What planning needs beside the query: numbers for parameters that joins set. */
 export interface PlanScope {
   readonly parameters: Pick<ParameterTypes, 'allocateSlot'>;
+  readonly statistics?: Statistics | undefined;
 }
+
+const joinWanted = ({ statistics }: PlanScope): Wanted => ({ statistics, joined: true });
 
 type Leaf = Exclude<From, { kind: 'join' }>;
 
@@ -58,7 +63,10 @@ export function planFrom(
   for (const start of tried ? starts : [cheapest(starts, conditions, scope)]) {
     const found = planFromStart(start, group.items, conditions, {
       scope,
-      wanted: group.items.length === 1 ? wanted : { sort: wanted.sort ?? [] },
+      wanted:
+        group.items.length === 1
+          ? { ...wanted, statistics: scope.statistics }
+          : { sort: wanted.sort ?? [], ...joinWanted(scope) },
       width: widthOf(from),
       gate,
     });
@@ -107,7 +115,7 @@ function cheapest(
 ): Item {
   const weights = starts.map((item) => {
     const own = conditions.filter((each) => readsOnly(each, [item]));
-    return toSource(item, own, scope, {}).weight;
+    return toSource(item, own, scope, joinWanted(scope)).weight;
   });
   const least = Math.min(...weights);
   return starts[weights.indexOf(least)] as Item;
@@ -174,7 +182,7 @@ function toCandidate(
   const conditions =
     item.on ?? open.filter((each) => reads(each, item) && readsOnly(each, [...joined, item]));
   const own = conditions.filter((each) => readsOnly(each, [item]));
-  const { source, weight } = toSource(item, own, scope, {});
+  const { source, weight } = toSource(item, own, scope, joinWanted(scope));
   const found = stepTo({ source, weight }, conditions, own, { scope, rows });
   const outer = item.on !== undefined;
   return {

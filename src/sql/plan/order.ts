@@ -12,6 +12,7 @@ export function planOrder(
   sort: readonly SortKey[],
 ): 'forward' | 'reverse' | undefined {
   if (sort.length === 0 || path.kind === 'get' || path.kind === 'unique') return 'forward';
+  if (path.kind === 'union') return undefined;
   const key = keyColumns(table, path);
   const fixed = 'prefix' in path ? key.slice(0, path.prefix.length) : [];
   let next = fixed.length;
@@ -26,13 +27,23 @@ export function planOrder(
     if (column?.ordinal !== ordinal) return undefined;
     const reversed = descending !== column.descending;
     // Walked forward, NULLs of a column come last, or first in a descending one.
-    if (column.nullable && nullsFirst !== (reversed !== column.descending)) return undefined;
+    const hasNulls = column.nullable && !(next === fixed.length && withoutNulls(path));
+    if (hasNulls && nullsFirst !== (reversed !== column.descending)) return undefined;
     if (direction !== undefined && direction !== reversed) return undefined;
     direction = reversed;
     next++;
   }
   return direction === true ? 'reverse' : 'forward';
 }
+
+/** Whether the rows of a path have a value in the column behind its prefix. */
+const withoutNulls = (path: Exclude<AccessPath, { kind: 'get' | 'unique' | 'union' }>): boolean =>
+  path.kind !== 'all' &&
+  (path.low !== undefined ||
+    path.high !== undefined ||
+    path.list !== undefined ||
+    path.members !== undefined ||
+    path.ranges?.every((each) => each.nulls !== true) === true);
 
 interface KeyColumn {
   readonly ordinal: number;

@@ -5,19 +5,21 @@ import type { From } from '../bind/bound-query.ts';
 import type { SortKey } from '../bind/context.ts';
 import { columnsOf, rewrite, someNode } from '../bind/rewrite.ts';
 import { textType } from '../bind/type-rules.ts';
-import { type AccessPath, isConstant, planAccess, type Wanted } from './access.ts';
+import { type AccessPath, planAccess, type Wanted } from './access.ts';
 import type { Binding, HashKey, Source, Step } from './from-plan.ts';
 import type { PlanScope } from './join.ts';
 import { moveColumns } from './move.ts';
 import { planOrder } from './order.ts';
 import { pushInto } from './push-down.ts';
+import { isConstant } from './restrictions.ts';
 
 type Leaf = Exclude<From, { kind: 'join' }>;
+/** Rows of what is no table. */
 const allRows = 1_000;
 
 export interface Weighed {
   readonly source: Source;
-  /** Rows expected, were there a thousand in each table. */
+  /** Rows expected; of tables that were not counted, were there a thousand. */
   readonly weight: number;
 }
 
@@ -31,8 +33,9 @@ export function sourceOf(from: Leaf, own: readonly Expression[], wanted: Wanted)
     const local = localWanted(wanted, start, width);
     const access = planAccess(from.table, where, local);
     const reverse = planOrder(from.table, access.path, local.sort ?? []) === 'reverse';
+    const entry = from.withEntry === true ? ({ withEntry: true } as const) : {};
     return {
-      source: { ...place, kind: 'table', table: from.table, access, reverse },
+      source: { ...place, kind: 'table', table: from.table, access, reverse, ...entry },
       weight: access.weight,
     };
   }
@@ -45,13 +48,13 @@ export function sourceOf(from: Leaf, own: readonly Expression[], wanted: Wanted)
 
 /** What is wanted of the whole row as far as it lies within one source. */
 function localWanted(wanted: Wanted, start: number, width: number): Wanted {
-  const { sort = [], reads, limited = false } = wanted;
+  const { sort = [], reads, limited = false, statistics, joined = false } = wanted;
   const isOwn = (key: SortKey): boolean =>
     [...columnsOf(key.expression)].every((each) => each >= start && each < start + width);
   const own = sort.every(isOwn)
     ? sort.map((key) => ({ ...key, expression: moveColumns(key.expression, -start) }))
     : [];
-  return { sort: own, limited, reads: start === 0 ? reads : undefined };
+  return { sort: own, limited, reads: start === 0 ? reads : undefined, statistics, joined };
 }
 
 export function conjunction(conditions: readonly Expression[]): Expression | undefined {
@@ -83,8 +86,10 @@ export function stepTo(
   const bindings: Binding[] = [];
   const localize = (condition: Expression): Expression =>
     toOwnRow(condition, source, bindings, scope);
-  const lookup = lookupStep(source, conditions, localize, bindings);
-  if (lookup !== undefined && lookup.weight < weight && lookup.weight <= allRows / 10) {
+  const total = totalOf(source);
+  const lookup = lookupStep(source, conditions, localize, { bindings, scope });
+  const isFew = lookup !== undefined && lookup.weight <= Math.max(2, total / 10);
+  if (isFew && (lookup.weight < weight || total <= 2)) {
     return {
       step: lookup.step,
       rows: rows * lookup.weight,
@@ -100,24 +105,31 @@ export function stepTo(
     return {
       step: { ...step, method: { kind: 'hash', keys } },
       rows: rows * weight * factor,
-      cost: allRows + rows,
+      cost: total + rows,
     };
   }
   return {
     step: { ...step, method: { kind: 'loop' } },
     rows: rows * weight * factor,
-    cost: allRows + rows * weight,
+    cost: total + rows * weight,
   };
+}
+
+/** All rows of a source, if they were counted. */
+function totalOf(source: Source): number {
+  const counted = source.kind === 'table' ? source.access.counted : undefined;
+  return counted?.rows ?? allRows;
 }
 
 function lookupStep(
   source: Source,
   conditions: readonly Expression[],
   localize: (condition: Expression) => Expression,
-  bindings: readonly Binding[],
+  { bindings, scope }: { readonly bindings: readonly Binding[]; readonly scope: PlanScope },
 ): { readonly step: Omit<Step, 'outer'>; readonly weight: number } | undefined {
   if (source.kind !== 'table') return undefined;
-  const access = planAccess(source.table, conjunction(conditions.map(localize)));
+  const where = conjunction(conditions.map(localize));
+  const access = planAccess(source.table, where, { statistics: scope.statistics });
   if (!pathReads(access.path, bindings)) return undefined;
   const step = {
     source: { ...source, access, reverse: false },
@@ -132,14 +144,22 @@ function lookupStep(
 /** Whether a path's values depend on the row so far. */
 function pathReads(path: AccessPath, bindings: readonly Binding[]): boolean {
   const slots = new Set(bindings.map((each) => each.slot));
-  const values =
-    path.kind === 'all'
-      ? []
-      : 'values' in path
-        ? path.values
-        : [...path.prefix, ...(path.list ?? []), path.low?.value, path.high?.value];
   const reads = (each: Expression): boolean => each.kind === 'parameter' && slots.has(each.number);
-  return values.some((value) => value !== undefined && someNode(value, reads));
+  return valuesOf(path).some((value) => value !== undefined && someNode(value, reads));
+}
+
+/** All that a path compares keys with. */
+function valuesOf(path: AccessPath): readonly (Expression | undefined)[] {
+  if (path.kind === 'all') return [];
+  if (path.kind === 'union') return path.paths.flatMap(valuesOf);
+  if ('values' in path) return path.values;
+  return [
+    ...path.prefix,
+    ...(path.list ?? []),
+    ...(path.ranges ?? []).flatMap(({ low, high }) => [low?.value, high?.value]),
+    path.low?.value,
+    path.high?.value,
+  ];
 }
 
 /** The condition over the source's own row; columns of the rows so far become parameters. */

@@ -8,6 +8,7 @@ import {
   VerityError,
 } from '../../base/index.ts';
 import {
+  blobOf,
   type Column,
   decodeKeyColumn,
   encodeBoundKey,
@@ -22,6 +23,8 @@ import {
 export interface TableLayout {
   readonly codec: RowCodec;
   readonly keyTypes: readonly ColumnType[];
+  /** Ordinals of the columns that some index is over, those being built too; ascending. */
+  readonly indexed: readonly number[];
 }
 
 const layouts = new WeakMap<TableSchema, TableLayout>();
@@ -33,6 +36,9 @@ export function layoutOf(table: TableSchema): TableLayout {
     layout = {
       codec: groupedRowCodec(table.columns.map(groupedColumn)),
       keyTypes: table.primaryKey.map((ordinal) => typeOf(table, ordinal)),
+      indexed: [...new Set(indexesOf(table).flatMap((index) => index.columns))].toSorted(
+        (left, right) => left - right,
+      ),
     };
     layouts.set(table, layout);
   }
@@ -48,6 +54,12 @@ const groupedColumn = ({ type, since, missing }: Column): GroupedColumn => ({
 /** The codec of the table's rows, older ones too; the same object for the same schema object. */
 export function tableRowCodec(table: TableSchema): RowCodec {
   return layoutOf(table).codec;
+}
+
+/** The values of a row that its entries in indexes are made of; NULL stands for all others. */
+export function indexedValues(table: TableSchema, row: Uint8Array): Value[] {
+  const { codec, indexed } = layoutOf(table);
+  return codec.decodeSome(row, indexed);
 }
 
 /** All indexes that writes keep up to date, those being built too. */
@@ -83,6 +95,8 @@ export function indexKey(
   const parts = index.columns.map((ordinal) => {
     const value = values[ordinal] as Value;
     if (value === null) hasNull = true;
+    else if (blobOf(value) !== undefined)
+      throw keyTooLarge(table, `The key of index "${index.name}"`);
     return value;
   });
   const key = indexBoundKey(table, index, parts);

@@ -1,8 +1,9 @@
 /** What every written row of a table must pass, compiled once per definition. */
 import { limits, type StoreKey, utf8Length, type Value, VerityError } from '../../base/index.ts';
-import { type Column, type TableSchema, Writer } from '../../codec/index.ts';
+import { blobOf, type Column, type TableSchema, Writer } from '../../codec/index.ts';
 import type { ExecutionContext } from '../contract.ts';
 import { compile, type Evaluate } from '../execute/compile.ts';
+import { compileKeep } from '../execute/stored-values.ts';
 import { coerceToColumn } from '../types/index.ts';
 import { hasModifier } from '../bind/type-rules.ts';
 import { indexesOf, indexKey, layoutOf } from './table-layout.ts';
@@ -12,7 +13,8 @@ export interface TableWriter {
   readonly defaults: readonly (Evaluate | undefined)[];
   /**
    * Brings the row's values into their columns' length and precision (in place) and checks NOT NULL and
-   * CHECK. Throws STRING_TOO_LONG, NUMERIC_OUT_OF_RANGE, NOT_NULL_VIOLATION or CHECK_VIOLATION.
+   * CHECK; values too large for a row give way to references. Throws STRING_TOO_LONG, NUMERIC_OUT_OF_RANGE,
+   * NOT_NULL_VIOLATION, CHECK_VIOLATION, VALUE_TOO_LARGE or COMMAND_TOO_LARGE.
    */
   check(values: Value[], context: ExecutionContext): void;
   /** The bytes of the row under a key. Throws VALUE_TOO_LARGE naming the column or the index. */
@@ -49,6 +51,10 @@ function compileWriter(table: TableSchema): TableWriter {
     name: check.name,
     evaluate: compile(check.expression),
   }));
+  const keep = compileKeep(
+    table,
+    new Set([...table.primaryKey, ...indexes.flatMap((index) => index.columns)]),
+  );
   return {
     defaults: columns.map((column) => column.default && compile(column.default)),
     check: (values, context) => {
@@ -57,11 +63,14 @@ function compileWriter(table: TableSchema): TableWriter {
       }
       for (const { column, ordinal } of modified) {
         const value = values[ordinal] as Value;
-        if (value !== null) values[ordinal] = intoColumn(table, column, value);
+        // What is stored already has its length.
+        if (value !== null && blobOf(value) === undefined)
+          values[ordinal] = intoColumn(table, column, value);
       }
       for (const { name, evaluate } of checks) {
         if (evaluate(values, noParameters, context) === false) throw checkFailed(table, name);
       }
+      keep?.(values, context);
     },
     encode: (values, key) => {
       if (slab.length > slabBytes - smallRowBytes) slab = new Writer(slabBytes);

@@ -1,11 +1,11 @@
 /** bytea as text: '\x…' out; '\x…' and the older escape form in. */
-import { toHex, utf8Encode } from '../../base/index.ts';
+import { sqlError, toHex, utf8Encode } from '../../base/index.ts';
 import { invalidText } from './errors.ts';
 import { isSpace } from './numeric-text.ts';
 
 const expected = 'Write \\x and two hex digits a byte.';
 
-/** Reads either form. Throws INVALID_TEXT. The caller owns the bytes. */
+/** Reads either form. Throws INVALID_TEXT, and INVALID_ARGUMENT for what is no hex digit. The caller owns the bytes. */
 export function parseBytea(text: string): Uint8Array {
   return text.startsWith('\\x') ? parseHex(text) : parseEscapes(text);
 }
@@ -19,7 +19,8 @@ function parseHex(text: string): Uint8Array {
     if (isSpace(code) && code !== 0x0b && code !== 0x0c) continue;
     const high = hexValue(code);
     const low = hexValue(text.charCodeAt(++at));
-    if (high < 0 || low < 0) throw invalidText('bytea', expected);
+    if (high < 0 || low < 0)
+      throw sqlError('INVALID_ARGUMENT', `The text is not a value of type bytea. ${expected}`);
     bytes[count++] = (high << 4) | low;
   }
   return count === bytes.length ? bytes : bytes.slice(0, count);

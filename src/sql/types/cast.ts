@@ -114,6 +114,7 @@ function convert(
       return ofJsonb(to, value as string);
     case 'bytea':
     case 'uuid':
+    case 'interval':
     case 'text':
     case 'varchar':
       break;

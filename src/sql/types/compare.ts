@@ -1,4 +1,5 @@
 import type { ColumnType, Value } from '../../base/index.ts';
+import { compareIntervals } from './interval.ts';
 import { compareJsonb } from './jsonb.ts';
 import { numericCompare } from './numeric.ts';
 import { compareText } from './text.ts';
@@ -19,6 +20,8 @@ export function comparator(type: ColumnType): Comparator {
       return numericCompare as Comparator;
     case 'jsonb':
       return compareJsonb as Comparator;
+    case 'interval':
+      return compareIntervals as Comparator;
     case 'bytea':
       return compareBytes as Comparator;
     case 'real':

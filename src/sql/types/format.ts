@@ -2,6 +2,7 @@ import { assert, type ColumnType, type Value } from '../../base/index.ts';
 import { formatBytea } from './bytea.ts';
 import { formatDate, formatTimestamp } from './datetime.ts';
 import { formatDouble, formatReal } from './float.ts';
+import { formatInterval } from './interval.ts';
 
 /**
  * The value in PostgreSQL's output form: booleans t and f, bytea in hex, timestamptz in UTC. `value` is not NULL.
@@ -18,6 +19,8 @@ export function formatText(type: ColumnType, value: Value): string {
       return formatDouble(value as number);
     case 'bytea':
       return formatBytea(value as Uint8Array);
+    case 'interval':
+      return formatInterval(value as string);
     case 'date':
       return formatDate(value as number);
     case 'timestamp':

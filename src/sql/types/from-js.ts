@@ -29,7 +29,7 @@ const millisecondsPerDay = 86_400_000;
  * | date                   | Date (its day in UTC), ±Infinity                                      |
  * | timestamp, timestamptz | Date, bigint microseconds since 1970 (UTC), ±Infinity                 |
  * | jsonb                  | whatever JSON.stringify takes; a string is JSON text                  |
- * | text, varchar, uuid    | nothing                                                               |
+ * | text, varchar, uuid, interval | nothing                                                               |
  *
  * Throws TYPE_MISMATCH, and what parseText throws.
  */
@@ -51,12 +51,13 @@ export function fromJs(type: ColumnType, value: unknown): Value {
     case 'text':
     case 'varchar':
     case 'uuid':
+    case 'interval':
       throw mismatch(type.name, 'a string');
     case 'boolean':
       if (typeof value === 'boolean') return value;
       throw mismatch('boolean', 'true or false');
     case 'bytea':
-      if (value instanceof Uint8Array) return Uint8Array.from(value);
+      if (value instanceof Uint8Array) return new Uint8Array(value);
       throw mismatch('bytea', 'a Uint8Array');
     case 'date':
       return date(value);

@@ -34,7 +34,7 @@ test.each<[string[], number[], ColumnType, string]>([
 test.each<[string[], number[]]>([
   [['pg_catalog', 'bpchar'], [3]],
   [['json'], []],
-  [['pg_catalog', 'interval'], []],
+  [['pg_catalog', 'interval'], [8]],
   [['public', 'int4'], []],
   [['pg_catalog', 'timestamp'], [3]],
   [['int4'], [4]],

@@ -25,6 +25,7 @@ const internalNames: ReadonlyMap<string, TypeName> = new Map([
   ['timestamp', 'timestamp'],
   ['timestamptz', 'timestamptz'],
   ['uuid', 'uuid'],
+  ['interval', 'interval'],
   ['jsonb', 'jsonb'],
 ]);
 

@@ -3,6 +3,7 @@ import { parseBytea } from './bytea.ts';
 import { parseDate, parseTimestamp } from './datetime-parse.ts';
 import { invalidText } from './errors.ts';
 import { parseDouble, parseReal } from './float.ts';
+import { parseInterval } from './interval.ts';
 import { parseInteger } from './integer.ts';
 import { parseJsonb } from './jsonb.ts';
 import { applyPrecision, parseNumeric, trimSpace } from './numeric-text.ts';
@@ -41,6 +42,8 @@ export function parseText(type: ColumnType, text: string): NonNullable<Value> {
     case 'timestamp':
     case 'timestamptz':
       return parseTimestamp(type.name, text);
+    case 'interval':
+      return parseInterval(text);
     case 'uuid':
       return parseUuid(text);
     case 'jsonb':

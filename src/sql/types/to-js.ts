@@ -1,6 +1,7 @@
 import { assert, type ColumnType, sqlError, type Value } from '../../base/index.ts';
 import { formatDate, timestampInfinity, timestampMinusInfinity } from './datetime.ts';
 import { formatReal } from './float.ts';
+import { formatInterval } from './interval.ts';
 
 export interface JsOptions {
   /** 'date': timestamps become Date; 'microseconds': bigint microseconds since 1970 (UTC). */
@@ -15,7 +16,7 @@ const realExactMax = 2 ** 24;
  * Compiles the way from SQL to JavaScript for a column: smallint, integer, real, double precision → number;
  * bigint → bigint; numeric → string; text, varchar, uuid → string; boolean → boolean; bytea → a copy as
  * Uint8Array; date → 'YYYY-MM-DD' ('infinity', and ' BC' behind years before 1); timestamp, timestamptz →
- * Date or bigint; jsonb → JSON.parse. NULL → null.
+ * Date or bigint; jsonb → JSON.parse; interval → PostgreSQL's text. NULL → null.
  *
  * A Date drops what is below a millisecond, infinity is ±Infinity, and a timestamp beyond a Date's range
  * (the year 275760) throws DATETIME_OUT_OF_RANGE. As bigint the infinities are 2^63 - 1 and -2^63.
@@ -33,6 +34,8 @@ export function jsConverter(type: ColumnType, options: JsOptions): (value: Value
       return options.timestamps === 'date' ? timestampToDate : same;
     case 'jsonb':
       return jsonbToJs;
+    case 'interval':
+      return intervalToJs;
     default:
       return same;
   }
@@ -83,6 +86,10 @@ function millisecondsOf(micros: bigint): number {
   const small = Number(micros);
   if (Number.isSafeInteger(small)) return Math.floor(small / 1_000);
   return Number(micros >= 0n || micros % 1_000n === 0n ? micros / 1_000n : micros / 1_000n - 1n);
+}
+
+function intervalToJs(value: Value): unknown {
+  return typeof value === 'string' ? formatInterval(value) : value;
 }
 
 function jsonbToJs(value: Value): unknown {

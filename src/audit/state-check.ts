@@ -1,0 +1,160 @@
+import {
+  CorruptionError,
+  equalBytes,
+  type LeafIndex,
+  type ObjectId,
+  objectOfTree,
+  type Position,
+  type TenantId,
+  toHex,
+} from '../base/index.ts';
+import { type KeyHierarchy, type StateHash, stateKey } from '../engine/index.ts';
+import { leafBytes, type LogHead } from '../log/index.ts';
+import { firstUserObject, tableById } from '../kernel/index.ts';
+import {
+  pagesPath,
+  type ReadView,
+  StateContents,
+  stateHash,
+  stateHashBytes,
+  StatePaths,
+  tableHash,
+  type TrieSummary,
+  type WalkedStore,
+} from '../store/index.ts';
+import type { Pause } from './pause.ts';
+
+/** Commitments of one part of the log. */
+const partLeaves = 0x1_0000;
+/** What an entry costs, in bytes gone through. */
+const entryCost = 1_024;
+
+/** The commitments of all events of a log, by leaf index. */
+export class Commitments {
+  readonly #parts: Uint8Array[] = [];
+  #count = 0;
+
+  /** Those of the next frame; `leaves` as it holds them. */
+  add(leaves: Uint8Array): void {
+    for (let at = 2; at < leaves.length; at += leafBytes) {
+      const within = this.#count % partLeaves;
+      if (within === 0) this.#parts.push(new Uint8Array(partLeaves * stateHashBytes));
+      const part = this.#parts.at(-1) as Uint8Array;
+      part.set(leaves.subarray(at, at + stateHashBytes), within * stateHashBytes);
+      this.#count += 1;
+    }
+  }
+
+  at(leaf: LeafIndex): Uint8Array {
+    const part = this.#parts[Math.floor(leaf / partLeaves)] as Uint8Array;
+    const at = (leaf % partLeaves) * stateHashBytes;
+    return part.subarray(at, at + stateHashBytes);
+  }
+}
+
+/** A replayed log. */
+export interface ReplayedState {
+  readonly hierarchy: KeyHierarchy;
+  readonly commitments: Commitments;
+  readonly store: ReadableStore;
+}
+
+interface ReadableStore extends Pick<WalkedStore, 'trees'> {
+  viewAt(position: Position): ReadView;
+}
+
+/**
+ * Compares the state hashes that are known, each at its position, with what the log yields there; without any, says what
+ * it yields at its end.
+ */
+export async function compareStateHashes(
+  replayed: ReplayedState,
+  {
+    known,
+    head,
+    pause,
+  }: {
+    readonly known: readonly (StateHash | undefined)[];
+    readonly head: LogHead;
+    readonly pause: Pause;
+  },
+): Promise<{
+  readonly stateHash: { readonly hash: string; readonly position: Position };
+  readonly errors: readonly CorruptionError[];
+}> {
+  const errors: CorruptionError[] = [];
+  const computed = new Map<Position, Uint8Array>();
+  // What an owner knows by now may be of positions that were not read.
+  const wanted = known.filter((each) => each !== undefined && each.position <= head.position);
+  let position = head.position;
+  for (const each of wanted as readonly StateHash[]) {
+    ({ position } = each);
+    const hash = computed.get(position) ?? (await stateHashAt(replayed, position, pause));
+    computed.set(position, hash);
+    if (!equalBytes(hash, each.hash))
+      errors.push(
+        stateHashError(
+          `The state hash ${toHex(each.hash)} at position ${position}, where the log yields ${toHex(hash)}, lies`,
+        ),
+      );
+  }
+  const hash = computed.get(position) ?? (await stateHashAt(replayed, position, pause));
+  return { stateHash: { hash: toHex(hash), position }, errors };
+}
+
+/** The state hash at a position from its definition: of all rows as they were then, and of nothing else. */
+async function stateHashAt(
+  { hierarchy, commitments, store }: ReplayedState,
+  position: Position,
+  pause: Pause,
+): Promise<Uint8Array> {
+  const key = stateKey(hierarchy);
+  const paths = new StatePaths(key);
+  key.wipe();
+  const view = store.viewAt(position);
+  const tables = new StateContents();
+  const path = new Uint8Array(stateHashBytes);
+  const tablePath = new Uint8Array(stateHashBytes);
+  for (const tree of store.trees()) {
+    const { tenant, object } = objectOfTree(tree);
+    if (!isTable(view, tenant, object)) continue;
+    paths.tableInto(tablePath, 0, tenant, object);
+    const rows = new StateContents();
+    const cursor = view.scan(tree, {});
+    for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
+      const { key: rowKey, leaf } = entry;
+      paths.rowInto(
+        path,
+        0,
+        Uint8Array.from(rowKey, (char) => char.charCodeAt(0)),
+      );
+      rows.add(path, commitments.at(leaf));
+      await pause(entryCost);
+    }
+    const summary = await summaryOf(rows, pause);
+    if (summary.count > 0) tables.add(tablePath, tableHash(summary));
+  }
+  paths.wipe();
+  return stateHash(await summaryOf(tables, pause));
+}
+
+/** Indexes have trees, too. */
+function isTable(view: ReadView, tenant: TenantId, object: ObjectId): boolean {
+  if (object < firstUserObject) return false;
+  const table = tableById(view, tenant, object);
+  return table !== undefined && table.dropped !== true;
+}
+
+async function summaryOf(contents: StateContents, pause: Pause): Promise<TrieSummary> {
+  const steps = contents.summary();
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await pause(step.value * entryCost);
+  }
+}
+
+/** The error of a state hash that is not what the log yields. */
+export function stateHashError(what: string): CorruptionError {
+  return new CorruptionError('STATE_MISMATCH', pagesPath, 0, what);
+}

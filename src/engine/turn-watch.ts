@@ -1,0 +1,46 @@
+import type { Scheduler } from '../base/index.ts';
+
+/** After so much work the event loop gets its turn: about five milliseconds. */
+const workMicrosMax = 6_000;
+/** What an event of a table with an index costs until it is durable, and a byte of it, measured. */
+const eventMicros = 5;
+const byteMicros = 1 / 400;
+
+/**
+ * Knows how much the commit loop has decided since the event loop had its turn. It counts work instead of reading the
+ * clock, so that the same commands always make the same frames.
+ */
+export class TurnWatch {
+  readonly #scheduler: Scheduler;
+  readonly #onNext: () => void;
+  #workMicros = 0;
+  #isLong = false;
+
+  /** `onNext` is called on the turn after a long one. */
+  constructor(scheduler: Scheduler, onNext: () => void) {
+    this.#scheduler = scheduler;
+    this.#onNext = onNext;
+  }
+
+  /** Whether what is left is to wait for the next turn. */
+  get isLong(): boolean {
+    return this.#isLong;
+  }
+
+  /** So many events, of so many bytes, were decided. */
+  worked(events: number, bytes: number): void {
+    this.#workMicros += events * eventMicros + bytes * byteMicros;
+    if (this.#isLong || this.#workMicros <= workMicrosMax) return;
+    this.#isLong = true;
+    this.#scheduler.defer(() => {
+      this.#isLong = false;
+      this.#workMicros = 0;
+      this.#onNext();
+    });
+  }
+
+  /** The event loop has turned. */
+  turned(): void {
+    if (!this.#isLong) this.#workMicros = 0;
+  }
+}
