@@ -1,6 +1,6 @@
 /**
  * The state of a handle that only reads beside an owner: the newest checkpoint's pages, which are the owner's, with what
- * was committed since in a scratch store on top. docs/decisions/0019 argues it.
+ * was committed since in a scratch store on top. docs/decisions/0018 argues it.
  */
 import { type CorruptionError, equalBytes, type Position } from '../base/index.ts';
 import { DefinitionCache, KernelState } from '../kernel/index.ts';
