@@ -76,9 +76,9 @@ const pageFileOn = (disk: Disk): PageFile =>
 test('a disk that is full when the file of pages is made leaves none without its header', () => {
   const disk = new SimDisk({ seed: 1 });
   disk.makeDirectory('');
-  const pages = pageFileOn(fullAt(disk, pagesPath, 1));
+  const pages = pageFileOn(fullAt(disk, pagesPath, 2));
   pages.writePage(pages.allocate(1), new Uint8Array(pageBytes), new Uint8Array(pageRefBytes), 0);
-  expect(pages.isFull).toBe(true);
+  expect(() => pages.flush()).toThrow('No room');
   pages.flush();
   pages.close();
   expect(() => pageFileOn(disk.crash({ seed: 1 })).checkHeader()).not.toThrow();

@@ -235,8 +235,8 @@ const refusals: [sql: string, given: unknown, code: ErrorCode][] = [
   ]),
   ['boolean', 'PRIVATE', 'INVALID_TEXT'],
   ['boolean', 'o', 'INVALID_TEXT'],
-  ['bytea', '\\xPRIVATE', 'INVALID_TEXT'],
-  ['bytea', '\\x0', 'INVALID_TEXT'],
+  ['bytea', '\\xPRIVATE', 'INVALID_ARGUMENT'],
+  ['bytea', '\\x0', 'INVALID_ARGUMENT'],
   ['bytea', '\\400', 'INVALID_TEXT'],
   ...['date', 'timestamp', 'timestamptz'].flatMap((name): [string, unknown, ErrorCode][] => [
     [name, 'PRIVATE', 'INVALID_DATETIME'],
