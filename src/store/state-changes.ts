@@ -63,6 +63,8 @@ export class StateChanges {
    */
   *sort(): Generator<number, void> {
     const added = this.#count;
+    this.#isSorted = true;
+    if (added <= 1) return;
     const source = { words: this.#words, bytes: this.#bytes, removed: this.#removed };
     const ends = new Int32Array(groupCount);
     const order = new Int32Array(added);
@@ -71,11 +73,11 @@ export class StateChanges {
     this.#words = words;
     this.#bytes = new Uint8Array(words.buffer);
     this.#removed = new Uint8Array(added);
-    this.#isSorted = true;
     this.#count = 0;
     let from = 0;
     let done = 0;
     for (const end of ends) {
+      if (end === from) continue;
       this.#takeSorted(source, order.subarray(from, end));
       from = end;
       if (end - done < stretch) continue;
