@@ -63,6 +63,7 @@ test('the JSON document has these fields', () => {
     'failures',
     'faults',
     'firstSeed',
+    'interrupted',
     'invalid',
     'load',
     'ok',
