@@ -10,7 +10,7 @@ export const limits = {
   parametersMax: 65_535,
   /** Most rows that a query with joins or subqueries looks at. */
   queryRowsReadMax: 20_000_000,
-  /** Most rows that a query holds at once, to sort, group, join or tell them apart; 256 characters of long values are one more. */
+  /** Most rows that a statement holds at once, to sort, group, join, tell apart or change them; 256 characters of long values are one more. */
   queryRowsHeldMax: 2_000_000,
   /** Most bytes, roughly, of a result that is returned as a whole: 64 for a row, and its long values. */
   resultBytesMax: 256 << 20,

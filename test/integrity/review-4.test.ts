@@ -1,6 +1,6 @@
 /** What the review of requests, transactions and definitions found (docs/security-review.md, 60 on). Each test failed before its fix. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Position, StoreKey, TreeId } from '../../src/base/index.ts';
+import { limits, type Position, type StoreKey, type TreeId } from '../../src/base/index.ts';
 import { type TenantHandle, Verity } from '../../src/database/index.ts';
 import { memoryDisk } from '../../src/host/index.ts';
 import { ReadSet } from '../../src/kernel/index.ts';
@@ -211,6 +211,75 @@ test('results and rows at hand are bounded by their bytes too', async () => {
   expect(await rowsOf("SELECT count(*) AS n FROM notes WHERE body = 'a'")).toEqual([
     { n: 20_000n },
   ]);
+});
+
+describe('long values that a statement keeps count', () => {
+  const changed = limits as { queryRowsHeldMax: number };
+  const usual = limits.queryRowsHeldMax;
+  const refused = { code: 'QUERY_TOO_LARGE' };
+  /** 20,000 characters: 79 rows held, or 78 where the row is not. Twelve go, twenty do not. */
+  const large = "repeat('x', 19990) || lpad(n::text, 10, '0')";
+
+  beforeEach(async () => {
+    await north.execute('CREATE TABLE notes (n integer PRIMARY KEY, body text)');
+    await north.execute(
+      `INSERT INTO notes SELECT n, ${large} FROM generate_series(1, 20) AS g (n)`,
+    );
+    changed.queryRowsHeldMax = 1_000;
+  });
+
+  afterEach(() => {
+    changed.queryRowsHeldMax = usual;
+  });
+
+  test.each([
+    `min(${large})`,
+    `max(upper(${large})::bytea)`,
+    `string_agg(${large}, ',')`,
+    `sum((repeat('9', 19990) || '.5')::numeric)`,
+  ])('in an aggregate of each group: %s', async (aggregate) => {
+    const grouped = (count: number): Promise<unknown> =>
+      north.query(
+        `SELECT n, ${aggregate} IS NULL AS empty FROM generate_series(1, ${count}) AS g (n) GROUP BY n`,
+      );
+    await expect(grouped(20)).rejects.toMatchObject(refused);
+    await expect(grouped(12)).resolves.toMatchObject({ rows: { length: 12 } });
+  });
+
+  test('in a column that the key of a group determines', async () => {
+    const grouped = (count: number): Promise<unknown> =>
+      north.query(`SELECT length(body) AS size FROM notes WHERE n <= ${count} GROUP BY n`);
+    await expect(grouped(20)).rejects.toMatchObject(refused);
+    await expect(grouped(12)).resolves.toMatchObject({ rows: { length: 12 } });
+  });
+
+  test('once where one takes the place of another, and where groups are put together one by one', async () => {
+    const from = 'FROM generate_series(1, 200) AS g (n)';
+    const [ends] = await rowsOf(
+      `SELECT right(min(${large}), 3) AS low, right(max(${large}), 3) AS high ${from}`,
+    );
+    expect(ends).toEqual({ low: '001', high: '200' });
+    const sorted = await rowsOf(
+      `SELECT length(string_agg(${large}, ',' ORDER BY n)) AS size ${from} GROUP BY n`,
+    );
+    expect(sorted).toHaveLength(200);
+  });
+
+  test('in rows that are changed or deleted', async () => {
+    const statements = (count: number): string[] => [
+      `UPDATE notes SET body = body WHERE n <= ${count}`,
+      `INSERT INTO notes SELECT n, 'c' FROM generate_series(1, ${count}) AS g (n) ON CONFLICT (n) DO UPDATE SET body = notes.body`,
+      `DELETE FROM notes USING (VALUES (0)) AS low (n) WHERE notes.n > low.n AND notes.n <= ${count}`,
+      `DELETE FROM notes WHERE n <= ${count}`,
+    ];
+    for (const sql of statements(20))
+      await expect(north.execute(sql)).rejects.toMatchObject(refused);
+    expect(await rowsOf('SELECT count(*) AS n FROM notes')).toEqual([{ n: 20n }]);
+    // What the third deletes the last one does not find.
+    const done = [];
+    for (const sql of statements(12)) done.push((await north.execute(sql)).rowCount);
+    expect(done).toEqual([12, 12, 12, 0]);
+  });
 });
 
 test('what a transaction remembers of its reads is bounded, and any change there is then a conflict', () => {

@@ -102,7 +102,7 @@ function compileFold(call: AggregateCall): Fold {
   if (call.sort !== undefined && call.sort.length > 0) return sortedFold(call);
   return {
     start: (context) => {
-      const inner = accumulator(call.name, type);
+      const inner = counted(accumulator(call.name, type), context);
       const taken = call.distinct && type !== undefined ? distinctly(inner, type, context) : inner;
       return {
         take: (row, parameters) => {
@@ -118,10 +118,14 @@ function compileFold(call: AggregateCall): Fold {
 
 const firstFold = (argument: Evaluate): Fold => ({
   start: (context) => {
+    const execution = executionOf(context);
     let first: Value | undefined;
     return {
       take: (row, parameters) => {
-        if (first === undefined) first = argument(row, parameters, context);
+        if (first !== undefined) return;
+        const value = argument(row, parameters, context);
+        execution.countReplaced(null, value);
+        first = value;
       },
       result: () => first ?? null,
     };
@@ -148,11 +152,28 @@ function sortedFold({ sort = [], ...call }: AggregateCall): Fold {
         result: () => {
           const folding = fold.start(context);
           kept.sort((left, right) => compareKeyed(orders, left, right));
+          const { held } = execution;
           for (const { row } of kept) folding.take(row, parameters);
+          execution.release(held);
           return folding.result();
         },
       };
     },
+  };
+}
+
+/** Counts the length of the value that is kept, one for each group; the group itself is counted as a row. */
+function counted(inner: Accumulator, context: ExecutionContext): Accumulator {
+  const { kept } = inner;
+  if (kept === undefined) return inner;
+  const execution = executionOf(context);
+  return {
+    add: (value, second) => {
+      const before = kept();
+      inner.add(value, second);
+      execution.countReplaced(before, kept());
+    },
+    result: () => inner.result(),
   };
 }
 

@@ -10,6 +10,7 @@ import { planAccess } from '../plan/access.ts';
 import { indexesOf, layoutOf, primaryKeyOf } from '../schema/table-layout.ts';
 import { tableWriterOf } from '../schema/table-writer.ts';
 import { compile, type Evaluate } from './compile.ts';
+import { heldRowsOf } from './execution.ts';
 import { compileForeignKeys, type RowsChange } from './foreign-keys.ts';
 import { compileQuery } from './query.ts';
 import { scopeOf } from './row-source.ts';
@@ -40,10 +41,12 @@ function compileCollect(
   const { codec } = layoutOf(table);
   return (view, parameters, context) => {
     const matches: Match[] = [];
+    const held = heldRowsOf(context);
     const cursor = open(view, parameters, context);
     for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
       const values = codec.decode(entry.row);
       if (rest !== undefined && !rest(values, parameters, context)) continue;
+      held.countHeld(values);
       matches.push({ entry, values, joined: values });
       checkChangeCount(matches.length, table);
     }
@@ -62,10 +65,12 @@ function compileJoined(
   const width = table.columns.length;
   return (view, parameters, context) => {
     const matches = new Map<StoreKey, Match>();
+    const held = heldRowsOf(context);
     const rows = open(view, parameters, context);
     for (let row = rows.next(); row !== undefined; row = rows.next()) {
       const entry = row[width] as unknown as StoreEntry;
       if (matches.has(entry.key)) continue;
+      held.countHeld(row);
       matches.set(entry.key, { entry, values: row.slice(0, width), joined: row });
       checkChangeCount(matches.size, table);
     }

@@ -8,13 +8,10 @@ import {
 } from '../../base/index.ts';
 import type { BlobAccess, CommandFacts, ExecutionContext } from '../contract.ts';
 import type { ReadView } from '../../store/index.ts';
-import { lengthOf } from './result-size.ts';
-
-/** 256 characters of long values count as a row. */
-const heldShift = 8;
+import { HeldRows } from './result-size.ts';
 
 /** One run of a statement: what it reads from, what its subqueries keep for its length, and what it may use up. */
-export class Execution implements ExecutionContext {
+export class Execution extends HeldRows implements ExecutionContext {
   readonly view: ReadView;
   /** Results of subqueries that read nothing of the rows around them. */
   readonly memo = new Map<object, unknown>();
@@ -22,9 +19,9 @@ export class Execution implements ExecutionContext {
   readonly blobs: BlobAccess | undefined;
   readonly #context: ExecutionContext;
   #read = 0;
-  #held = 0;
 
   constructor(view: ReadView, context: ExecutionContext) {
+    super();
     this.view = view;
     this.time = context.time;
     this.blobs = context.blobs;
@@ -48,32 +45,17 @@ export class Execution implements ExecutionContext {
       );
     }
   }
-
-  /** Counts a row kept in memory, a long one as several. Throws QUERY_TOO_LARGE. */
-  countHeld(values: readonly Value[]): void {
-    this.#held += 1 + (lengthOf(values) >>> heldShift);
-    if (this.#held > limits.queryRowsHeldMax) {
-      throw new VerityError(
-        'QUERY_TOO_LARGE',
-        `The query holds more than ${limits.queryRowsHeldMax} rows at once, or fewer long ones, to sort, group or join them; narrow it with WHERE or LIMIT.`,
-      );
-    }
-  }
-
-  /** Rows held so far; what a finished subquery held is given back by `release` to that number. */
-  get held(): number {
-    return this.#held;
-  }
-
-  release(held: number): void {
-    this.#held = held;
-  }
 }
 
 /** The run that a context belongs to. Expressions with subqueries are evaluated within one. */
 export function executionOf(context: ExecutionContext): Execution {
   assert(context instanceof Execution, 'a subquery runs within a statement');
   return context;
+}
+
+/** Where a statement counts the rows that it changes: those of its queries count with them. */
+export function heldRowsOf(context: ExecutionContext): HeldRows {
+  return context instanceof Execution ? context : new HeldRows();
 }
 
 /** The statement's parameters with room for the slots behind them. */

@@ -9,6 +9,7 @@ import { indexKey, layoutOf, primaryKeyOf } from '../schema/table-layout.ts';
 import { tableWriterOf } from '../schema/table-writer.ts';
 import { changesOf, compileAssignment, rowReplaced, type Updated } from './change.ts';
 import { compileCondition } from './compile.ts';
+import { heldRowsOf } from './execution.ts';
 import { compileForeignKeys } from './foreign-keys.ts';
 import type { ProposeRows } from './new-rows.ts';
 import type { Returning } from './returning.ts';
@@ -50,6 +51,7 @@ export function compileUpsert(upsert: Upsert, catalog: Catalog): PreparedWrite['
     const keys = new ArbiterKeys(catalog, table, conflict.arbiters, view);
     const { added, updated, results }: Progress = { added: [], updated: [], results: [] };
     const size = new ChangeSize(table);
+    const held = heldRowsOf(context);
     for (const proposed of propose(view, parameters, context)) {
       const owner = keys.ownerOf(proposed);
       if (owner === undefined) {
@@ -60,6 +62,7 @@ export function compileUpsert(upsert: Upsert, catalog: Catalog): PreparedWrite['
         if (keys.touched.has(owner)) throw changedTwice(table);
         const row = resolve(view, { owner, proposed }, parameters, context);
         if (row === undefined) continue;
+        held.countHeld(row.before);
         keys.leave({ key: owner, values: row.before });
         keys.take(row);
         keys.touched.add(owner);

@@ -39,6 +39,7 @@ const averageTypes: Partial<Record<TypeName, TypeName>> = {
   'double precision': 'double precision',
   interval: 'interval',
 };
+const mayBeLong: ReadonlySet<TypeName> = new Set(['text', 'varchar', 'bytea', 'numeric'] as const);
 const unordered: ReadonlySet<TypeName> = new Set(['boolean', 'jsonb', 'uuid'] as const);
 
 /** The result type of an aggregate over `argument` (undefined for *), or undefined if there is none. */
@@ -68,6 +69,8 @@ export interface Accumulator {
   /** `delimiter` is that of string_agg for this row. */
   add(value: NonNullable<Value>, delimiter: Value): void;
   result(): Value;
+  /** The value that it keeps, if that may be a long one. */
+  readonly kept?: () => Value;
 }
 
 /** A new accumulator for one run. `argument` is undefined for count(*). */
@@ -117,6 +120,7 @@ function joinedText(): Accumulator {
       text = checkTextSize(next);
     },
     result: () => text,
+    kept: () => text,
   };
 }
 
@@ -128,6 +132,7 @@ function extreme(type: ColumnType, sign: -1 | 1): Accumulator {
       if (best === null || compare(value, best) === sign) best = value;
     },
     result: () => best,
+    ...(mayBeLong.has(type.name) && { kept: () => best }),
   };
 }
 
@@ -185,5 +190,6 @@ function exactTotal(type: ColumnType, average: boolean): Accumulator {
       if (type.name === 'bigint') return whole.toString();
       return castValue({ name: 'numeric' }, { name: 'bigint' }, whole.toString(), false);
     },
+    ...(isNumeric && { kept: () => decimal }),
   };
 }
