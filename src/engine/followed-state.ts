@@ -23,6 +23,8 @@ const openingBytes = 256 << 10;
 /** An owner who writes one checkpoint after the other. */
 const attemptsMax = 8;
 
+type RecordTree = ReturnType<ConstructorParameters<typeof StateHasher>[0]>;
+
 export interface FollowedStateParts {
   readonly host: EngineHost;
   readonly hierarchy: KeyHierarchy;
@@ -53,7 +55,10 @@ export class FollowedState {
   constructor(parts: FollowedStateParts) {
     this.#parts = parts;
     const { hierarchy } = parts;
+    let isOpen = false;
+    const records = (): RecordTree => (isOpen ? this.store.meta : this.#trees.scratch.store.meta);
     this.#trees = this.#first();
+    this.hasher = this.#firstHasher(records);
     const { base, place, scratch } = this.#trees;
     this.head = place?.head ?? emptyLogHead(hierarchy.keyring.logId);
     this.frame = place?.frame;
@@ -68,8 +73,21 @@ export class FollowedState {
       },
       scratch.store.appliedPosition,
     );
+    isOpen = true;
     this.state = stateOf(this.store, base);
-    this.hasher = this.#hasherOf(() => this.store.meta, scratch.store.appliedPosition);
+  }
+
+  /** What the trees keep of the state hash; if their pages are damaged, those are let go, and the log makes others. */
+  #firstHasher(records: () => RecordTree): StateHasher {
+    try {
+      return this.#hasherOf(records, this.#trees.scratch.store.appliedPosition);
+    } catch (error) {
+      if (!isStoreDamage(error)) throw error;
+      this.#parts.hierarchy.security.observe(error);
+      discard(this.#trees);
+      this.#trees = this.#empty();
+      return this.#hasherOf(records, this.#trees.scratch.store.appliedPosition);
+    }
   }
 
   /** Between frames: keeps memory bounded. */
@@ -137,10 +155,7 @@ export class FollowedState {
     }
   }
 
-  #hasherOf(
-    records: ConstructorParameters<typeof StateHasher>[0],
-    position: Position,
-  ): StateHasher {
+  #hasherOf(records: () => RecordTree, position: Position): StateHasher {
     const { hierarchy, cacheBytes } = this.#parts;
     const key = stateKey(hierarchy);
     try {
