@@ -1,4 +1,3 @@
-import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -8,9 +7,6 @@ const alias = {
   'veritydb/envelope': fileURLToPath(new URL('src/envelope/index.ts', import.meta.url)),
   veritydb: fileURLToPath(new URL('src/database/index.ts', import.meta.url)),
 };
-
-/** Files that CI has run once and need not run on another Node, separated by commas. */
-const except = process.env['VERITY_TESTS_EXCEPT']?.split(',') ?? [];
 
 export default defineConfig({
   test: {
@@ -32,7 +28,7 @@ export default defineConfig({
         test: {
           name: 'whole',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/fixtures/**', ...except],
+          exclude: ['test/fixtures/**'],
           isolate: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -40,6 +40,8 @@ export interface CheckpointerParts {
   readonly pressure: () => { readonly dirtyPages: number; readonly dirtyPagesMax: number };
   /** Pages that a full disk did not take. */
   readonly pages: Pick<PageFile, 'isFull' | 'writeWaiting'>;
+  /** Whether it is known which pages are free, or it will not be found out: nothing reads pages of older checkpoints any more. */
+  readonly isWalked: () => boolean;
   /** Bytes of the log that were replayed behind the last checkpoint. */
   readonly replayedBytes: number;
 }
@@ -139,6 +141,8 @@ export class Checkpointer {
     await this.settled();
     // Keys that no superblock ever held were never under the old root key.
     if (!writer.hasOlderKeys || writer.place === undefined) return;
+    // It reads pages under the keys that are to go.
+    while (!this.#parts.isWalked()) await turn();
     // What an unfinished renewal has written again may be under a key that is an older one by now.
     writer.beginTouching();
     while (!writer.touchPages(settings.pagesPerTurn)) {

@@ -439,7 +439,7 @@ export class CommitLoop {
 
   #pumpAll(): void {
     for (;;) {
-      if (this.#poison !== undefined) return;
+      if (this.#poison !== undefined || this.#closed) return;
       if (this.#flights.count === 0 && this.#frames.isSegmentFull) this.#tail.roll();
       const pays =
         this.#flights.count === 0 || this.#batch.commands.length >= this.#pace.cutCommands;

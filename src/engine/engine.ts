@@ -490,7 +490,7 @@ export class Engine {
 const asItIs = (result: CommandResult): CommandResult => result;
 
 function checkpointerOf(stored: StoredState, scheduler: EngineHost['scheduler']): Checkpointer {
-  const { writer, hasher, settings, store, pages, replayedBytes } = stored;
+  const { writer, hasher, settings, store, pages, walk, replayedBytes } = stored;
   return new Checkpointer({
     writer,
     hasher,
@@ -498,6 +498,7 @@ function checkpointerOf(stored: StoredState, scheduler: EngineHost['scheduler'])
     settings,
     pressure: () => store,
     pages,
+    isWalked: () => walk?.isOver ?? true,
     replayedBytes,
   });
 }

@@ -8,6 +8,7 @@
  * - A cut stands in the anchor, durably, before it is made, so that the next open records it in the log.
  */
 import {
+  concatBytes,
   CorruptionError,
   type Disk,
   type Entropy,
@@ -22,6 +23,7 @@ import {
   emptyLogHead,
   encodeSegmentHeader,
   findFrames,
+  frameBytesMax,
   type LogHead,
   segmentHeaderAt,
   segmentPath,
@@ -65,7 +67,7 @@ import {
 } from './repair-keys.ts';
 import { isFinishedWalk, type ReplacedPart, repairLog, walkOwn } from './repair-log.ts';
 import { applyFrame } from './replay.ts';
-import { fitsRecord, segmentRecordOf } from './segment-digests.ts';
+import { fitsRecord, recordsOf, segmentRecordOf } from './segment-digests.ts';
 
 export interface RepairSettings {
   readonly disk: Disk;
@@ -132,7 +134,7 @@ async function planWith(settings: CopyRepairSettings, keys: RepairKeys): Promise
   const log = repairLog({ disk, copy, hierarchy, durable, extend });
   const replacements = new Map([...keys.replacements, ...log.replacements]);
   const overlay = new OverlayDisk(disk, replacements);
-  const { tail, state } = check(overlay, { hierarchy, durable });
+  const { tail, state } = check(overlay, { hierarchy, durable, replacements });
   if (keys.borrowed === undefined) {
     checkGeneration(overlay, hierarchy, state);
   } else {
@@ -221,15 +223,19 @@ function goesOn(copy: Disk, { path, head }: LogTail): boolean {
   return findFrames(bytes, head.logId).has((head.op + 1) as Op);
 }
 
-/** Reads the log as it would be, opens and applies every frame, and compares it with what it records. */
+/**
+ * Reads the log as it would be, opens and applies every frame, and compares it with what it records. A replacement
+ * that lacks nothing but zeros behind its last frame gets them.
+ */
 function check(
   disk: Disk,
   how: {
     readonly hierarchy: KeyHierarchy;
     readonly durable: DurableFrame | undefined;
+    readonly replacements: Map<string, Replacement>;
   },
 ): { readonly tail: LogTail; readonly state: KernelState } {
-  const { hierarchy, durable } = how;
+  const { hierarchy, durable, replacements } = how;
   const state = new KernelState(new MemoryStore());
   const replay = { hierarchy, state, index: new LogIndex() };
   const records = new Map<Position, ReturnType<typeof segmentRecordOf>>();
@@ -243,15 +249,35 @@ function check(
     if (problem !== undefined) throw frameCorruption(step.place, problem);
   }
   for (const [segment, record] of records) {
-    if (fitsRecord(state, segment, record) === false) {
-      throw corruption(segmentPath(segment), {
+    if (fitsRecord(state, segment, record) !== false) continue;
+    const path = segmentPath(segment);
+    const recorded = replacements.has(path) ? withZeros(disk, path, state) : undefined;
+    if (recorded === undefined) {
+      throw corruption(path, {
         code: 'CHECKSUM_MISMATCH',
         offset: 0,
         what: 'A segment that is not the file that the log records, in the copy neither, lies',
       });
     }
+    replacements.set(path, { kind: 'bytes', bytes: recorded });
   }
   return { tail: walk.tail, state };
+}
+
+/**
+ * The segment with as many zeros behind it as the log records, if that makes it what was recorded: a crash may leave some
+ * behind the last frame of a finished segment, and frames are put together without.
+ */
+function withZeros(disk: Disk, path: string, state: KernelState): Uint8Array | undefined {
+  const bytes = readWhole(disk, path) ?? new Uint8Array();
+  const segment = segmentPosition(path);
+  for (const { lengthBytes } of recordsOf(state, segment)) {
+    const zeros = lengthBytes - bytes.length;
+    if (zeros <= 0 || zeros > frameBytesMax) continue;
+    const filled = concatBytes(bytes, new Uint8Array(zeros));
+    if (fitsRecord(state, segment, segmentRecordOf(filled)) === true) return filled;
+  }
+  return undefined;
 }
 
 /** The copy's keyring must not be older than the one that the log names, nor another one of its generation. */
@@ -327,7 +353,9 @@ function cutWith(disk: Disk, hierarchy: KeyHierarchy): RepairPlan {
   const replacements = new Map<string, Replacement>([[path, { kind: 'bytes', bytes: kept }]]);
   for (const other of later) replacements.set(other, { kind: 'nothing' });
   const overlay = new OverlayDisk(disk, replacements);
-  const logged = loggedKeyring(check(overlay, { hierarchy, durable: undefined }).state);
+  const logged = loggedKeyring(
+    check(overlay, { hierarchy, durable: undefined, replacements }).state,
+  );
   const { keyring } = hierarchy;
   // The record of the keyring may have been cut, too.
   if (keyring.generation > (logged?.generation ?? 0) + 1) {

@@ -1,4 +1,4 @@
-import { concatBytes, type Digest32, equalBytes } from '../base/index.ts';
+import { concatBytes, type Digest32, equalBytes, firstNonZero } from '../base/index.ts';
 import {
   checkFrame,
   decodeFrameHeader,
@@ -29,7 +29,7 @@ export class SegmentCheck {
       this.#chainHash = header.parent;
       offset = segmentHeaderBytes;
     }
-    while (offset + physicalHeaderBytes <= bytes.length) {
+    while (this.#lastKind !== 'end' && offset + physicalHeaderBytes <= bytes.length) {
       const header = decodeFrameHeader(bytes, offset);
       if (header === 'short') break;
       if (typeof header === 'string') return false;
@@ -38,8 +38,10 @@ export class SegmentCheck {
       if (!this.#accept(bytes.subarray(offset, end), header)) return false;
       offset = end;
     }
+    // A crash may leave some of the zeros that the file was filled with.
+    if (this.#lastKind === 'end' && firstNonZero(bytes, offset) === -1) offset = bytes.length;
     this.#rest = bytes.slice(offset);
-    return true;
+    return this.#lastKind !== 'end' || offset === bytes.length;
   }
 
   /** Whether all that came is a whole segment, and the log goes on from it with `next`. */

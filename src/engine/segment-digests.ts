@@ -44,11 +44,14 @@ export function fitsRecord(
   segment: Position,
   record: SegmentRecord,
 ): boolean | undefined {
+  const records = recordsOf(state, segment);
+  return records.length === 0 ? undefined : records.some((one) => isSameRecord(one, record));
+}
+
+/** The newest record of a finished segment, and the one before, as far as there are any. */
+export function recordsOf(state: Pick<KernelState, 'store'>, segment: Position): SegmentRecord[] {
   const versions = state.store.versions(segmentsTree, segmentKey(segment)).slice(0, 2);
-  if (versions.length === 0) return undefined;
-  return versions.some(
-    ({ row }) => row !== undefined && isSameRecord(decodeSegmentRecord(row), record),
-  );
+  return versions.flatMap(({ row }) => (row === undefined ? [] : [decodeSegmentRecord(row)]));
 }
 
 /** Whether two records are of the same file. */

@@ -133,10 +133,10 @@ export class SimDisk implements Disk {
     return this.#lies.all.some(({ stage, node }) => stage !== 'proven' && node.isDamaged);
   }
 
-  /** The files whose bytes on the medium are not what flushes have promised. */
+  /** The files whose bytes on the medium are not what flushes have promised, under names that are seen or are durable. */
   damagedFiles(): string[] {
-    const files = [...this.#names.durableFiles()];
-    return files.filter(([, file]) => file.isDamaged).map(([path]) => path);
+    const files = [...this.#names.durableFiles(), ...this.#names.files()];
+    return [...new Set(files.filter(([, file]) => file.isDamaged).map(([path]) => path))];
   }
 
   /** Flips the bits of `mask` in a byte at rest, in memory and on the medium; false if there is none that is. */

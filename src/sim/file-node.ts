@@ -168,7 +168,7 @@ export class FileNode {
         sizesGoOn &&= dice.keeps();
         if (sizesGoOn) for (const bytes of [content, honest]) bytes.resize(change.sizeBytes);
       } else if (change.lie === undefined) {
-        applyTorn([content, honest], change, dice);
+        applyTorn({ content, honest }, change, dice);
       }
     }
     return new FileNode(
@@ -198,21 +198,29 @@ export class FileNode {
   }
 }
 
-/** Only what was written: memory around it may hold rotten bits. */
-function putWritten(honest: SparseBytes, { bytes, offset, from, to }: PendingWrite): void {
-  honest.put(bytes.subarray(from, to), offset + from);
+/** Only what was written: memory around it may hold rotten bits. Of the sectors from `start` to `end` of the write. */
+function putWritten(
+  honest: SparseBytes,
+  { bytes, offset, from, to }: PendingWrite,
+  start = 0,
+  end = bytes.length,
+): void {
+  const first = Math.max(from, start);
+  const last = Math.min(to, end);
+  if (first < last) honest.put(bytes.subarray(first, last), offset + first);
 }
 
-function applyTorn(contents: readonly SparseBytes[], write: PendingWrite, dice: CrashDice): void {
+function applyTorn(
+  { content, honest }: { readonly content: SparseBytes; readonly honest: SparseBytes },
+  write: PendingWrite,
+  dice: CrashDice,
+): void {
   const fate = dice.fate();
   if (fate === 'lost') return;
-  if (fate === 'applied') {
-    for (const content of contents) content.put(write.bytes, write.offset);
-    return;
-  }
-  for (let start = 0; start < write.bytes.length; start += sectorSizeBytes) {
-    if (!dice.keepsSector()) continue;
-    const sector = write.bytes.subarray(start, start + sectorSizeBytes);
-    for (const content of contents) content.put(sector, write.offset + start);
+  const { bytes, offset } = write;
+  for (let start = 0; start < bytes.length; start += sectorSizeBytes) {
+    if (fate !== 'applied' && !dice.keepsSector()) continue;
+    content.put(bytes.subarray(start, start + sectorSizeBytes), offset + start);
+    putWritten(honest, write, start, start + sectorSizeBytes);
   }
 }

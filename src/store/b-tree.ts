@@ -32,7 +32,7 @@ import { Splitter } from './page-split.ts';
 import type { Pager } from './pager.ts';
 import type { Probe } from './probe.ts';
 
-const levelsMax = 16;
+export const levelsMax = 16;
 
 /** Where a tree begins: the number of its root page, what proves it, and its height (1: the root is a leaf). */
 export interface TreeRoot {

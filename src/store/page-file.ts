@@ -104,7 +104,9 @@ export class PageFile implements PageDevice {
 
   /** The file has so many pages, of which `markUsed` is to tell which are used. Until `endMarking` none of them is written. */
   beginMarking(pageCount: number): void {
-    this.#map.beginMarking(pageCount);
+    // None that lies behind the file's end was ever written: of a superblock that anybody can write, nothing larger is taken.
+    const there = Math.ceil(this.#open().sizeBytes() / pageBytes);
+    this.#map.beginMarking(Math.min(pageCount, there));
   }
 
   /** Whether pages that the trees use are as they must be: within the file, and used once. For `walkUsed`. */

@@ -1,5 +1,6 @@
-import { assert, type Position } from '../base/index.ts';
-import type { TreeRoot } from './b-tree.ts';
+import type { Position } from '../base/index.ts';
+import { DecodeError } from '../codec/index.ts';
+import { levelsMax, type TreeRoot } from './b-tree.ts';
 import { pageRefBytes } from './page-device.ts';
 import type { PageRefs } from './page-refs.ts';
 
@@ -38,15 +39,16 @@ export function encodeRoots(roots: StoreRoots, refs: PageRefs): Uint8Array {
   return bytes;
 }
 
-/** The opposite of encodeRoots; the bytes were authenticated by the caller. */
+/** The opposite of encodeRoots. The bytes were authenticated by the caller, but in plain mode. Throws DecodeError. */
 export function decodeRoots(bytes: Uint8Array): StoreRoots {
-  assert(bytes.length === storeRootsBytes, 'roots have their length');
+  if (bytes.length !== storeRootsBytes) throw new DecodeError('roots of another length', 0);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const root = (at: number): TreeRoot => ({
-    page: view.getUint32(at, true),
-    height: view.getUint32(at + 4, true),
-    ref: bytes.slice(at + 8, at + rootBytes),
-  });
+  const root = (at: number): TreeRoot => {
+    const height = view.getUint32(at + 4, true);
+    if (height === 0 || height >= levelsMax)
+      throw new DecodeError('a tree of no such height', at + 4);
+    return { page: view.getUint32(at, true), height, ref: bytes.slice(at + 8, at + rootBytes) };
+  };
   return {
     current: root(0),
     history: root(rootBytes),

@@ -4,11 +4,9 @@ import { childHasRuns, childPage, childRef } from './inner-page.ts';
 import { valueLengthOf, valueOf } from './leaf-page.ts';
 import { countOf } from './page-layout.ts';
 import { decodeRoots } from './store-roots.ts';
-import type { TreeRoot } from './b-tree.ts';
+import { levelsMax, type TreeRoot } from './b-tree.ts';
 import { withRunPages } from './row-runs.ts';
 import { runKind, VersionCell } from './version-cell.ts';
-
-const levelsMax = 16;
 
 /**
  * Calls `mark(first page, count)` for every page and run that the state behind `roots` uses, and yields after

@@ -1,6 +1,6 @@
 /** Damage of every kind, and what an operator can do about each: frames from another copy, or a cut that is recorded. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Disk, TenantId } from '../../src/base/index.ts';
+import { type Disk, type TenantId, VerityError } from '../../src/base/index.ts';
 import { repairOn } from '../../src/database/repairs.ts';
 import { type RepairOptions, type RepairReport, Verity } from '../../src/database/index.ts';
 import { type Engine, openEngine } from '../../src/engine/index.ts';
@@ -61,6 +61,27 @@ async function refusal(action: Promise<unknown>): Promise<unknown> {
     () => 'done',
     (error: { code?: string }) => error.code ?? error,
   );
+}
+
+/** The object, with these methods in the place of its own. */
+function withMethods<T extends object>(object: T, methods: Partial<T>): T {
+  return new Proxy(object, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(name in methods ? methods : target, name);
+      return typeof value === 'function' && !(name in methods) ? value.bind(target) : value;
+    },
+  });
+}
+
+/** The disk, but that no file gets shorter; `onRefused` is told of each that should. */
+function withoutTruncate(disk: Disk, onRefused: () => void): Disk {
+  const truncate = (): void => {
+    onRefused();
+    throw new VerityError('IO_ERROR', 'no file gets shorter');
+  };
+  return withMethods(disk, {
+    open: (path, mode) => withMethods(disk.open(path, mode), { truncate }),
+  });
 }
 
 const middle = (): string => segments[Math.floor(segments.length / 2)] as string;
@@ -193,6 +214,34 @@ describe('from another copy', () => {
     // Where the copy lacks it, too, nothing is done.
     const other = diskOf(withFlip(crashed, path, last.offset + 150, 2));
     expect(await refusal(repair(other, { copy: whole }))).toBe('MISSING_DATA');
+  });
+
+  test('a finished segment with zeros behind its last frame, as the log records it, is put together with them', async () => {
+    const disk = diskOf(older);
+    // Cutting the zeros off the finished segment fails; the process ends, and the next one records the file as it is.
+    let refused = 0;
+    const failing = withoutTruncate(disk, () => (refused += 1));
+    const db = await Verity.openOn({ ...hostOn(failing, 6), logSizes: sizes }, { masterKey });
+    const north = db.tenant('north');
+    for (let id = 200; refused === 0; id++)
+      await north.execute(`INSERT INTO visits VALUES (${id}, '${'y'.repeat(300)}${id}', 1)`).then(
+        () => undefined,
+        () => undefined,
+      );
+    await db.close();
+    const again = await Verity.openOn({ ...hostOn(disk, 7), logSizes: sizes }, { masterKey });
+    await pause(idleMs);
+    await again.tenant('north').execute("INSERT INTO visits VALUES (300, 'after', 1)");
+    await pause(idleMs);
+    await again.close();
+    const image = imageOf(disk);
+    const path = [...image.keys()].filter((name) => name.endsWith('.vlog')).at(-2) as string;
+    const frames = framesOf(bytesOf(image, path));
+    const { offset } = frames[1] as FramePlace;
+    expect(bytesOf(image, path).at(-1)).toBe(0);
+    const damaged = diskOf(withFlip(image, path, offset + 150, 4));
+    expect(await repair(damaged, { copy: image })).toMatchObject({ ok: true });
+    expect(imageOf(damaged).get(path)).toEqual(bytesOf(image, path));
   });
 
   test('keys of data subjects are taken from a copy, and none that was destroyed since', async () => {

@@ -9,7 +9,7 @@ import { programs } from './sql-model/program.ts';
 import { compareVersions, runProgram } from './sql-model/run.ts';
 import { World } from './sql-model/world.ts';
 
-const runs = Number(process.env['VERITY_MODEL_RUNS'] ?? 2_000);
+const runs = Number(process.env['VERITY_MODEL_RUNS'] ?? 400);
 const seed = process.env['VERITY_MODEL_SEED'];
 /** Each table of which this is the divisor of its number is compared again after each reopening. */
 const reopenedEach = 3;

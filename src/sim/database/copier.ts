@@ -95,8 +95,12 @@ export class Copier {
     const code = codeOf(error);
     // Keys changed at each attempt.
     if (code === 'TIMEOUT') return context.load.of('key changes') > 0;
-    // A master key was rotated since, and this process has not got the new one, or is just getting it.
-    const isRotated = masterKeys.drawn > drawn || !masterKeys.isCertain(key);
+    // A master key was rotated since, and this process has not got the new one, or is just getting it. One that holds
+    // all keys may have begun between two.
+    const isRotated =
+      masterKeys.drawn > drawn ||
+      !masterKeys.isCertain(key) ||
+      (key === undefined && context.load.of('key changes') > 0);
     return !isOwner && isRotated && (code === 'KEY_PROVIDER_UNAVAILABLE' || code === 'WRONG_KEY');
   }
 

@@ -50,6 +50,8 @@ export class Repairer {
 
   async #repair(event: RepairEvent, what: Case): Promise<void> {
     const { machine, context } = this.#environment;
+    // A write that were lost now could not be told from what was planted.
+    machine.disarm();
     if (event.crashAtCall !== undefined) {
       machine.arm({ crashAtCall: machine.disk.callCount + event.crashAtCall });
     }
