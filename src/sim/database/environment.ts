@@ -121,8 +121,10 @@ export class Environment {
   /** Repairs the database of one process from that of another. Rejects as the repair does. */
   repair(simProcess: SimProcess, copy: SimProcess): Promise<RepairOutcome> {
     const { encryption } = this.#options.suite;
-    const newest = this.masterKeys.possible.at(-1) ?? 1;
-    const key = encryption === 'none' ? { encryption } : { masterKey: simulatedMasterKey(newest) };
+    const [newest = 1, ...others] = this.masterKeys.possible.toReversed();
+    // Of a rotation without an answer nobody knows which key is in force.
+    const masterKey = others.length > 0 ? this.keyRing : simulatedMasterKey(newest);
+    const key = encryption === 'none' ? { encryption } : { masterKey };
     const options = { ...key, from: 'copy' };
     return this.#options.database.repair(this.#host(simProcess), this.#host(copy), options);
   }
