@@ -15,7 +15,9 @@ import { loneWriter } from './lone.ts';
 import { type Line, machineAt } from './measure.ts';
 import { Place } from './place.ts';
 import { get, getAsOf, type Skipped } from './reads.ts';
+import { receipts } from './receipts.ts';
 import { stateHashCost } from './state-hash.ts';
+import { stateProofs } from './state-proofs.ts';
 
 interface Group {
   readonly benches: readonly string[];
@@ -28,6 +30,11 @@ const groups: readonly Group[] = [
   { benches: ['insert-64', 'bare-64', 'bare-log-64'], run: () => insertAndBare(64, 30_000) },
   { benches: ['insert-256', 'bare-256', 'bare-log-256'], run: () => insertAndBare(256, 40_000) },
   { benches: ['state-hash', 'state-hash-without'], run: stateHashCost },
+  {
+    benches: ['state-proofs', 'state-proofs-written', 'state-proofs-check'],
+    run: stateProofs,
+  },
+  { benches: ['receipt', 'check', 'check-node'], run: receipts },
   { benches: ['insert-64-tenants-64'], run: () => insertTenants(64, 20_000) },
   { benches: ['encryption-overhead'], run: () => encryptionOverhead() },
   {

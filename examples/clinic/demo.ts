@@ -32,6 +32,7 @@ const dataFolder = join(root, 'demo-data');
 const database = join(dataFolder, 'clinic');
 const keyFile = join(dataFolder, 'clinic.key');
 const damaged = join(dataFolder, 'damaged');
+const receipts = join(dataFolder, 'receipts');
 const csvFiles = readdirSync(here)
   .filter((name) => name.endsWith('.csv'))
   .map((name) => join(here, name));
@@ -268,6 +269,39 @@ async function verifyAndDamage(): Promise<string> {
   return 'intact: exit 0; one byte changed: file and offset, exit 3';
 }
 
+function giveReceipt(): string {
+  const { id } = firstPatient();
+  const opened = ['--key-file', keyFile];
+  mkdirSync(receipts);
+  const vkeyOf = verity(['keys', 'export-public', database, ...opened, '--json'], {
+    capture: true,
+  });
+  const { vkey } = JSON.parse(vkeyOf.stdout) as { vkey: string };
+  const row = ['--tenant', 'clinic', '--table', 'patients', '--key', id];
+  const made = verity(['receipt', database, ...opened, ...row], { capture: true });
+  assert.equal(made.exitCode, 0, 'a receipt of the whole history of the row is made');
+  const receipt = join(receipts, 'patient.json');
+  writeFileSync(receipt, made.stdout);
+  console.log('\nAnyone who has the verifier key can check it, without the database and its keys:');
+  const holds = verity(['check', receipt, '--key', vkey], { capture: true });
+  assert.equal(holds.exitCode, 0, 'the receipt holds');
+  const told = firstLines(
+    holds.stdout,
+    /^(The receipt|Table|Position|│ address|Checkpoint| {2}root)/,
+  );
+  console.log(told.replaceAll(/^(.{140}).+$/gm, '$1…'));
+  const forged = join(receipts, 'forged.json');
+  const at = made.stdout.length >> 1;
+  const other = made.stdout[at] === 'A' ? 'B' : 'A';
+  writeFileSync(forged, made.stdout.slice(0, at) + other + made.stdout.slice(at + 1));
+  console.log('One character changed:');
+  const refused = verity(['check', forged, '--key', vkey], { capture: true });
+  assert.equal(refused.exitCode, 3, 'a receipt with a changed character does not hold');
+  const page = verity(['check', '--page'], { capture: true });
+  writeFileSync(join(receipts, 'verify.html'), page.stdout);
+  return 'holds without database and key; one character changed: exit 3';
+}
+
 /** Changes one byte in the middle of the written part of the log. */
 function flipOneByte(directory: string): { file: string; offset: number } {
   const log = readdirSync(join(directory, 'log'))
@@ -320,6 +354,9 @@ function summary(): void {
   );
   console.log(`  ${command} sql demo-data/clinic --tenant clinic`);
   console.log(`  ${command} verify demo-data/damaged --key-file demo-data/clinic.key`);
+  console.log(
+    '  a browser: demo-data/receipts/verify.html, and drop demo-data/receipts/patient.json onto it',
+  );
 }
 
 const started = performance.now();
@@ -330,6 +367,7 @@ try {
   await step('Nothing readable on disk', searchForPlaintext);
   await step('An import killed half-way', killAnImport);
   await step('Verification', verifyAndDamage);
+  await step('A receipt for an outsider', giveReceipt);
   summary();
   console.log(
     pc.dim(

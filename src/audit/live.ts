@@ -3,14 +3,20 @@ import {
   type ErrorCode,
   firstNonZero,
   type Position,
+  type StoreKey,
   type TreeId,
 } from '../base/index.ts';
 import type { StateHash } from '../engine/index.ts';
 import type { LogHead } from '../log/index.ts';
-import { sameVersions, type StoreHistory, type WalkedStore } from '../store/index.ts';
+import {
+  sameVersions,
+  type StoreHistory,
+  type StoreVersion,
+  type WalkedStore,
+} from '../store/index.ts';
 import type { Pause } from './pause.ts';
 import type { ReadLog } from './read-log.ts';
-import type { VerificationFinding } from './verify.ts';
+import type { VerificationFinding } from './report.ts';
 
 /** What an open handle knows; the files must agree with it. */
 export interface LiveState {
@@ -82,6 +88,41 @@ export async function storesDiffer(
     if (others.next().done !== true) return true;
   }
   return false;
+}
+
+/** Each version that only one of two stores has, or that differs, up to a position. */
+export function* differencesOf(
+  left: WalkedStore,
+  right: WalkedStore,
+  upTo: Position,
+): Generator<{ readonly tree: TreeId; readonly key: StoreKey; readonly position: Position }> {
+  for (const tree of new Set([...left.trees(), ...right.trees()])) {
+    const [ones, others] = [historyUpTo(left, tree, upTo), historyUpTo(right, tree, upTo)];
+    let [one, other] = [ones.next().value, others.next().value] as (StoreHistory | undefined)[];
+    while (one !== undefined || other !== undefined) {
+      const isBoth = one !== undefined && other !== undefined && one.key === other.key;
+      const isLeft = one !== undefined && (other === undefined || one.key <= other.key);
+      const { key } = (isLeft ? one : other) as StoreHistory;
+      const pair = isBoth ? [one, other] : [isLeft ? one : undefined, isLeft ? undefined : other];
+      for (const position of positionsThatDiffer(pair[0], pair[1])) yield { tree, key, position };
+      if (pair[0] !== undefined) one = ones.next().value as StoreHistory | undefined;
+      if (pair[1] !== undefined) other = others.next().value as StoreHistory | undefined;
+    }
+  }
+}
+
+function positionsThatDiffer(
+  left: StoreHistory | undefined,
+  right: StoreHistory | undefined,
+): Position[] {
+  const versionsAt = (history: StoreHistory | undefined, position: Position): StoreVersion[] =>
+    history?.versions.filter(({ from }) => from === position) ?? [];
+  const positions = new Set(
+    [left, right].flatMap((history) => history?.versions.map(({ from }) => from) ?? []),
+  );
+  return [...positions]
+    .filter((position) => !sameVersions(versionsAt(left, position), versionsAt(right, position)))
+    .toSorted((one, other) => one - other);
 }
 
 function* historyUpTo(store: WalkedStore, tree: TreeId, upTo: Position): Generator<StoreHistory> {

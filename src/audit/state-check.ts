@@ -18,7 +18,6 @@ import {
   stateHash,
   stateHashBytes,
   StatePaths,
-  tableHash,
   type TrieSummary,
   type WalkedStore,
 } from '../store/index.ts';
@@ -55,7 +54,7 @@ export class Commitments {
 /** A replayed log. */
 export interface ReplayedState {
   readonly hierarchy: KeyHierarchy;
-  readonly commitments: Commitments;
+  readonly commitments: Pick<Commitments, 'at'>;
   readonly store: ReadableStore;
 }
 
@@ -132,7 +131,7 @@ async function stateHashAt(
       await pause(entryCost);
     }
     const summary = await summaryOf(rows, pause);
-    if (summary.count > 0) tables.add(tablePath, tableHash(summary));
+    if (summary.count > 0) tables.add(tablePath, paths.tableHash(summary));
   }
   paths.wipe();
   return stateHash(await summaryOf(tables, pause));

@@ -40,6 +40,16 @@ export const errorTable = {
     'A page of subject keys is not of the generation that the log names.',
   ),
   STATE_MISMATCH: integrity('Derived state differs from what the log yields.'),
+  PROOF_MALFORMED: integrity(
+    'A note, checkpoint or proof is not in the one spelling that its format allows.',
+  ),
+  SIGNATURE_INVALID: integrity("A known key's signature is wrong, or no known key has signed."),
+  LOG_ROLLED_BACK: integrity(
+    'A witness has cosigned a later or another state of the log than there is on the disk.',
+  ),
+  TIMESTAMP_INVALID: integrity(
+    'A time stamp is not one of the checkpoint by an authority that is trusted.',
+  ),
   // Keys
   KEY_MISSING: kind(
     '28000',
@@ -113,6 +123,7 @@ export const errorTable = {
   ),
   UNKNOWN_SUBJECT: kind('3D000', 'NOT_FOUND', 404, 'There is no subject key of this number.'),
   SUBJECT_ERASED: kind('3D000', 'NOT_FOUND', 410, "The data subject's key was destroyed."),
+  VKEY_INVALID: caller('22023', 'The text is not a verifier key that can be trusted.'),
   ENVELOPE_INVALID: caller('22023', 'The bytes are not an encrypted blob.'),
   ENVELOPE_KEY_UNKNOWN: kind(
     '28000',
@@ -170,6 +181,19 @@ export const errorTable = {
   ),
   ABORTED: kind('57014', 'CANCELLED', 499, 'The caller cancelled before the command was decided.'),
   TIMEOUT: kind('57014', 'DEADLINE_EXCEEDED', 504, 'The time limit ran out.', { retryable: true }),
+  WITNESS_UNAVAILABLE: kind(
+    '08006',
+    'UNAVAILABLE',
+    503,
+    'A witness or a time-stamp authority does not answer, or not as one.',
+    { retryable: true },
+  ),
+  WITNESS_REFUSED: kind(
+    '28000',
+    'FAILED_PRECONDITION',
+    400,
+    'A witness or a time-stamp authority does not serve this database.',
+  ),
   OVERLOADED: kind(
     '53000',
     'RESOURCE_EXHAUSTED',

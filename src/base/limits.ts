@@ -14,6 +14,8 @@ export const limits = {
   queryRowsHeldMax: 2_000_000,
   /** Most bytes, roughly, of a result that is returned as a whole: 64 for a row, and its long values. */
   resultBytesMax: 256 << 20,
+  /** Most keys of a query whose rows are proved. */
+  provedKeysMax: 1_000,
   /** Largest single value within a row, encoded; a larger text, varchar, jsonb or bytea value is kept as a blob. */
   valueBytesMax: 1 << 20,
   /** Largest value kept as a blob, encoded. */

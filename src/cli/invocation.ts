@@ -20,6 +20,7 @@ export interface CommonOptions extends KeyOptions {
   readonly reason?: string;
   readonly cacheBytes?: string;
   readonly scratch?: string;
+  readonly acceptRollback?: boolean;
 }
 
 /** One run of one verb. */
@@ -47,6 +48,7 @@ export async function openDatabase(
     create: false,
     readOnly,
     timestamps: 'microseconds',
+    acceptRollback: invocation.options.acceptRollback === true,
     onProgress,
     ...memoryOptions(invocation.options),
   }).finally(end);

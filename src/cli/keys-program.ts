@@ -32,7 +32,8 @@ export function addKeys(program: Command, parts: KeysProgram): void {
   addRotate(group, parts);
   addPlain(group, parts, {
     name: 'export-public',
-    summary: 'Print the public half of the signing key: PEM, name and base64.',
+    summary:
+      'Print the public half of the signing key: PEM, name, base64, and the verifier key (vkey) that checks receipts and checkpoints.',
     example: '  $ verity keys export-public ./data > verity.pub',
     run: runKeysExportPublic,
   });
@@ -58,27 +59,31 @@ function addRotate(group: Command, parts: KeysProgram): void {
       summary:
         'Rotate the master key: the key that opens the database renews itself, or another takes its place. ' +
         'What is written from then on cannot be opened with the old key; recovery codes stay as they are. ' +
-        'With --tenant, rotate the keys of that tenant. No data is rewritten: see `verity keys rekey`.',
+        'With --tenant, rotate the keys of that tenant, with --signing the key that signs checkpoints, which says of the ' +
+        'new one that it takes its place. No data is rewritten: see `verity keys rekey`.',
       example:
         '  $ verity keys rotate ./data\n' +
         '  $ verity keys rotate ./data --new-key-file ./new.key\n' +
         '  $ VERITY_NEW_PASSPHRASE="…" verity keys rotate ./data --new-master-key passphrase:\n' +
         '  $ verity keys rotate ./data --recovery-code-file - --new-key-file ./new.key   (the key is lost)\n' +
-        '  $ verity keys rotate ./data --tenant clinic',
+        '  $ verity keys rotate ./data --tenant clinic\n  $ verity keys rotate ./data --signing',
     })
     .option('--new-key-file <FILE>', 'file with the new master key; created if there is none')
     .option('--new-master-key <URI>', 'provider of the new master key; forms as for --master-key')
     .option('--tenant <NAME>', 'rotate the keys of this tenant instead')
+    .option('--signing', 'rotate the key that signs checkpoints instead')
     .option('--remove-recovery-codes', 'let recovery codes open the database no longer');
   interface Options extends CommonOptions {
     newKeyFile?: string;
     newMasterKey?: string;
     tenant?: string;
     removeRecoveryCodes?: boolean;
+    signing?: boolean;
   }
   parts.addCommonOptions(command).action(async (directory: string, options: Options) => {
     const { newKeyFile, newMasterKey, tenant, removeRecoveryCodes = false } = options;
-    const request = { newKeyFile, newMasterKey, tenant, removeRecoveryCodes };
+    const { signing = false } = options;
+    const request = { newKeyFile, newMasterKey, tenant, removeRecoveryCodes, signing };
     parts.exit(await runKeysRotate(parts.invocationOf(directory, options), request));
   });
 }

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { lockMemory } from '../database/index.ts';
+import { addAudit } from './audit-program.ts';
+import { runCheckpoint } from './commands/checkpoint.ts';
 import { runHistory } from './commands/history.ts';
 import { runImport } from './commands/import.ts';
 import { type InitRequest, runInit } from './commands/init.ts';
@@ -12,10 +14,13 @@ import { runVerify } from './commands/verify.ts';
 import type { ExitCode } from './failure.ts';
 import { keyUriHelp } from './master-key-uri.ts';
 import type { CommonOptions, Invocation } from './invocation.ts';
-import { addKeys } from './keys-program.ts';
+import { addKeys, type KeysProgram } from './keys-program.ts';
+import { addProve } from './prove-program.ts';
+import { addCheck, addExport, addReceipt } from './receipt-program.ts';
 import { addSim } from './sim/options.ts';
 import { type SqlFormat, sqlFormats } from './sql/result-output.ts';
 import type { Output, Terminal } from './terminal.ts';
+import { addTimeStamp, addWitness } from './witness-program.ts';
 
 export interface ProgramContext {
   readonly terminal: Terminal;
@@ -58,14 +63,23 @@ export function buildProgram(context: ProgramContext): Command {
   addHistory(program, context);
   addVerify(program, context);
   addStatus(program, context);
+  addCheckpoint(program, context);
   addRepair(program, context);
   addLog(program, context);
-  addKeys(program, {
+  const parts: KeysProgram = {
     addVerb,
     addCommonOptions,
     invocationOf: (directory, options) => invocationOf(context, directory, options),
     exit: context.exit,
-  });
+  };
+  addKeys(program, parts);
+  addAudit(program, parts);
+  addProve(program, parts);
+  addWitness(program, { ...parts, terminal: context.terminal, output: context.output });
+  addTimeStamp(program, parts);
+  addReceipt(program, parts);
+  addExport(program, parts);
+  addCheck(program, context);
   addSim(program, context, context.exit);
   program.addHelpText(
     'after',
@@ -118,6 +132,10 @@ function addCommonOptions(command: Command): Command {
       '--scratch <DIR>',
       'where to put what memory does not hold while reading or verifying (default: TMPDIR or /var/tmp)',
     )
+    .option(
+      '--accept-rollback',
+      'go on with a log that a witness has seen more, or other, of; recorded in the log',
+    )
     .option('--actor <NAME>', 'who does this; recorded with every change')
     .option('--reason <TEXT>', 'why; recorded with every change');
 }
@@ -149,11 +167,15 @@ function addInit(program: Command, context: ProgramContext): void {
         'compress before sealing (default: none); sizes then tell about contents',
       ).choices(['none', 'brotli']),
     )
+    .option(
+      '--origin <NAME>',
+      'public name under which it signs checkpoints, e.g. clinic.example/records (default: veritydb.local/LOG-ID)',
+    )
     .option('--plain', 'no encryption and no key: for migration and measuring only');
   interface Options extends CommonOptions, InitRequest {}
   addCommonOptions(command).action(async (directory: string, options: Options) => {
-    const { algorithm, compression, plain } = options;
-    const request = { algorithm, compression, plain };
+    const { algorithm, compression, origin, plain } = options;
+    const request = { algorithm, compression, origin, plain };
     context.exit(await runInit(invocationOf(context, directory, options), request));
   });
 }
@@ -290,6 +312,20 @@ function addStatus(program: Command, context: ProgramContext): void {
   addCommonOptions(command).action(async (directory: string, options: CommonOptions) => {
     context.exit(await runStatus(invocationOf(context, directory, options)));
   });
+}
+
+function addCheckpoint(program: Command, context: ProgramContext): void {
+  const command = addVerb(program, {
+    name: 'checkpoint',
+    summary: 'Sign a checkpoint of all that is committed, and print its note.',
+    example: '  $ verity checkpoint ./data\n  $ verity checkpoint ./data --list --json',
+  }).option('--list', 'print all signed checkpoints, the oldest first, and sign none');
+  addCommonOptions(command).action(
+    async (directory: string, options: CommonOptions & { readonly list?: true }) => {
+      const invocation = invocationOf(context, directory, options);
+      context.exit(await runCheckpoint(invocation, { list: options.list === true }));
+    },
+  );
 }
 
 function addRepair(program: Command, context: ProgramContext): void {

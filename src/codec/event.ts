@@ -7,12 +7,9 @@ import {
   type TimestampMicros,
   utf8Encode,
 } from '../base/index.ts';
-import {
-  type BlobReference,
-  decodeBlobReferences,
-  encodeBlobReferences,
-} from './blob-reference.ts';
-import { DecodeError, Reader } from './reader.ts';
+import { type BlobReference, encodeBlobReferences } from './blob-reference.ts';
+import type { EventCut } from './event-cut.ts';
+import { present, tag, typeCodes } from './event-tags.ts';
 import type { Writer } from './writer.ts';
 
 /**
@@ -41,6 +38,9 @@ export type LogEvent = EventPlace &
     | { readonly type: 'requestNoted' }
     | SubjectPageEvent
     | IndexFilledEvent
+    | CheckpointEvent
+    | SettingChangedEvent
+    | SigningKeyEvent
   );
 
 export interface EventPlace {
@@ -61,6 +61,8 @@ export interface RowEvent extends EventPlace {
   readonly previousLeaf?: LeafIndex;
   /** What the row's large values are kept as; absent if it has none. */
   readonly blobs?: readonly BlobReference[];
+  /** Of an event that is to be logged: it is committed to field by field, cut so. No part of its bytes. */
+  readonly cut?: EventCut;
 }
 
 /** A finished segment's file as it is on the disk; a later record of the same segment replaces it. */
@@ -97,6 +99,43 @@ export interface IndexFilledEvent extends EventPlace {
   readonly to?: StoreKey;
 }
 
+/** What the log and the state were: the last leaf under the note that signs it (system tenant). */
+export interface CheckpointEvent extends EventPlace {
+  readonly type: 'checkpoint';
+  /** Leaves at the end of the frame at which it was taken; not more than the leaf of this event. */
+  readonly size: number;
+  /** Root of the tree of these leaves. */
+  readonly root: Uint8Array;
+  /** The newest position at the end of that frame. */
+  readonly covered: Position;
+  /** Chain hash of that frame. */
+  readonly chainHash: Uint8Array;
+  /** The state at a position not behind `covered`. */
+  readonly state?: { readonly position: Position; readonly hash: Uint8Array };
+  /** Number of the signing key. */
+  readonly keyNumber: number;
+}
+
+/** A setting of the whole database, from now on (system tenant). */
+export interface SettingChangedEvent extends EventPlace {
+  readonly type: 'settingChanged';
+  readonly name: string;
+  /** JSON text, UTF-8. */
+  readonly data: Uint8Array;
+}
+
+/** Another key signs from now on (system tenant). */
+export interface SigningKeyEvent extends EventPlace {
+  readonly type: 'signingKeyChanged';
+  /** The number of the new key, one more than that of the key before it. */
+  readonly keyNumber: number;
+  /** Ed25519 public keys, of the key before it and its own: 32 bytes each. */
+  readonly previousKey: Uint8Array;
+  readonly publicKey: Uint8Array;
+  /** Ed25519 signature by the key before it over the hand-over: 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
 /** Who, when, why and by what statement. Never a literal or a parameter. */
 export interface CommandMetadata {
   readonly time: TimestampMicros;
@@ -112,51 +151,6 @@ export interface CommandMetadata {
   readonly statement?: string;
 }
 
-const typeCodes = {
-  tenantCreated: 1,
-  tableDefined: 2,
-  rowInserted: 3,
-  rowUpdated: 4,
-  rowDeleted: 5,
-  streamAppended: 6,
-  keyringChanged: 7,
-  segmentDigest: 8,
-  subjectPage: 9,
-  requestNoted: 10,
-  indexFilled: 11,
-} as const;
-const typesByCode = new Map(
-  Object.entries(typeCodes).map(([type, code]) => [code, type as LogEvent['type']]),
-);
-
-const tag = {
-  command: 1,
-  object: 2,
-  schemaVersion: 3,
-  key: 4,
-  row: 5,
-  previousLeaf: 6,
-  name: 7,
-  schema: 8,
-  version: 9,
-  data: 10,
-  generation: 11,
-  digest: 12,
-  created: 13,
-  segment: 14,
-  lengthBytes: 15,
-  owner: 16,
-  page: 17,
-  count: 18,
-  erased: 19,
-  written: 20,
-  index: 21,
-  from: 22,
-  to: 23,
-  blobs: 24,
-} as const;
-
-const present = { actor: 1, reason: 2, request: 4, statement: 8, receipt: 16 } as const;
 const statementsKeptMax = 1_000;
 const statementLengthMax = 1_000;
 /** The UTF-8 of statements: a program runs few different ones, each many times. */
@@ -213,7 +207,44 @@ export function encodeEvent(writer: Writer, event: LogEvent): void {
     case 'indexFilled':
       encodeIndexFilled(writer, event);
       break;
+    case 'checkpoint':
+      encodeCheckpoint(writer, event);
+      break;
+    case 'settingChanged':
+      writer.u8(tag.name);
+      writer.text(event.name);
+      writer.u8(tag.data);
+      writer.bytes(event.data);
+      break;
+    case 'signingKeyChanged':
+      encodeSigningKey(writer, event);
+      break;
   }
+}
+
+function encodeSigningKey(writer: Writer, event: SigningKeyEvent): void {
+  numberField(writer, tag.keyNumber, event.keyNumber);
+  writer.u8(tag.previousKey);
+  writer.bytes(event.previousKey);
+  writer.u8(tag.publicKey);
+  writer.bytes(event.publicKey);
+  writer.u8(tag.signature);
+  writer.bytes(event.signature);
+}
+
+function encodeCheckpoint(writer: Writer, event: CheckpointEvent): void {
+  numberField(writer, tag.size, event.size);
+  writer.u8(tag.root);
+  writer.bytes(event.root);
+  numberField(writer, tag.covered, event.covered);
+  writer.u8(tag.chainHash);
+  writer.bytes(event.chainHash);
+  if (event.state !== undefined) {
+    numberField(writer, tag.statePosition, event.state.position);
+    writer.u8(tag.stateHash);
+    writer.bytes(event.state.hash);
+  }
+  numberField(writer, tag.keyNumber, event.keyNumber);
 }
 
 function encodeIndexFilled(writer: Writer, event: IndexFilledEvent): void {
@@ -297,260 +328,4 @@ function bytesOfStatement(statement: string): Uint8Array {
     statementBytes.set(statement, bytes);
   }
   return bytes;
-}
-
-function decodeCommand(bytes: Uint8Array): CommandMetadata {
-  const reader = new Reader(bytes);
-  const time = reader.varint() as TimestampMicros;
-  const eventCount = reader.varint();
-  const flags = reader.u8();
-  return {
-    time,
-    eventCount,
-    ...((flags & present.actor) !== 0 && { actor: reader.text() }),
-    ...((flags & present.reason) !== 0 && { reason: reader.text() }),
-    ...((flags & present.request) !== 0 && { request: reader.bytes() }),
-    ...((flags & present.statement) !== 0 && { statement: reader.text() }),
-    ...((flags & present.receipt) !== 0 && { receipt: reader.bytes() }),
-  };
-}
-
-interface Fields {
-  command?: CommandMetadata;
-  object?: number;
-  schemaVersion?: number;
-  key?: StoreKey;
-  row?: Uint8Array;
-  previousLeaf?: number;
-  name?: string;
-  schema?: Uint8Array;
-  version?: number;
-  data?: Uint8Array;
-  generation?: number;
-  digest?: Uint8Array;
-  created?: number;
-  segment?: number;
-  lengthBytes?: number;
-  owner?: number;
-  page?: number;
-  count?: number;
-  erased?: Uint8Array;
-  written?: number;
-  index?: number;
-  from?: StoreKey;
-  to?: StoreKey;
-  blobs?: readonly BlobReference[];
-}
-
-/** Decodes one event; byte fields are views into `bytes`. Throws DecodeError. */
-export function decodeEvent(bytes: Uint8Array): LogEvent {
-  const reader = new Reader(bytes);
-  const type = typesByCode.get(reader.u8() as 1);
-  if (type === undefined) throw new DecodeError('an event has an unknown type', 0);
-  const position = reader.varint() as Position;
-  const tenant = reader.varint() as TenantId;
-  const fields = decodeFields(reader);
-  const place: EventPlace =
-    fields.command === undefined
-      ? { position, tenant }
-      : { position, tenant, command: fields.command };
-  return eventOf(type, place, fields);
-}
-
-function decodeFields(reader: Reader): Fields {
-  const fields: Fields = {};
-  let last = 0;
-  while (reader.remaining > 0) {
-    const at = reader.offset;
-    const fieldTag = reader.u8();
-    if (fieldTag <= last) throw new DecodeError('event fields are out of order', at);
-    last = fieldTag;
-    decodeField(fields, fieldTag, reader);
-  }
-  return fields;
-}
-
-function decodeField(fields: Fields, fieldTag: number, reader: Reader): void {
-  switch (fieldTag) {
-    case tag.command:
-      fields.command = decodeCommand(reader.bytes());
-      break;
-    case tag.object:
-      fields.object = decodeNumber(reader);
-      break;
-    case tag.schemaVersion:
-      fields.schemaVersion = decodeNumber(reader);
-      break;
-    case tag.key:
-      fields.key = reader.binary() as StoreKey;
-      break;
-    case tag.row:
-      fields.row = reader.bytes();
-      break;
-    case tag.previousLeaf:
-      fields.previousLeaf = decodeNumber(reader);
-      break;
-    case tag.name:
-      fields.name = reader.text();
-      break;
-    case tag.schema:
-      fields.schema = reader.bytes();
-      break;
-    case tag.version:
-      fields.version = decodeNumber(reader);
-      break;
-    case tag.data:
-      fields.data = reader.bytes();
-      break;
-    case tag.generation:
-      fields.generation = decodeNumber(reader);
-      break;
-    case tag.digest:
-      fields.digest = reader.bytes();
-      break;
-    case tag.created:
-      fields.created = decodeNumber(reader);
-      break;
-    case tag.segment:
-      fields.segment = decodeNumber(reader);
-      break;
-    case tag.lengthBytes:
-      fields.lengthBytes = decodeNumber(reader);
-      break;
-    default:
-      decodeSubjectField(fields, fieldTag, reader);
-  }
-}
-
-function decodeSubjectField(fields: Fields, fieldTag: number, reader: Reader): void {
-  switch (fieldTag) {
-    case tag.owner:
-      fields.owner = decodeNumber(reader);
-      break;
-    case tag.page:
-      fields.page = decodeNumber(reader);
-      break;
-    case tag.count:
-      fields.count = decodeNumber(reader);
-      break;
-    case tag.erased:
-      fields.erased = reader.bytes();
-      break;
-    case tag.written:
-      fields.written = decodeNumber(reader);
-      break;
-    case tag.index:
-      fields.index = decodeNumber(reader);
-      break;
-    case tag.from:
-      fields.from = reader.binary() as StoreKey;
-      break;
-    case tag.to:
-      fields.to = reader.binary() as StoreKey;
-      break;
-    case tag.blobs:
-      fields.blobs = decodeBlobReferences(reader.bytes());
-      break;
-    default:
-      reader.bytes();
-  }
-}
-
-function decodeNumber(reader: Reader): number {
-  const inner = new Reader(reader.bytes());
-  const value = inner.varint();
-  inner.end();
-  return value;
-}
-
-function eventOf(type: LogEvent['type'], place: EventPlace, fields: Fields): LogEvent {
-  switch (type) {
-    case 'rowInserted':
-    case 'rowUpdated':
-    case 'rowDeleted':
-      return {
-        ...place,
-        type,
-        object: required(fields.object, 'object') as ObjectId,
-        schemaVersion: required(fields.schemaVersion, 'schema version'),
-        key: required(fields.key, 'key'),
-        ...(type !== 'rowDeleted' && { row: required(fields.row, 'row') }),
-        ...optionalOfRow(fields),
-      };
-    case 'tenantCreated':
-      return {
-        ...place,
-        type,
-        created: required(fields.created, 'tenant') as TenantId,
-        name: required(fields.name, 'name'),
-      };
-    case 'tableDefined':
-      return {
-        ...place,
-        type,
-        object: required(fields.object, 'object') as ObjectId,
-        schema: required(fields.schema, 'schema'),
-      };
-    case 'streamAppended':
-      return {
-        ...place,
-        type,
-        name: required(fields.name, 'name'),
-        version: required(fields.version, 'version'),
-        data: required(fields.data, 'data'),
-      };
-    case 'keyringChanged':
-      return {
-        ...place,
-        type,
-        generation: required(fields.generation, 'generation'),
-        digest: required(fields.digest, 'digest'),
-      };
-    case 'segmentDigest':
-      return {
-        ...place,
-        type,
-        segment: required(fields.segment, 'segment') as Position,
-        digest: required(fields.digest, 'digest'),
-        lengthBytes: required(fields.lengthBytes, 'length'),
-      };
-    case 'requestNoted':
-      return { ...place, type };
-    case 'indexFilled':
-      return indexFilledOf(place, fields);
-    case 'subjectPage':
-      return {
-        ...place,
-        type,
-        owner: required(fields.owner, 'owner') as TenantId,
-        page: required(fields.page, 'page'),
-        generation: required(fields.generation, 'generation'),
-        count: required(fields.count, 'count'),
-        erased: required(fields.erased, 'erased slots'),
-        written: required(fields.written, 'state') === 1,
-      };
-  }
-}
-
-function optionalOfRow({ previousLeaf, blobs }: Fields): Pick<RowEvent, 'previousLeaf' | 'blobs'> {
-  return {
-    ...(previousLeaf !== undefined && { previousLeaf: previousLeaf as LeafIndex }),
-    ...(blobs !== undefined && { blobs }),
-  };
-}
-
-function indexFilledOf(place: EventPlace, { object, index, from, to }: Fields): IndexFilledEvent {
-  return {
-    ...place,
-    type: 'indexFilled',
-    object: required(object, 'object') as ObjectId,
-    index: required(index, 'index') as ObjectId,
-    ...(from !== undefined && { from }),
-    ...(to !== undefined && { to }),
-  };
-}
-
-function required<T>(value: T | undefined, what: string): T {
-  if (value === undefined) throw new DecodeError(`an event lacks its ${what}`, 0);
-  return value;
 }

@@ -1,4 +1,6 @@
 export * from './blob-reference.ts';
+export * from './event-cut.ts';
+export * from './event-decoding.ts';
 export * from './event.ts';
 export * from './json-text.ts';
 export * from './key.ts';

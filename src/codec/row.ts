@@ -159,6 +159,8 @@ export interface RowPart {
   encode(writer: Writer, values: readonly Value[]): void;
   /** Appends the part's values to `values`; returns where the part ends. Throws DecodeError. */
   decode(bytes: Uint8Array, start: number, values: Value[]): number;
+  /** Appends to `ends` where the part's bitmap and each of its values end, of NULL where it would begin; returns where the part ends. */
+  cut(bytes: Uint8Array, start: number, ends: number[]): number;
 }
 
 export function rowPart(types: readonly ColumnType[]): RowPart {
@@ -173,6 +175,16 @@ export function rowPart(types: readonly ColumnType[]): RowPart {
       cursor = start + bitmapBytes;
       for (let index = 0; index < forms.length; index++) {
         values.push(isNull(bitmap, index) ? null : readValue(forms[index] as number, bytes));
+      }
+      return cursor;
+    },
+    cut: (bytes, start, ends) => {
+      cursor = start + bitmapBytes;
+      ends.push(cursor);
+      for (let index = 0; index < forms.length; index++) {
+        const bits = bytes[start + (index >> 3)] as number;
+        if (((bits >> (index & 7)) & 1) === 0) skipValue(forms[index] as number, bytes);
+        ends.push(cursor);
       }
       return cursor;
     },

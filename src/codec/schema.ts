@@ -19,6 +19,8 @@ export interface TableSchema {
   /** Indexes whose older entries are still being made: kept up to date, of no use to a query yet. */
   readonly building?: readonly Index[];
   readonly foreignKeys?: readonly ForeignKey[];
+  /** Its rows' events are committed to field by field (event-cut.ts), so that a receipt can withhold some; absent: as a whole. */
+  readonly disclosure?: 'field';
   /** The table is gone; its rows are history. */
   readonly dropped?: true;
   /** Set: this is a view, without rows of its own. */

@@ -1,7 +1,16 @@
 /** Published test vectors: test/vectors/PROVENANCE.md says from where. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { hkdf, hmac, openBytes, sealBytes, SecretKey, unwrapKey, wrapKey } from './index.ts';
+import {
+  ed25519Verify,
+  hkdf,
+  hmac,
+  openBytes,
+  sealBytes,
+  SecretKey,
+  unwrapKey,
+  wrapKey,
+} from './index.ts';
 
 type Case = Readonly<Record<string, string>> & { readonly tcId: number; readonly size?: number };
 
@@ -103,4 +112,20 @@ test('HMAC-SHA-256 authenticates as published', () => {
     const ours = Buffer.from(hmac(keyOf(key), bytes(msg))).toString('hex');
     expect(ours.startsWith(tag ?? ''), `case ${tcId}`).toBe(result === 'valid');
   }
+});
+
+test('Ed25519 signatures: every vector has its verdict', () => {
+  const url = new URL('../../test/vectors/wycheproof/ed25519_test.json', import.meta.url);
+  const { testGroups } = JSON.parse(readFileSync(url, 'utf8')) as {
+    testGroups: { publicKey: { pk: string }; tests: Case[] }[];
+  };
+  const all = testGroups.flatMap(({ publicKey: { pk }, tests }) =>
+    tests.map((one) => ({ one, signer: bytes(pk) })),
+  );
+  expect([all.length, valid(all.map(({ one }) => one))]).toEqual([151, 88]);
+  const differ = all.filter(
+    ({ signer, one: { msg, sig, result } }) =>
+      ed25519Verify(signer, bytes(msg), bytes(sig)) !== (result === 'valid'),
+  );
+  expect(differ.map(({ one }) => one.tcId)).toEqual([]);
 });

@@ -2,7 +2,7 @@
 import { VerityError } from '../base/index.ts';
 import type { CommandOrigin } from '../kernel/index.ts';
 import { identify, type RequestScope } from './requests.ts';
-import type { CommandOptions } from './types.ts';
+import type { CommandOptions, ProveOptions, QueryOptions } from './types.ts';
 
 const noOrigin: CommandOrigin = {};
 
@@ -48,4 +48,13 @@ function checkedText(what: string, value: unknown): string {
   if (typeof value !== 'string')
     throw new VerityError('INVALID_ARGUMENT', `${what} must be a string.`);
   return value;
+}
+
+/** Throws UNSUPPORTED_SQL where a proof is asked of a method that has none to give. */
+export function checkUnproved(options: QueryOptions): void {
+  if ((options as ProveOptions).prove !== true) return;
+  throw new VerityError(
+    'UNSUPPORTED_SQL',
+    'Only query() proves rows, and only those of now: the tries of older states are not kept. Call query() with { prove: true }.',
+  );
 }

@@ -33,6 +33,10 @@ export interface PublicKeyExport {
   readonly publicKey: string;
   /** SubjectPublicKeyInfo. */
   readonly pem: string;
+  /** The verifier key of the database's checkpoints: origin, key id and public key (C2SP signed-note). */
+  readonly vkey: string;
+  /** Those of the keys that signed before, the oldest first. */
+  readonly earlierVkeys: readonly string[];
 }
 
 /** Which key. Without `tenant` it is the master key: without `masterKey` the provider renews its own. */

@@ -18,6 +18,7 @@ import {
   rewrapRecoverySlot,
 } from '../keys/index.ts';
 import { checkName, nameKey, tenantsTree } from '../kernel/index.ts';
+import { formatVkey } from '../proof/index.ts';
 import type { KeyAccess } from './key-access.ts';
 import type {
   KeysReport,
@@ -75,15 +76,31 @@ export class DatabaseKeys {
   /** The public half of the database's signing key. */
   exportPublic(): PublicKeyExport {
     this.#catchUp();
-    const { keyring } = this.#parts.engine.hierarchy;
-    const publicKey = keyring.entry('signing', 1)?.publicBytes;
-    assert(publicKey !== undefined, 'a database has a signing key');
+    const { hierarchy, proofs } = this.#parts.engine;
+    const vkeys = [...proofs.vkeys];
+    const vkey = vkeys.pop();
+    assert(vkey !== undefined, 'a database has a signing key');
+    const { publicKey } = vkey;
     return {
-      name: `veritydb/${toHex(keyring.logId)}`,
+      name: `veritydb/${toHex(hierarchy.keyring.logId)}`,
       algorithm: 'ed25519',
       publicKey: Buffer.from(publicKey).toString('base64'),
       pem: ed25519PublicKeyPem(publicKey),
+      vkey: formatVkey(vkey),
+      earlierVkeys: vkeys.map(formatVkey),
     };
+  }
+
+  /**
+   * Makes a new key sign checkpoints from now on, which the one before it says in the log; that one's private half is
+   * destroyed. Who has the old verifier key can check the new one by it. Throws NOT_ENCRYPTED, READ_ONLY.
+   */
+  async rotateSigningKey(): Promise<PublicKeyExport> {
+    this.#checkSealed();
+    return this.#serially(async () => {
+      await this.#parts.engine.rotateSigningKey();
+      return this.exportPublic();
+    });
   }
 
   /**

@@ -1,5 +1,15 @@
 /** Queries: the position that they read at, its snapshot, and their rows. */
-import { parsePosition, type Position, type TenantId, VerityError } from '../base/index.ts';
+import {
+  type LeafIndex,
+  parsePosition,
+  type Position,
+  sqlError,
+  type StoreKey,
+  type TenantId,
+  treeOf,
+  VerityError,
+} from '../base/index.ts';
+import type { TableSchema } from '../codec/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { executionContext } from '../kernel/index.ts';
 import {
@@ -10,7 +20,7 @@ import {
   type PreparedQuery,
 } from '../sql/index.ts';
 import type { ReadView } from '../store/index.ts';
-import { checkParameters } from './arguments.ts';
+import { checkParameters, checkUnproved } from './arguments.ts';
 import { tellingCommands } from './command-facts.ts';
 import { checkDeadline } from './deadline.ts';
 import { naming } from './naming.ts';
@@ -23,6 +33,15 @@ import type { QueryOptions, QueryResult, Row, SqlParameter } from './types.ts';
 interface Opened {
   readonly prepared: PreparedQuery;
   readonly rows: ReturnType<PreparedQuery['run']>;
+}
+
+/** Rows of a table by their keys. */
+export interface LookedUpRows {
+  readonly table: TableSchema;
+  /** Those that the query reads, and the key's. */
+  readonly columns: readonly string[];
+  /** `leaf`: of the event that wrote the row; undefined where there is none. */
+  readonly rows: readonly { readonly key: StoreKey; readonly leaf: LeafIndex | undefined }[];
 }
 
 /** Runs one tenant's queries against what is committed. */
@@ -58,6 +77,7 @@ export class Reading {
   #openStream(sql: string, parameters: readonly SqlParameter[], options: QueryOptions): Opened {
     checkDeadline(options);
     checkParameters(parameters);
+    checkUnproved(options);
     const statement = this.#statements.parse(sql);
     this.#engine.checkReadable();
     this.#engine.catchUp();
@@ -102,8 +122,32 @@ export class Reading {
     };
   }
 
-  #run(statement: ParsedStatement, parameters: readonly SqlParameter[], view: ReadView): Opened {
+  /** The rows that a query by primary keys asks for, as they are at a position. Throws UNSUPPORTED_SQL for other queries. */
+  lookup(
+    statement: ParsedStatement,
+    parameters: readonly SqlParameter[],
+    at: Position,
+  ): LookedUpRows {
     const { state, now } = this.#engine;
+    const view = state.store.viewAt(at);
+    return naming(this.#engine, () => {
+      const prepared = this.#prepared(statement, view);
+      if (prepared.lookup === undefined)
+        throw sqlError('UNSUPPORTED_SQL', 'What EXPLAIN tells cannot be proved.', statement.offset);
+      const { table, columns, keys } = prepared.lookup();
+      const values = bindParameters(prepared.parameterTypes, parameters);
+      const context = executionContext(state, this.#id, { time: now });
+      const tree = treeOf(this.#id, table.id);
+      const rows = keys(view, values, context).map((key) => ({
+        key,
+        leaf: view.get(tree, key)?.leaf,
+      }));
+      return { table, columns, rows };
+    });
+  }
+
+  #prepared(statement: ParsedStatement, view: ReadView): PreparedQuery {
+    const { state } = this.#engine;
     const prepared =
       statement.kind === 'select' ? state.prepare(this.#id, statement, view) : undefined;
     if (prepared?.kind !== 'query') {
@@ -112,6 +156,12 @@ export class Reading {
         'query() takes a SELECT; pass other statements to execute().',
       );
     }
+    return prepared;
+  }
+
+  #run(statement: ParsedStatement, parameters: readonly SqlParameter[], view: ReadView): Opened {
+    const { state, now } = this.#engine;
+    const prepared = this.#prepared(statement, view);
     const values = bindParameters(prepared.parameterTypes, parameters);
     const plain = executionContext(state, this.#id, { time: now });
     const context =

@@ -1,7 +1,7 @@
 /** What the options of `open` say about sealing and compression, checked at the door. */
 import { VerityError } from '../base/index.ts';
 import { parseAlgorithm, parseCompression, plainProviderKind } from '../crypto/index.ts';
-import type { WantedSuite } from '../engine/index.ts';
+import { checkOrigin, type WantedSuite } from '../engine/index.ts';
 import type { OpenOptions } from './types.ts';
 import { warnWith } from './warnings.ts';
 
@@ -20,14 +20,18 @@ export function isPlain(
   );
 }
 
-/** What the options ask of the database's suite. Throws INVALID_ARGUMENT for what is unknown. */
-export function wantedSuite(options: Pick<OpenOptions, 'algorithm' | 'compression'>): WantedSuite {
-  const { algorithm, compression } = options;
+/** What the options ask of the database's suite and name. Throws INVALID_ARGUMENT for what cannot be. */
+export function wantedSuite(
+  options: Pick<OpenOptions, 'algorithm' | 'compression' | 'origin'>,
+): WantedSuite {
+  const { algorithm, compression, origin } = options;
   if (algorithm !== undefined && (parseAlgorithm(algorithm) ?? 'none') === 'none')
     throw invalid("algorithm must be 'aes-256-gcm' or 'chacha20-poly1305'.");
   if (compression !== undefined && parseCompression(compression) === undefined)
     throw invalid("compression must be 'none' or 'brotli'.");
+  if (origin !== undefined) checkOrigin(origin);
   return {
+    ...(origin !== undefined && { origin }),
     ...(algorithm !== undefined && { algorithm }),
     ...(compression !== undefined && { compression }),
   };

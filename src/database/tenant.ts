@@ -1,19 +1,22 @@
 import { type TenantId, treeOf, VerityError } from '../base/index.ts';
-import { encodeKey } from '../codec/index.ts';
+import type { TableSchema } from '../codec/index.ts';
 import type { SecretKey } from '../crypto/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { type CommandOrigin, tablesOf } from '../kernel/index.ts';
-import { fromJs, primaryKeyColumns, typeName } from '../sql/index.ts';
+import { primaryKeyColumns, typeName } from '../sql/index.ts';
 import type { ReadView } from '../store/index.ts';
-import { checkOptions, checkParameters, originOf } from './arguments.ts';
+import { checkOptions, checkParameters, checkUnproved, originOf } from './arguments.ts';
 import { TransactionAttempts } from './attempts.ts';
 import { BegunTransaction } from './begun.ts';
 import { ChangeFeed } from './changes.ts';
 import { Commands } from './commands.ts';
 import { checkDeadline, withDeadline } from './deadline.ts';
 import { createEnvelopeKey, envelopeKeys } from './envelope-keys.ts';
+import { provedQuery } from './proved-query.ts';
 import { Reading } from './reading.ts';
+import { positionsReceipt, rowReceipt } from './receipts.ts';
 import type { TimestampForm } from './results.ts';
+import { rowKeyOf, tableNamed } from './row-key.ts';
 import type { StatementCache } from './statements.ts';
 import { append, type AppendResult, readStream } from './streams.ts';
 import type { TransactionScope } from './transaction.ts';
@@ -24,8 +27,11 @@ import type {
   ExecuteOptions,
   ExecuteResult,
   OpenTransaction,
+  ProvedQueryResult,
+  ProveOptions,
   QueryOptions,
   QueryResult,
+  ReceiptOptions,
   Row,
   SqlParameter,
   StreamEvent,
@@ -75,13 +81,27 @@ export class Tenant implements TenantHandle {
     }
   }
 
+  query<R extends Row | unknown[] = Row>(
+    sql: string,
+    parameters: readonly SqlParameter[] | undefined,
+    options: ProveOptions & { readonly prove: true },
+  ): Promise<ProvedQueryResult<R>>;
+  query<R extends Row | unknown[] = Row>(
+    sql: string,
+    parameters?: readonly SqlParameter[],
+    options?: ProveOptions,
+  ): Promise<QueryResult<R>>;
   async query<R extends Row | unknown[] = Row>(
     sql: string,
     parameters: readonly SqlParameter[] = [],
-    options: QueryOptions = {},
+    options: ProveOptions = {},
   ): Promise<QueryResult<R>> {
     checkDeadline(options);
     checkParameters(parameters);
+    if (options.prove === true) {
+      const scope = { engine: this.#engine, tenant: this.#id, reading: this.#reading };
+      return provedQuery<R>(scope, { statement: this.#statements.parse(sql), parameters, options });
+    }
     return this.#reading.read<R>(
       this.#statements.parse(sql),
       parameters,
@@ -98,6 +118,7 @@ export class Tenant implements TenantHandle {
   ): Promise<QueryResult<R>> {
     checkDeadline(options);
     checkParameters(parameters);
+    checkUnproved(options);
     const statement = this.#statements.parse(sql);
     if (statement.asOf !== undefined) {
       throw new VerityError(
@@ -202,23 +223,30 @@ export class Tenant implements TenantHandle {
     this.#engine.checkReadable();
     this.#engine.catchUp();
     const schema = this.#tableNamed(table);
-    const types = schema.primaryKey.map(
-      (ordinal) => (schema.columns[ordinal] as (typeof schema.columns)[number]).type,
-    );
-    if (types.length === 0) {
-      throw new VerityError(
-        'INVALID_ARGUMENT',
-        `Table "${table}" has no primary key, so its rows have no history by key. Use changes().`,
-      );
-    }
-    if (!Array.isArray(key) || key.length !== types.length) {
-      throw new VerityError(
-        'INVALID_ARGUMENT',
-        `The key of table "${table}" has ${types.length} columns. Pass their values as an array.`,
-      );
-    }
-    const values = types.map((type, index) => fromJs(type, key[index]));
-    return this.#feed().history(schema, encodeKey(types, values));
+    return this.#feed().history(schema, rowKeyOf(schema, key));
+  }
+
+  async receipt(
+    position: bigint | { readonly from: bigint; readonly to: bigint },
+    options: Omit<ReceiptOptions, 'commands'> = {},
+  ): Promise<string> {
+    const range =
+      typeof position === 'bigint'
+        ? { from: position, to: position, isSingle: true }
+        : { from: position.from, to: position.to, isSingle: false };
+    return positionsReceipt(this.#engine, this.#id, range, options);
+  }
+
+  async rowReceipt(
+    table: string,
+    key: readonly SqlParameter[],
+    options: ReceiptOptions = {},
+  ): Promise<string> {
+    this.#engine.checkReadable();
+    this.#engine.catchUp();
+    const schema = this.#tableNamed(table);
+    const row = { table: schema, key: rowKeyOf(schema, key) };
+    return rowReceipt(this.#engine, this.#id, row, options);
   }
 
   async tables(): Promise<TableInfo[]> {
@@ -237,16 +265,8 @@ export class Tenant implements TenantHandle {
     }));
   }
 
-  #tableNamed(name: string): ReturnType<typeof tablesOf>[number] {
-    const table = tablesOf(this.#engine.state.store, this.#id).find(
-      (candidate) => candidate.name === name,
-    );
-    if (table === undefined)
-      throw new VerityError(
-        'UNDEFINED_TABLE',
-        `There is no table named "${name}" in tenant "${this.name}".`,
-      );
-    return table;
+  #tableNamed(name: string): TableSchema {
+    return tableNamed(this.#engine.state.store, { id: this.#id, name: this.name }, name);
   }
 
   #feed(): ChangeFeed {

@@ -43,6 +43,11 @@ export interface OpenOptions {
    */
   readonly compression?: 'none' | 'brotli';
   /**
+   * Public name of a new database, under which it signs its checkpoints, e.g. 'clinic.example/records': 1 to 255 bytes
+   * without white space and '+'. Default: 'veritydb.local/' and the log id. An existing one must have it, if it is given.
+   */
+  readonly origin?: string;
+  /**
    * Gets failures of authentication as they are met, at most ten a minute; without it `onWarning` does. All are
    * counted in `status().security`.
    */
@@ -76,6 +81,16 @@ export interface OpenOptions {
   readonly scratchDirectory?: string;
   /** Open without the lock and without writing: follow the log of a running owner. Default false. */
   readonly readOnly?: boolean;
+  /**
+   * Go on with a log that a witness has cosigned more, or other, of: the disk was rolled back, and that is meant. The log says so from
+   * then on. Default false: such a database is refused with LOG_ROLLED_BACK (docs/proofs.md).
+   */
+  readonly acceptRollback?: boolean;
+  /**
+   * When checkpoints of the log are signed without being asked for: after so many events (default 10,000), and so many
+   * seconds after the first event that none covers (default 60); 0: never (docs/proofs.md).
+   */
+  readonly proofs?: { readonly checkpointEvents?: number; readonly checkpointSeconds?: number };
   /** Create the database when the directory is absent or empty. Default true. */
   readonly create?: boolean;
   /** 'date' (default): timestamptz and timestamp become Date (milliseconds); 'microseconds': bigint microseconds since 1970. */
@@ -140,6 +155,15 @@ export interface QueryOptions {
   readonly rowMode?: 'object' | 'array';
 }
 
+/** Of query() alone. */
+export interface ProveOptions extends QueryOptions {
+  /**
+   * The result has a proof of its rows, or that there are none, at a checkpoint that is signed then. For lookups by primary
+   * key; others are refused with 0A000 (docs/sql.md).
+   */
+  readonly prove?: boolean;
+}
+
 export interface ExecuteOptions extends CommandOptions, Pick<QueryOptions, 'rowMode'> {}
 
 export interface ExecuteResult<R extends Row | unknown[] = Row> {
@@ -155,6 +179,24 @@ export interface QueryResult<R extends Row | unknown[] = Row> {
   readonly columns: ResultColumnInfo[];
   /** The position the rows were read at. */
   readonly position: bigint;
+}
+
+export interface ReceiptOptions {
+  /**
+   * Shows these columns and withholds the others, which then are neither shown nor guessable; for tables with
+   * disclosure = 'field'. Default: all that was recorded.
+   */
+  readonly columns?: readonly string[];
+  /**
+   * Of a row's history: shows who, when and why also where the first event of the command is of another row, which is then
+   * shown too (of tables with disclosure = 'field' without its columns). Default false.
+   */
+  readonly commands?: boolean;
+}
+
+export interface ProvedQueryResult<R extends Row | unknown[] = Row> extends QueryResult<R> {
+  /** The text of a receipt of kind `state` (docs/format/receipt.md): for `verity check`, and for verifyReceipt of `veritydb/verify`. */
+  readonly proof: string;
 }
 
 /** Reads at one snapshot plus its own writes. SAVEPOINT, ROLLBACK TO and RELEASE are statements of it. */
@@ -226,8 +268,13 @@ export interface TenantHandle {
   ): Promise<ExecuteResult<R>>;
   query<R extends Row | unknown[] = Row>(
     sql: string,
+    parameters: readonly SqlParameter[] | undefined,
+    options: ProveOptions & { readonly prove: true },
+  ): Promise<ProvedQueryResult<R>>;
+  query<R extends Row | unknown[] = Row>(
+    sql: string,
     parameters?: readonly SqlParameter[],
-    options?: QueryOptions,
+    options?: ProveOptions,
   ): Promise<QueryResult<R>>;
   queryAt<R extends Row | unknown[] = Row>(
     sql: string,
@@ -262,6 +309,21 @@ export interface TenantHandle {
   }): AsyncIterableIterator<Change>;
   /** Every change of one row, oldest first. `key`: the primary key's values in key order. */
   history(table: string, key: readonly SqlParameter[]): Promise<Change[]>;
+  /**
+   * The text of a receipt: everything that this tenant's commands at a position, or at all positions of a range, recorded, with the proof
+   * that the log holds it. Anyone can check it with the log's verifier key: `verity check`, or verifyReceipt of `veritydb/verify`.
+   * Signs a checkpoint where none covers it. Throws POSITION_UNKNOWN where there is nothing, VALUE_TOO_LARGE beyond 64 MiB.
+   */
+  receipt(
+    position: bigint | { readonly from: bigint; readonly to: bigint },
+    options?: Omit<ReceiptOptions, 'commands'>,
+  ): Promise<string>;
+  /** The receipt of all changes of one row, proved complete by the state that a checkpoint signed now stands for. */
+  rowReceipt(
+    table: string,
+    key: readonly SqlParameter[],
+    options?: ReceiptOptions,
+  ): Promise<string>;
   tables(): Promise<TableInfo[]>;
   /** Makes a key-encryption key for `veritydb/envelope`, kept with the tenant's subject keys; its id. */
   createEnvelopeKey(): Promise<string>;
@@ -418,6 +480,8 @@ export interface Status {
   readonly path: string;
   readonly formatRevision: number;
   readonly logId: string;
+  /** The database's public name, under which it signs checkpoints. */
+  readonly origin: string;
   readonly readOnly: boolean;
   readonly poisoned: boolean;
   readonly encryption: 'none' | 'aes-256-gcm' | 'chacha20-poly1305';

@@ -14,7 +14,6 @@ import {
   type Engine,
   type EngineHost,
   fileBytes,
-  inspectDirectory,
   lastingKey,
   openEngine,
   readSuite,
@@ -23,11 +22,16 @@ import {
 import { acquireLock, type DirectoryLock } from '../host/index.ts';
 import { checkName, nameKey, tenantsTree } from '../kernel/index.ts';
 import { checkOptions, originOf } from './arguments.ts';
+import type { AuditOptions, AuditReport } from './audit-types.ts';
+import { auditDirectory, verifyDirectory } from './audits.ts';
+import { Attestation } from './attestation.ts';
 import { copyDirectory, copyHandle, copyHandleOnto } from './copies.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
 import { KeyAccess, keyCheckTimes, warnOfForeignSlot } from './key-access.ts';
 import { keyCacheBounds } from './key-cache.ts';
 import { DatabaseKeys } from './keys.ts';
+import { type ExportOptions, type ExportReport, exportTenant } from './export.ts';
+import { type DatabaseProofs, proofSettingsOf, Proofs } from './proofs.ts';
 import { repairDirectory, repairOn } from './repairs.ts';
 import {
   failureHandler,
@@ -44,6 +48,7 @@ import { cacheBytesOf, stateHashOf, storeStatusOf } from './store-options.ts';
 import { isPlain, wantedSuite, warnOfPlainMode } from './suite-options.ts';
 import { hostFor, memoryPath, providerOf } from './surroundings.ts';
 import { Tenant } from './tenant.ts';
+import type { DatabaseTimeStamps } from './timestamps.ts';
 import type {
   CommandOptions,
   CopyOptions,
@@ -59,6 +64,7 @@ import type {
   TenantHandle,
   VerifyReport,
 } from './types.ts';
+import type { DatabaseWitnesses } from './witnesses.ts';
 
 const requestKeyPurpose = 'veritydb/request-fingerprint/v1';
 
@@ -68,6 +74,7 @@ interface Parts {
   readonly lock: DirectoryLock | undefined;
   readonly timestamps: TimestampForm;
   readonly keyAccess: KeyAccess;
+  readonly attestation: Attestation;
 }
 
 /**
@@ -82,6 +89,12 @@ export class Verity {
   #closed = false;
   /** Lists, rotates and exports keys, and rekeys what older ones sealed. */
   readonly keys: DatabaseKeys;
+  /** Signed checkpoints of the log, and proofs from its Merkle tree. */
+  readonly proofs: DatabaseProofs;
+  /** Who cosigns checkpoints, and was asked at open whether the log is the newest that they know. */
+  readonly witnesses: DatabaseWitnesses;
+  /** Who stamps checkpoints with the time. */
+  readonly timestamps: DatabaseTimeStamps;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
@@ -93,6 +106,9 @@ export class Verity {
     lasting.wipe();
     const { engine, host, keyAccess: access } = parts;
     this.keys = new DatabaseKeys({ engine, host, access });
+    this.proofs = new Proofs(engine);
+    this.witnesses = parts.attestation.witnesses;
+    this.timestamps = parts.attestation.timestamps;
   }
 
   /**
@@ -122,11 +138,8 @@ export class Verity {
    * Opens a database on a given disk, clock, entropy and scheduler: what `open` does on Node's, and the
    * simulator on its own. The caller sees to it that one owner at a time has the disk.
    */
-  static async openOn(
-    host: EngineHost,
-    options: OpenOptions,
-    lock?: DirectoryLock,
-  ): Promise<Verity> {
+  static async openOn(on: EngineHost, options: OpenOptions, lock?: DirectoryLock): Promise<Verity> {
+    const host = { ...on, proofs: { ...on.proofs, ...proofSettingsOf(options) } };
     const { onProgress, timestamps = 'date' } = options;
     let isOpen = false;
     if (timestamps !== 'date' && timestamps !== 'microseconds') {
@@ -141,6 +154,7 @@ export class Verity {
       suite: wantedSuite(options),
       mode: options.readOnly === true ? 'follower' : 'owner',
       create: options.create ?? true,
+      ...(options.acceptRollback !== undefined && { acceptRollback: options.acceptRollback }),
       keyCache: keyCacheBounds(options),
       ...(cacheBytes !== undefined && { cacheBytes }),
       // What ends the opening is thrown and needs no warning.
@@ -153,7 +167,16 @@ export class Verity {
     warnOfForeignSlot({ engine, provider, root: host.disk.root }, options.onWarning);
     isOpen = true;
     const keyAccess = new KeyAccess(provider, engine, host.scheduler, options);
-    return new Verity({ host, engine, lock, timestamps, keyAccess });
+    const attestation = new Attestation({ engine, host, options });
+    try {
+      await attestation.begin();
+    } catch (error) {
+      keyAccess.stop();
+      attestation.stop();
+      await engine.close();
+      throw error;
+    }
+    return new Verity({ host, engine, lock, timestamps, keyAccess, attestation });
   }
 
   /**
@@ -167,23 +190,15 @@ export class Verity {
       'masterKey' | 'encryption' | 'cacheBytes' | 'scratchDirectory' | 'onProgress' | 'onWarning'
     > & { readonly withoutKey?: boolean },
   ): Promise<VerifyReport> {
-    const cacheBytes = cacheBytesOf(options);
-    const host = hostFor(path, true, options.scratchDirectory);
-    const { disk, entropy, scheduler } = host;
-    if (inspectDirectory(disk) !== 'database') {
-      throw new VerityError('NO_DATABASE', `There is no database at ${path}. Check the path.`);
-    }
-    const report = await verifyDatabase({
-      disk,
-      entropy,
-      scheduler,
-      ...scratchOption(host),
-      ...(cacheBytes !== undefined && { cacheBytes }),
-      root: options.withoutKey === true ? 'none' : providerOf(options, false),
-      ...progressOption(options.onProgress),
-    });
-    if (isPlain(options)) warnOfPlainMode(path, options.onWarning);
-    return verifyReportOf(report);
+    return verifyDirectory(path, options);
+  }
+
+  /**
+   * Audits the database in `path`, beside a running owner too, with all cores: every byte, and with the key every record, value,
+   * index and version against the log. Damage is in `findings`, with the first bad byte and what is affected (docs/audit.md).
+   */
+  static async audit(path: string, options: AuditOptions): Promise<AuditReport> {
+    return auditDirectory(path, options);
   }
 
   /**
@@ -250,15 +265,7 @@ export class Verity {
   tenant(name: string): TenantHandle {
     this.#engine.checkOpen();
     this.#engine.catchUp();
-    checkName('tenant', name);
-    const stored = this.#engine.state.store.get(tenantsTree, nameKey(name));
-    if (stored === undefined) {
-      throw new VerityError(
-        'UNKNOWN_TENANT',
-        `There is no tenant named "${name}". Create it with db.createTenant().`,
-      );
-    }
-    return this.#handle(name, new Reader(stored.row).u32() as TenantId);
+    return this.#handle(name, this.#tenantId(name));
   }
 
   /** The names of all tenants, sorted. */
@@ -322,6 +329,17 @@ export class Verity {
     return stateHashOf(await this.#engine.stateHash());
   }
 
+  /**
+   * Writes everything of a tenant as it is now to files in a new or empty directory: rows, streams, and with `withProofs` what
+   * proves them to anyone (docs/format/export.md). Rejects with UNKNOWN_TENANT, INVALID_ARGUMENT, IO_ERROR, and READ_ONLY where
+   * that takes a checkpoint and this handle only reads.
+   */
+  async exportTenant(name: string, options: ExportOptions): Promise<ExportReport> {
+    this.#engine.checkReadable();
+    this.#engine.catchUp();
+    return exportTenant(this.#engine, { id: this.#tenantId(name), name }, options);
+  }
+
   /** What this handle is and where it stands. No secrets. */
   status(): Status {
     this.#engine.checkOpen();
@@ -335,6 +353,7 @@ export class Verity {
       path: disk.root,
       formatRevision: identity.revision,
       logId: toHex(head.logId),
+      origin: this.#engine.proofs.origin,
       readOnly: this.#engine.readOnly,
       poisoned: this.#engine.poisoned,
       encryption: hierarchy.suite.algorithm,
@@ -384,6 +403,7 @@ export class Verity {
     if (this.#closed) return;
     this.#closed = true;
     this.#parts.keyAccess.stop();
+    this.#parts.attestation.stop();
     try {
       await this.#engine.close();
     } finally {
@@ -396,6 +416,17 @@ export class Verity {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Throws UNKNOWN_TENANT. */
+  #tenantId(name: string): TenantId {
+    checkName('tenant', name);
+    const stored = this.#engine.state.store.get(tenantsTree, nameKey(name));
+    if (stored !== undefined) return new Reader(stored.row).u32() as TenantId;
+    throw new VerityError(
+      'UNKNOWN_TENANT',
+      `There is no tenant named "${name}". Create it with db.createTenant().`,
+    );
   }
 
   #handle(name: string, tenant: TenantId): TenantHandle {

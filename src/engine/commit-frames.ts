@@ -24,6 +24,7 @@ import { segmentPosition } from './files.ts';
 import type { EngineHost } from './host.ts';
 import { type KeyHierarchy, SealingEpoch } from './key-hierarchy.ts';
 import type { LogIndex, LogPlace } from './log-index.ts';
+import type { LogTree } from './log-tree.ts';
 import type { FrameSpan } from './log-walk.ts';
 import { type LogWriter, publishSegment, writeSegment } from './log-writer.ts';
 import type { StateHasher } from './state-hasher.ts';
@@ -40,6 +41,8 @@ export interface FrameParts {
   readonly lastFrame: FrameSpan | undefined;
   /** Is told what durable frames hold. */
   readonly hasher?: StateHasher | undefined;
+  /** As well. */
+  readonly tree?: Pick<LogTree, 'note'> | undefined;
 }
 
 /** What the state says of the events that a frame is to hold. */
@@ -193,10 +196,12 @@ export class CommitFrames {
     assert(frame !== undefined, 'only a frame that was written becomes durable');
     const { path, offset } = frame.place;
     this.#parts.index.add(frame.place);
+    const firstLeaf = this.#head.leafCount;
     this.#head = frame.head;
     this.#lastFrame = { path, offset, end: frame.end };
     this.#durableBytes += frame.end - offset;
     this.#parts.hasher?.note(frame.events, frame.leaves, frame.head.position);
+    this.#parts.tree?.note(firstLeaf, frame.leaves);
   }
 
   /** Goes on in a new segment; false if the disk is too full for one. Everything written is durable. */

@@ -14,7 +14,13 @@ import {
   temporarySuffix,
 } from './files.ts';
 import type { EngineHost } from './host.ts';
-import { encodeIdentity, type Identity, newSuite, type WantedSuite } from './identity.ts';
+import {
+  checkOrigin,
+  encodeIdentity,
+  type Identity,
+  newSuite,
+  type WantedSuite,
+} from './identity.ts';
 import { encodeKeyring } from './keyring-file.ts';
 import { Keyring } from './keyring.ts';
 import { publishSegment, writeSegment } from './log-writer.ts';
@@ -77,6 +83,7 @@ export async function createDatabase(
   wanted: WantedSuite = {},
 ): Promise<void> {
   const { disk, entropy } = host;
+  if (wanted.origin !== undefined) checkOrigin(wanted.origin);
   disk.makeDirectory('');
   clearUnfinished(disk);
   const root = new SecretKey(entropy.bytes(32));
@@ -88,6 +95,7 @@ export async function createDatabase(
       logId: entropy.bytes(16) as LogId,
       instanceId: entropy.bytes(16),
       suite: newSuite(wanted, provider.kind === plainProviderKind),
+      ...(wanted.origin !== undefined && { origin: wanted.origin }),
     };
     const identityBytes = encodeIdentity(identity, lasting);
     const keyring = new Keyring(identity.logId, identityBytes, 1);

@@ -12,8 +12,10 @@ import {
   type CommandOrigin,
   dataOfTree,
   type KernelState,
+  settingOf,
 } from '../kernel/index.ts';
 import type { LogHead } from '../log/index.ts';
+import type { StateProof } from '../proof/index.ts';
 import { pageBytes, type WalkedStore } from '../store/index.ts';
 import { type AnchorFile, anchorKey } from './anchor.ts';
 import type { CommandResult } from './commit-batch.ts';
@@ -24,6 +26,7 @@ import { CommitLoop } from './commit-loop.ts';
 import type { Follower } from './follower.ts';
 import type { EngineHost } from './host.ts';
 import { IndexBuilder } from './index-builder.ts';
+import { proofsOf, treeOf } from './engine-proofs.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
 import type { Keyring } from './keyring.ts';
 import type { LogIndex } from './log-index.ts';
@@ -31,12 +34,22 @@ import { LogReader } from './log-reader.ts';
 import type { FrameSpan } from './log-walk.ts';
 import type { LogWriter } from './log-writer.ts';
 import { cutCommand, isLogged } from './logged-cut.ts';
+import { OpenedEvents } from './opened-events.ts';
+import type { LogTree } from './log-tree.ts';
+import type { Proofs } from './proofs.ts';
 import { Rekey, type RekeyOptions, type RekeyResult } from './rekey.ts';
 import type { StoredState } from './replay-store.ts';
 import { RootRenewal } from './root-renewal.ts';
 import { SecurityRecorder } from './security.ts';
+import {
+  finishSigningKeys,
+  rotateSigningKey,
+  type SigningKeyRotationParts,
+} from './signing-keys.ts';
 import { type StoreProblem, storeProblemOf } from './store-opening.ts';
 import type { StateHash, StateHasher } from './state-hasher.ts';
+import type { StateRow } from './state-prover.ts';
+import { TimeStampFile } from './timestamp-file.ts';
 import { StoreRebuild } from './store-rebuild.ts';
 import { SubjectKeys } from './subject-keys.ts';
 
@@ -103,10 +116,15 @@ export class Engine {
   readonly state: KernelState;
   readonly hierarchy: KeyHierarchy;
   readonly reader: LogReader;
+  /** Committed events with what opens their commitments. */
+  readonly opened: OpenedEvents;
   readonly walked: WalkedStore;
   readonly recovery: Recovery;
   readonly subjects: SubjectKeys;
   readonly blobs: BlobStore;
+  readonly proofs: Proofs;
+  /** Time stamps of checkpoints, as they are on the disk. */
+  readonly timeStamps: TimeStampFile;
   /** Throws while commands and reads are refused for a reason outside the log, e.g. a key provider long gone. */
   admission: (() => void) | undefined;
   readonly #host: EngineHost;
@@ -140,6 +158,13 @@ export class Engine {
         if (!next.has(tenant)) next.addTenant(tenant, this.hierarchy.root, parts.host.entropy);
       });
     };
+    const { disk } = parts.host;
+    const { hierarchy, index } = parts;
+    const head = (): LogHead => this.head;
+    this.reader = new LogReader({ disk, hierarchy, index, head: () => this.head.op });
+    this.timeStamps = new TimeStampFile(disk);
+    this.opened = new OpenedEvents({ disk, hierarchy, index, reader: this.reader });
+    const tree = treeOf({ ...parts, reader: this.reader, isOwner: writer !== undefined, head });
     this.blobs = new BlobStore({
       disk: parts.host.disk,
       entropy: parts.host.entropy,
@@ -159,6 +184,7 @@ export class Engine {
             anchor,
             checkpoints: this.#checkpoints,
             hasher: parts.hasher,
+            tree,
             blobs: this.blobs,
           });
     this.#indexes = new IndexBuilder({
@@ -176,11 +202,23 @@ export class Engine {
       submit: (command) => this.submit(command),
       ensureKeys,
     });
-    this.reader = new LogReader({
-      disk: parts.host.disk,
-      hierarchy: parts.hierarchy,
-      index: parts.index,
-      head: () => this.head.op,
+    this.proofs = this.#proofsOf(parts, tree);
+    this.onCommit(() => this.proofs.committed());
+  }
+
+  #proofsOf(parts: EngineParts, tree: LogTree): Proofs {
+    return proofsOf({
+      ...parts,
+      tree,
+      opened: this.opened,
+      head: () => this.head,
+      stateHash: () => this.stateHash(),
+      stateHashAtHand: async () => (this.#hasher.isDue ? this.stateHash() : this.stateHashKnown),
+      stateHashNow: () => {
+        this.#hasher.updateNow();
+        return this.#hasher.newest;
+      },
+      submit: this.#loop && ((command) => this.submit(command)),
     });
   }
 
@@ -262,6 +300,15 @@ export class Engine {
     this.checkOpen();
     this.#loop?.checkWritable();
     return this.#hasher.update(this.#host.scheduler);
+  }
+
+  /**
+   * The proof that a row is there, or is not, in the state whose hash is known newest: within `proofs.captureAtState`
+   * that of its state. Throws CorruptionError.
+   */
+  proveRow(row: StateRow): StateProof {
+    this.checkOpen();
+    return this.hierarchy.security.watch(() => this.#hasher.prove(row));
   }
 
   /** Calls `listener` after each commit until the returned function is called. */
@@ -382,6 +429,27 @@ export class Engine {
     });
   }
 
+  /** Makes a new key sign checkpoints from now on; the log keeps what the one before it says of that. */
+  async rotateSigningKey(): Promise<void> {
+    this.#writable();
+    await this.proofs.whileNoneIsMade(() => rotateSigningKey(this.#signingKeys));
+  }
+
+  /** Finishes a rotation of the signing key that a crash interrupted. Throws KEY_MISSING. */
+  finishSigningKeys(): Promise<void> {
+    return finishSigningKeys(this.#signingKeys);
+  }
+
+  /** A setting of the whole database as it is committed; undefined if it was not set. */
+  setting(name: string): unknown {
+    return settingOf(this.state.store, name);
+  }
+
+  /** Sets a setting of the whole database to what JSON can say, or removes it. Rejects as `submit` does. */
+  async changeSetting(name: string, value: unknown): Promise<void> {
+    await this.submit({ kind: 'changeSetting', name, value, origin: {} });
+  }
+
   /** Seals what uses older secrets anew under the newest and forgets those. One at a time; see Rekey. */
   async rekey(options: RekeyOptions): Promise<RekeyResult> {
     const loop = this.#writable();
@@ -445,8 +513,11 @@ export class Engine {
     this.#closed = true;
     this.#stored?.walk?.stop();
     try {
-      await this.#loop?.close();
+      // The log first: nothing is taken from this turn on. A checkpoint whose record it holds is signed.
+      const [closed] = await Promise.allSettled([this.#loop?.close(), this.proofs.close()]);
+      if (closed.status === 'rejected') throw closed.reason;
     } finally {
+      await this.proofs.closeFiles();
       this.#hasher.stop(closedError());
       this.#follower?.close();
       await this.blobs.settle();
@@ -465,6 +536,16 @@ export class Engine {
   #noteDamage(error: unknown): void {
     this.hierarchy.security.observe(error);
     if (error instanceof CorruptionError) this.#stored?.damage.add(error);
+  }
+
+  get #signingKeys(): SigningKeyRotationParts {
+    return {
+      hierarchy: this.hierarchy,
+      entropy: this.#host.entropy,
+      view: this.state.store,
+      submit: (command) => this.submit(command),
+      changeKeyring: (change) => this.changeKeyring(change),
+    };
   }
 
   /** Gives other work its turn. Throws unless commands are accepted then. */

@@ -17,10 +17,12 @@ export const damagedDirectory = 'damaged';
 export const logDirectory = 'log';
 export const subjectsDirectory = 'subjects';
 export const blobsDirectory = 'blobs';
+/** Tiles of the Merkle tree and signed checkpoints: derived. */
+export const proofsDirectory = 'proofs';
 export const temporarySuffix = '.tmp';
 /** The longest verity.json or keyring. */
 export const smallFileBytesMax = 64 << 20;
-const segmentFileBytesMax = 256 << 20;
+export const segmentFileBytesMax = 256 << 20;
 
 /** Names at the root that belong to a database; anything else there is not ours. */
 export const rootNames: ReadonlySet<string> = new Set([
@@ -31,6 +33,7 @@ export const rootNames: ReadonlySet<string> = new Set([
   damagedDirectory,
   subjectsDirectory,
   blobsDirectory,
+  proofsDirectory,
   storeDirectory,
   'LOCK',
   identityPath + temporarySuffix,

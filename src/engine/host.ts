@@ -3,6 +3,7 @@ import type { CheckpointSettings } from './checkpointer.ts';
 import type { PaceSettings } from './commit-pace.ts';
 import type { ScratchFile } from '../store/index.ts';
 import type { LogSizes } from './log-writer.ts';
+import type { ProofSettings } from './proofs.ts';
 import type { RarePath } from './rare-paths.ts';
 
 /** Everything the engine needs from outside. The simulator passes its own. */
@@ -17,6 +18,8 @@ export interface EngineHost {
   readonly pace?: PaceSettings;
   /** Other checkpoints than `defaultCheckpoints`, e.g. with a small cache, or more often in tests. */
   readonly checkpoints?: Partial<CheckpointSettings>;
+  /** Other times for checkpoints of proofs than `defaultProofs`. */
+  readonly proofs?: Partial<ProofSettings>;
   /** Opens a file for what only this process needs and its memory does not hold; absent: memory holds it. */
   readonly scratch?: () => ScratchFile;
   /** Told when a path is taken that is rarely taken; simulations count them. */

@@ -10,6 +10,7 @@ import {
   type Identity,
   identityIsAuthentic,
   newSuite,
+  originOf,
 } from './identity.ts';
 
 const root = (fill = 1): SecretKey => new SecretKey(new Uint8Array(32).fill(fill));
@@ -40,6 +41,28 @@ test('every suite is read back', () => {
       const other = { ...identity, suite: { algorithm, compression } };
       expect(decodeIdentity(encodeIdentity(other, root()))).toEqual(other);
     }
+  }
+});
+
+test('an origin is read back, and is authentic; without one it is made of the log id', () => {
+  const named = { ...identity, origin: 'klinik.example/b\u00fccher' };
+  const bytes = encodeIdentity(named, root());
+  expect(decodeIdentity(bytes)).toEqual(named);
+  expect(identityIsAuthentic(bytes, root())).toBe(true);
+  const renamed = new TextDecoder().decode(bytes).replace('klinik', 'clinic');
+  expect(decodeIdentity(utf8(renamed))).toMatchObject({ code: 'CHECKSUM_MISMATCH' });
+  expect(identityIsAuthentic(utf8(checksummed(renamed)), root())).toBe(false);
+  expect(originOf({ identity: bytes, logId: identity.logId })).toBe(named.origin);
+  const unnamed = `veritydb.local/${'ab'.repeat(16)}`;
+  expect(originOf({ identity: written, logId: identity.logId })).toBe(unnamed);
+  expect(text).not.toContain('origin');
+});
+
+test('an origin that no verifier key could have is not read', () => {
+  for (const origin of ['', 'two words', 'a+b', 'a\nb', '\u00a0', 'x'.repeat(256), 7, null]) {
+    const other = text.replace('"checksum"', `"origin": ${JSON.stringify(origin)},\n  "checksum"`);
+    const decoded = decodeIdentity(utf8(checksummed(other)));
+    expect(decoded, JSON.stringify(origin)).toMatchObject({ code: 'CHECKSUM_MISMATCH' });
   }
 });
 
@@ -108,6 +131,13 @@ test('a database is what the caller asks for, or is refused', () => {
   expect(codeOf(sealed, { algorithm: 'chacha20-poly1305' }, false, 'db')).toBe('INVALID_ARGUMENT');
   expect(codeOf(sealed, { compression: 'brotli' }, false, 'db')).toBe('INVALID_ARGUMENT');
   expect(codeOf(sealed, {}, true, 'db')).toBe('KEY_MISSING');
+  expect(codeOf(sealed, { origin: `veritydb.local/${'ab'.repeat(16)}` }, false, 'db')).toBe(
+    undefined,
+  );
+  expect(codeOf(sealed, { origin: 'other.example' }, false, 'db')).toBe('INVALID_ARGUMENT');
+  const named = { ...sealed, origin: 'one.example' };
+  expect(codeOf(named, { origin: 'one.example' }, false, 'db')).toBeUndefined();
+  expect(codeOf(named, { origin: 'other.example' }, false, 'db')).toBe('INVALID_ARGUMENT');
   expect(codeOf(plain, {}, true, 'db')).toBeUndefined();
   expect(codeOf(plain, {}, false, 'db')).toBe('NOT_ENCRYPTED');
   expect(codeOf(plain, { compression: 'none' }, true, 'db')).toBe('INVALID_ARGUMENT');

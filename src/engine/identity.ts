@@ -23,6 +23,8 @@ import {
   sha256,
 } from '../crypto/index.ts';
 import { formatRevision } from '../log/index.ts';
+import { isKeyName } from '../proof/index.ts';
+import type { Keyring } from './keyring.ts';
 
 export interface Identity {
   readonly logId: LogId;
@@ -30,6 +32,8 @@ export interface Identity {
   readonly instanceId: Uint8Array;
   /** What is done to every section; chosen at creation. */
   readonly suite: SealingSuite;
+  /** The database's public name, if it was given one at creation; see `originOf`. */
+  readonly origin?: string;
 }
 
 export interface IdentityProblem {
@@ -45,6 +49,7 @@ interface IdentityFile {
   readonly instanceId: string;
   readonly algorithm: string;
   readonly compression: string;
+  readonly origin?: string;
   readonly checksum: string;
   readonly mac: string;
 }
@@ -73,6 +78,7 @@ function bodyOf(identity: Identity): Omit<IdentityFile, 'checksum' | 'mac'> {
     instanceId: toHex(identity.instanceId),
     algorithm: identity.suite.algorithm,
     compression: identity.suite.compression,
+    ...(identity.origin !== undefined && { origin: identity.origin }),
   };
 }
 
@@ -115,13 +121,36 @@ export function decodeIdentity(bytes: Uint8Array): Identity | IdentityProblem {
   const canonical = utf8Encode(`${JSON.stringify(file, undefined, 2)}\n`);
   const difference = firstDifference(bytes, canonical);
   if (difference !== undefined) return damaged(difference);
-  const identity: Identity = {
+  const { origin } = file;
+  if (!checksumHolds(file) || !(origin === undefined || isKeyName(origin))) return damaged(0);
+  return {
     logId: logId as Uint8Array as LogId,
     instanceId,
     suite: { algorithm, compression },
+    ...(origin !== undefined && { origin }),
   };
-  if (!checksumHolds(file)) return damaged(0);
-  return identity;
+}
+
+/**
+ * The name under which the database signs: in its checkpoints, and in its verifier keys. `keyring` holds a copy of
+ * verity.json.
+ */
+export function originOf({ identity, logId }: Pick<Keyring, 'identity' | 'logId'>): string {
+  const decoded = decodeIdentity(identity);
+  return originOfIdentity('what' in decoded ? { logId } : decoded);
+}
+
+function originOfIdentity({ origin, logId }: Pick<Identity, 'origin' | 'logId'>): string {
+  return origin ?? `veritydb.local/${toHex(logId)}`;
+}
+
+/** Throws INVALID_ARGUMENT for a text that cannot name a database in checkpoints. */
+export function checkOrigin(origin: string): void {
+  if (isKeyName(origin)) return;
+  throw new VerityError(
+    'INVALID_ARGUMENT',
+    'The origin, a database\'s public name, has 1 to 255 bytes without white space, control characters and "+", e.g. "clinic.example/records".',
+  );
 }
 
 function unsupportedSuite({ algorithm }: IdentityFile): IdentityProblem {
@@ -152,6 +181,7 @@ function parse(bytes: Uint8Array): IdentityFile | undefined {
     ];
     if (typeof file !== 'object' || file === null || typeof file['revision'] !== 'number')
       return undefined;
+    if (!['string', 'undefined'].includes(typeof file['origin'])) return undefined;
     return strings.every((name) => typeof file[name] === 'string')
       ? (file as unknown as IdentityFile)
       : undefined;
@@ -179,8 +209,8 @@ export function firstDifference(left: Uint8Array, right: Uint8Array): number | u
   return left.length === right.length ? undefined : length;
 }
 
-/** What a caller asks of a database's suite; what is left out may be anything, and at creation is the default. */
-export type WantedSuite = Partial<SealingSuite>;
+/** What a caller asks of a database's suite and name; what is left out may be anything, and at creation is the default. */
+export type WantedSuite = Partial<SealingSuite> & { readonly origin?: string };
 
 /** The suite of a new database. `plain` is plain mode. */
 export function newSuite(wanted: WantedSuite, plain: boolean): SealingSuite {
@@ -192,11 +222,11 @@ export function newSuite(wanted: WantedSuite, plain: boolean): SealingSuite {
 
 /**
  * Throws unless an existing database is what the caller asks for: INVALID_ARGUMENT for another algorithm or
- * compression, NOT_ENCRYPTED for a plain database that was not asked for, KEY_MISSING for a sealed one that was
+ * compression or origin, NOT_ENCRYPTED for a plain database that was not asked for, KEY_MISSING for a sealed one that was
  * asked for as a plain one. `place` is for the message.
  */
 export function checkSuite(
-  { suite }: Identity,
+  { suite, ...identity }: Identity,
   wanted: WantedSuite,
   plain: boolean,
   place: string,
@@ -221,6 +251,13 @@ export function checkSuite(
       'INVALID_ARGUMENT',
       `The ${what} of the database in ${place} is ${suite[what]}, chosen when it was created, and not ${asked}. ` +
         'Leave the option out.',
+    );
+  }
+  if (wanted.origin !== undefined && wanted.origin !== originOfIdentity(identity)) {
+    throw new VerityError(
+      'INVALID_ARGUMENT',
+      `The origin of the database in ${place} is ${originOfIdentity(identity)}, chosen when it was created, and not ` +
+        `${wanted.origin}. Leave the option out.`,
     );
   }
 }

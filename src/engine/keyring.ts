@@ -38,7 +38,7 @@ export interface TenantKeys {
 }
 
 /** What an entry's key is for; docs/format/keyring.md says more. Others are kept as they are. */
-const keyEntryTypes = { lasting: 1, signing: 2, recovery: 3, anchor: 4 } as const;
+const keyEntryTypes = { lasting: 1, signing: 2, recovery: 3, anchor: 4, formerSigning: 7 } as const;
 export type KeyEntryType = keyof typeof keyEntryTypes;
 
 /** A key of the whole database, wrapped under the root key. */
@@ -46,7 +46,7 @@ export interface KeyEntry {
   readonly type: number;
   /** Tells entries of one type apart. */
   readonly number: number;
-  /** What everybody may know of it: the public half of a signing key. */
+  /** What everybody may know of it: the public half of a signing key, and of a former one its hand-over too. */
   readonly publicBytes: Uint8Array;
   readonly wrapped: Uint8Array;
 }
@@ -236,10 +236,11 @@ export class Keyring {
   setEntry(
     type: KeyEntryType,
     number: number,
-    keys: { readonly key: SecretKey; readonly root: SecretKey },
+    keys: { readonly key: SecretKey; readonly root: SecretKey; readonly publicBytes?: Uint8Array },
   ): void {
     this.removeEntry(type, number);
-    const publicBytes = type === 'signing' ? ed25519PublicKey(keys.key) : new Uint8Array();
+    const publicBytes =
+      type === 'signing' ? ed25519PublicKey(keys.key) : (keys.publicBytes ?? new Uint8Array());
     const place = { type: keyEntryTypes[type], number, publicBytes };
     const wrapped = wrapBound(keys.root, this.#entryPlace(place), keys.key);
     this.#contents.entries.push({ ...place, wrapped });

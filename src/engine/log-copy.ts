@@ -36,6 +36,7 @@ import { anchoredAt, anchorKey, writeNewAnchor } from './anchor.ts';
 import { readAnchorWith } from './anchor-reading.ts';
 import { checkBlob } from './blob-check.ts';
 import { blobFileBytes, blobPath, damagedBlob } from './blob-file.ts';
+import { copyProofs } from './copy-proofs.ts';
 import { CopyWriter } from './copy-writer.ts';
 import {
   blobsDirectory,
@@ -147,6 +148,12 @@ class LogCopier {
         const hasBlobs = await this.#copyBlobs(keyring, blobs);
         const hasSecrets = !hasSubjects || keepsSecrets(before, keyring);
         if (!this.#isRenewed(root) && misfits.length === 0 && hasSecrets && hasBlobs) {
+          await copyProofs({
+            ...this.#settings,
+            source: this.#source.disk,
+            writer: this.#writer,
+            leafCount: this.#end.head.leafCount,
+          });
           return this.#finish(keyring, generation);
         }
         // Sealed anew behind the frame that the log was copied up to: the next round copies it up to a later one.

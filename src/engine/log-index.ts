@@ -44,6 +44,13 @@ export class LogIndex {
     return this.#places.length;
   }
 
+  /** Place `number`, from 0. */
+  place(number: number): LogPlace {
+    const place = this.#places[number];
+    assert(place !== undefined, 'the index has that many places');
+    return place;
+  }
+
   /** The places of one record of a checkpoint. */
   record(number: number): readonly LogPlace[] {
     return this.#places.slice(number * placesPerRecord, (number + 1) * placesPerRecord);

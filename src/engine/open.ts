@@ -44,6 +44,8 @@ export interface OpenSettings {
   readonly keyCache?: KeyCacheBounds;
   /** Memory for pages of the store; the host's or the default, if it is not given. */
   readonly cacheBytes?: number;
+  /** Goes on with a log that is not, or no longer, the one of which a checkpoint was signed; the log records that. */
+  readonly acceptRollback?: boolean;
   /** Gets failures of authentication, at a bounded rate. */
   readonly onSecurityFailure?: ((failure: SecurityFailure) => void) | undefined;
 }
@@ -94,8 +96,12 @@ async function openWatched(
   }
   try {
     if (!engine.readOnly) {
+      // A repair that cut the log is an acceptance that the log records.
+      const { acceptRollback = false, repairOrigin } = settings;
+      await engine.proofs.checkRollback(acceptRollback || repairOrigin !== undefined);
       await engine.subjects.recover();
       if (await engine.finishRotation()) host.onRarePath?.('rotation finished at open');
+      await engine.finishSigningKeys();
       await engine.storeRenewedSlot();
     }
     await engine.recordCut(settings.repairOrigin ?? {});

@@ -28,6 +28,7 @@ const watchedCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'KEY_PROVIDER_DENIED',
   'KEY_SLOT_FOREIGN',
   'KEYRING_ROLLED_BACK',
+  'LOG_ROLLED_BACK',
   'SUBJECT_KEYS_ROLLED_BACK',
   'WRONG_KEY',
 ]);

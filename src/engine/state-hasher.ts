@@ -6,14 +6,15 @@ import {
   stateHash,
   stateHashBytes,
   StatePaths,
-  tableHash,
   trieSummary,
   updateTrie,
 } from '../store/index.ts';
+import type { StateProof } from '../proof/index.ts';
 import type { RecordTree } from './checkpoint-records.ts';
 import { asVerityError, closedError } from './commit-errors.ts';
 import { lastingKey } from './key-files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
+import { proveRow, type StateRow } from './state-prover.ts';
 import {
   ChangeReader,
   ChangeWriter,
@@ -204,6 +205,16 @@ export class StateHasher {
     return this.newest;
   }
 
+  /**
+   * The proof that a row is there, or is not, in the state of `newest`: O(depth) reads. Only in a turn in which nothing is
+   * noted that the tries lack, as right after `updateNow`. Throws CorruptionError.
+   */
+  prove(row: StateRow): StateProof {
+    this.#check();
+    assert(!this.#isBehind, 'the tries are those of the newest hash');
+    return proveRow(this.#records(), this.#paths, { row, hash: this.#newest.hash });
+  }
+
   /** Goes on with the records of `other`, which has noted the same frames, or more, and is used no further. */
   takeOver(other: StateHasher): void {
     assert(other.#noted >= this.#noted, 'the other has noted the same frames, or more');
@@ -315,7 +326,7 @@ export class StateHasher {
       const before = trieSummary(nodes).count;
       const summary = yield* updateTrie(nodes, changes);
       this.#rows = Math.max(0, this.#rows + summary.count - before);
-      if (summary.count > 0) hash = tableHash(summary);
+      if (summary.count > 0) hash = this.#paths.tableHash(summary);
     }
     const at = tops.add(hash === undefined);
     tops.bytes.set(path, at);

@@ -20,7 +20,8 @@ import { recordKey, type RecordTree } from './checkpoint-records.ts';
 const rowNodesKey = 3;
 const tableNodesKey = 4;
 const changesKey = 5;
-const markKey = 6;
+/** 6 was that of tries whose tables were hashed otherwise: these are made anew from the log. */
+const markKey = 7;
 /** Numbers of the records of changes are used again and again: a key that is no more still takes room. */
 const changeRecordsMax = 0x1_0000;
 

@@ -12,6 +12,8 @@ import type { ParsedStatement, ResultColumn, RowChange } from '../sql/index.ts';
 import type { BoundParameters, StagedBlob } from './blobs.ts';
 import type { BuildPlace } from './definitions.ts';
 import type { ReadSet } from './read-set.ts';
+import type { CheckpointRecord } from './checkpoints.ts';
+import type { SigningKeyRecord } from './signing-keys.ts';
 
 /** Who and why, fixed by the shell. */
 export interface CommandOrigin {
@@ -77,6 +79,26 @@ export type Command =
       readonly segment: Position;
       readonly digest: Uint8Array;
       readonly lengthBytes: number;
+      readonly origin: CommandOrigin;
+    }
+  | {
+      /** Says what the log and the state were. */
+      readonly kind: 'checkpoint';
+      readonly record: CheckpointRecord;
+      readonly origin: CommandOrigin;
+    }
+  | {
+      /** Sets a setting of the whole database. */
+      readonly kind: 'changeSetting';
+      readonly name: string;
+      /** What JSON can say; null or undefined: as if it had never been set. */
+      readonly value: unknown;
+      readonly origin: CommandOrigin;
+    }
+  | {
+      /** Another key signs from now on. */
+      readonly kind: 'changeSigningKey';
+      readonly record: SigningKeyRecord;
       readonly origin: CommandOrigin;
     }
   | {

@@ -219,6 +219,27 @@ function transaction(
   };
 }
 
+test("rows that are committed to field by field count with their fields' lengths", () => {
+  const columns = Array.from({ length: 999 }, (_, index) => `, c${index} integer`).join('');
+  const create = (name: string, options: string): string =>
+    `CREATE TABLE ${name} (id integer PRIMARY KEY${columns}) ${options}`;
+  const kernel = new Kernel(create('whole', ''), create('cut', "WITH (disclosure = 'field')"));
+  const decided = (name: string): string => {
+    const decision = kernel.accept(sql(`INSERT INTO ${name} (id) VALUES (1)`));
+    const [event] = decision.events as [RowEvent];
+    expect(event.cut === undefined).toBe(name === 'whole');
+    const table = tableById(kernel.state.overlay, tenant, event.object) as TableSchema;
+    const { key, row } = event;
+    // 16,000 rows of 130 bytes, and of a thousand lengths that a frame has besides.
+    const change: RowChange = { kind: 'insert', table, key, row, previous: undefined };
+    const changes = Array.from({ length: 16_000 }, () => change);
+    const all = decide(kernel.state, transaction(kernel, changes), context);
+    return all.kind === 'rejected' ? all.error.code : all.kind;
+  };
+  expect(decided('whole')).toBe('accepted');
+  expect(decided('cut')).toBe('COMMAND_TOO_LARGE');
+});
+
 describe('dropping what was decided', () => {
   test('forgets it, keeps positions strictly increasing and leaves without gaps', () => {
     const kernel = new Kernel(define);

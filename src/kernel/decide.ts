@@ -14,12 +14,18 @@ import {
 } from '../base/index.ts';
 import type { CommandMetadata, EventPlace, LogEvent, RowEvent } from '../codec/index.ts';
 import { keyPrefixRange } from '../codec/index.ts';
-import { bindParameters, type ExecutionContext, type RowChange } from '../sql/index.ts';
+import {
+  bindParameters,
+  type ExecutionContext,
+  type RowChange,
+  tableEventCut,
+} from '../sql/index.ts';
 import { BlobsWanted, type StagedBlob, StatementBlobs } from './blobs.ts';
 import type { Command, CommandOrigin, Decision, DecisionContext, Outcome } from './command.ts';
 import { abandonEvents, buildStep, definitionEvents, type DefinitionEvent } from './definitions.ts';
 import { nameKey, parseStreamKey, streamPrefix, streamsObject, tenantsTree } from './objects.ts';
 import { answeredRequest, receiptOf } from './requests.ts';
+import { newSetting } from './settings.ts';
 import type { KernelState } from './state.ts';
 import { changedSubjectPages, subjectPage, type SubjectPageRecord } from './subject-pages.ts';
 
@@ -58,10 +64,10 @@ function decideOnce(state: KernelState, command: Command, context: DecisionConte
   const receipt = receiptOf(request, decision.outcome);
   if (decision.kind === 'unchanged') {
     // Logged all the same: a repetition might find something to change.
-    const noted = { ...metadata(context, origin, 1), receipt };
+    const noting = { ...metadata(context, origin, 1), receipt };
     return {
       ...accepted(state, decision.outcome),
-      events: [{ ...placeOf(state, tenant, noted), type: 'requestNoted' }],
+      events: [{ ...placeOf(state, tenant, noting), type: 'requestNoted' }],
     };
   }
   const [first, ...rest] = decision.events;
@@ -81,20 +87,27 @@ function decideNew(state: KernelState, command: Command, context: DecisionContex
       return append(state, command, context);
     case 'transaction':
       return commitTransaction(state, command, context);
-    case 'keyringChanged':
-      return {
-        ...accepted(state, nothingChanged),
-        events: [
-          {
-            ...placeOf(state, systemTenant, metadata(context, command.origin, 1)),
-            type: 'keyringChanged',
-            generation: command.generation,
-            digest: command.digest,
-          },
-        ],
-      };
+    case 'keyringChanged': {
+      const { generation, digest, origin } = command;
+      const place = placeOf(state, systemTenant, metadata(context, origin, 1));
+      return noted(state, { ...place, type: 'keyringChanged', generation, digest });
+    }
     case 'segmentDigest':
       return segmentDigest(state, command, context);
+    case 'checkpoint': {
+      const place = placeOf(state, systemTenant, metadata(context, command.origin, 1));
+      return noted(state, { ...place, type: 'checkpoint', ...command.record });
+    }
+    case 'changeSetting': {
+      const data = newSetting(state.overlay, command);
+      if (data === undefined) return { kind: 'unchanged', outcome: nothingChanged };
+      const place = placeOf(state, systemTenant, metadata(context, command.origin, 1));
+      return noted(state, { ...place, type: 'settingChanged', name: command.name, data });
+    }
+    case 'changeSigningKey': {
+      const place = placeOf(state, systemTenant, metadata(context, command.origin, 1));
+      return noted(state, { ...place, type: 'signingKeyChanged', ...command.record });
+    }
     case 'subjectPagesChanging': {
       const { records, first } = changedSubjectPages(state.overlay, command);
       return subjectPageRecords(state, { records, first }, command.origin, context);
@@ -115,6 +128,11 @@ function decideNew(state: KernelState, command: Command, context: DecisionContex
     case 'findRequest':
       return { kind: 'unchanged', outcome: nothingChanged };
   }
+}
+
+/** A command of one event, of which its caller learns nothing. */
+function noted(state: KernelState, event: LogEvent): Decision {
+  return { ...accepted(state, nothingChanged), events: [event] };
 }
 
 /** Runs a query in the kernel's terms, e.g. for a transaction; see also database/. */
@@ -375,7 +393,9 @@ function rowEvents(
 ): LogEvent[] {
   // A transaction's statements may add up to more than its rows.
   let bytes = 0;
-  for (const change of changes) bytes += change.key.length + (change.row?.length ?? 0);
+  for (const { table, key, row } of changes) {
+    bytes += key.length + (row?.length ?? 0) + (tableEventCut(table)?.overheadBytes ?? 0);
+  }
   const { statement = '' } = command;
   // At three bytes a unit, the most there are, it mostly fits: then they need not be counted.
   if (bytes + statement.length * 3 > limits.commandBytesMax) bytes += utf8Length(statement);
@@ -402,6 +422,8 @@ function rowEvents(
     if (row !== undefined) event.row = row;
     if (previousLeaf !== undefined) event.previousLeaf = previousLeaf;
     if (blobs !== undefined) event.blobs = blobs;
+    const cut = tableEventCut(table);
+    if (cut !== undefined) event.cut = cut;
     events[index] = event;
   }
   return events;

@@ -37,6 +37,9 @@ import {
   tenantsTree,
 } from './objects.ts';
 import { encodeStreamRow } from './stream-row.ts';
+import { checkpointChanges } from './checkpoints.ts';
+import { settingChanges } from './settings.ts';
+import { signingKeyChanges } from './signing-keys.ts';
 import { subjectPageChanges } from './subject-pages.ts';
 
 const nothing = new Uint8Array();
@@ -95,6 +98,12 @@ export function changesOf(
       ];
     case 'requestNoted':
       return [];
+    case 'checkpoint':
+      return checkpointChanges(event, leaf);
+    case 'settingChanged':
+      return settingChanges(event, leaf);
+    case 'signingKeyChanged':
+      return signingKeyChanges(event, leaf);
     case 'subjectPage':
       return subjectPageChanges(event, leaf);
   }

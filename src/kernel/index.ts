@@ -1,4 +1,5 @@
 export * from './blobs.ts';
+export * from './checkpoints.ts';
 export * from './command.ts';
 export * from './decide.ts';
 export * from './data-of-tree.ts';
@@ -8,6 +9,8 @@ export * from './evolve.ts';
 export * from './objects.ts';
 export * from './overlay.ts';
 export * from './read-set.ts';
+export * from './settings.ts';
+export * from './signing-keys.ts';
 export * from './state.ts';
 export * from './stream-row.ts';
 export * from './subject-pages.ts';

@@ -37,6 +37,12 @@ export const requestsObject = 9 as ObjectId;
 const buildingObject = 10 as ObjectId;
 /** In the system tenant: id of a blob that a row names → its tenant, length and digest. Never removed: history stays. */
 const blobsObject = 11 as ObjectId;
+/** In the system tenant: the newest checkpoint record. */
+const checkpointObject = 12 as ObjectId;
+/** In the system tenant: name of a setting of the whole database → JSON text. */
+const settingsObject = 13 as ObjectId;
+/** In the system tenant: number of a signing key, from the second on → that key, and how it was handed over to. */
+const signingKeysObject = 14 as ObjectId;
 export const firstUserObject = 16;
 
 export const tenantsTree = treeOf(systemTenant, tenantsObject);
@@ -46,6 +52,9 @@ export const subjectPagesTree = treeOf(systemTenant, subjectPagesObject);
 export const unwrittenSubjectPagesTree = treeOf(systemTenant, unwrittenSubjectPagesObject);
 export const buildingTree = treeOf(systemTenant, buildingObject);
 export const blobsTree = treeOf(systemTenant, blobsObject);
+export const checkpointTree = treeOf(systemTenant, checkpointObject);
+export const settingsTree = treeOf(systemTenant, settingsObject);
+export const signingKeysTree = treeOf(systemTenant, signingKeysObject);
 export const singleKey = '' as StoreKey;
 
 const text = { name: 'text' } as const;

@@ -1,5 +1,6 @@
 import {
   assert,
+  concatBytes,
   type Digest32,
   type Entropy,
   type LeafIndex,
@@ -11,10 +12,9 @@ import {
   type TimestampMicros,
   type View,
 } from '../base/index.ts';
-import { encodeEvent, type LogEvent, Writer } from '../codec/index.ts';
+import { encodeEvent, type EventCut, type LogEvent, Writer } from '../codec/index.ts';
 import {
-  commitFieldsInto,
-  EventCommitter,
+  commitSection,
   type SealingSuite,
   type SectionKey,
   seedBytes,
@@ -61,12 +61,14 @@ interface PendingSection {
   readonly plaintext: Writer;
   /** Per event: start and end of its bytes in `plaintext`. */
   readonly bounds: number[];
-  /** Where each event stands in the frame. */
-  readonly leaves: number[];
-  /** Fields of the events committed to field by field (kind 1), by event number; most sections have none. */
-  fields: Map<number, readonly Uint8Array[]> | undefined;
+  /** Where the commitment of each event stands among the frame's leaves. */
+  readonly offsets: number[];
+  /** Of events committed to field by field (kind 1), by their number: start and end of each field in `plaintext`. */
+  fields: Map<number, readonly number[]> | undefined;
 }
 
+/** Of a leaf, in front of the commitment. */
+const sectionNumberBytes = 2;
 /** Random bytes are drawn for this many sections at a time: a draw costs more than the bytes. */
 const seedsDrawn = 64;
 /** Writers kept for the next frame, so that one that grew need not grow again. */
@@ -87,6 +89,8 @@ export class FrameBuilder {
   readonly #spare: Writer[] = [];
   /** The packed form of one section at a time. */
   #packed = new Writer(1024);
+  /** One event at a time that is to be cut into fields. */
+  #uncut = new Writer(1024);
   #seeds: Uint8Array = new Uint8Array();
   #bytes = 0;
 
@@ -101,8 +105,12 @@ export class FrameBuilder {
     return this.#sections.keys();
   }
 
-  /** Appends one event under a commitment of kind 0. */
+  /** Appends one event under a commitment of kind 0, or of kind 1 if it names its cut. */
   addEvent(event: LogEvent): void {
+    if ('cut' in event && event.cut !== undefined) {
+      this.#addCut(event, event.cut);
+      return;
+    }
     const section = this.#section(event.tenant);
     const plaintext = section.plaintext;
     const before = plaintext.length;
@@ -128,14 +136,40 @@ export class FrameBuilder {
   /** Appends one event under a commitment of kind 1: its bytes are the concatenation of `fields`, each openable alone. */
   addFields(tenant: TenantId, fields: readonly Uint8Array[]): void {
     assert(fields.length > 0, 'an event of kind 1 has fields');
+    const ends: number[] = [];
+    for (const field of fields) ends.push((ends[ends.length - 1] ?? 0) + field.length);
+    this.#addFields(tenant, concatBytes(...fields), ends);
+  }
+
+  #addCut(event: LogEvent, cut: EventCut): void {
+    const uncut = this.#uncut;
+    uncut.reset();
+    encodeEvent(uncut, event);
+    const bytes = uncut.view();
+    const ends: number[] = [];
+    cut.fieldEnds(bytes, ends);
+    this.#addFields(event.tenant, bytes, ends);
+    // Only what was written: the buffer is as long as the longest event so far.
+    bytes.fill(0);
+    if (bytes.length > spareBytesMax) this.#uncut = new Writer(1024);
+  }
+
+  #addFields(tenant: TenantId, event: Uint8Array, ends: readonly number[]): void {
     const section = this.#section(tenant);
     const plaintext = section.plaintext;
     const before = plaintext.length;
     plaintext.u8(1);
-    plaintext.varint(fields.length);
-    for (const field of fields) plaintext.bytes(field);
+    plaintext.varint(ends.length);
+    const places: number[] = [];
+    let start = 0;
+    for (const end of ends) {
+      plaintext.varint(end - start);
+      places.push(plaintext.length, plaintext.length + end - start);
+      plaintext.raw(event.subarray(start, end));
+      start = end;
+    }
     section.fields ??= new Map();
-    section.fields.set(section.bounds.length / 2, fields);
+    section.fields.set(section.bounds.length / 2, places);
     section.bounds.push(before, plaintext.length);
     this.#added(section, before);
   }
@@ -218,7 +252,7 @@ export class FrameBuilder {
         number: this.#sections.size,
         plaintext,
         bounds: [],
-        leaves: [],
+        offsets: [],
         fields: undefined,
       };
       assert(section.number <= 0xffff, 'a frame has at most 65,536 sections');
@@ -231,7 +265,7 @@ export class FrameBuilder {
 
   #added(section: PendingSection, before: number): void {
     this.#bytes += section.plaintext.length - before;
-    section.leaves.push(this.#order.length);
+    section.offsets.push(this.#order.length * leafBytes + sectionNumberBytes);
     this.#order.push(section.number);
   }
 
@@ -246,26 +280,16 @@ export class FrameBuilder {
 
   #commit(sections: readonly PendingSection[], entropy: Entropy): Uint8Array {
     const leaves = new Uint8Array(this.#order.length * leafBytes);
-    for (const section of sections) {
-      const plaintext = section.plaintext.view();
-      const seed = plaintext.subarray(0, seedBytes);
+    for (const { plaintext, bounds, fields, offsets, number } of sections) {
+      const source = plaintext.view();
+      const seed = source.subarray(0, seedBytes);
       this.#drawSeed(seed, entropy);
-      const committer = new EventCommitter(seed);
-      const { bounds, fields, number } = section;
-      for (let event = 0; event < section.leaves.length; event++) {
-        const at = (section.leaves[event] as number) * leafBytes;
-        leaves[at] = number & 0xff;
-        leaves[at + 1] = number >> 8;
-        const parts = fields?.get(event);
-        if (parts !== undefined) commitFieldsInto(leaves, at + 2, seed, event, parts);
-        else
-          committer.commitInto(
-            leaves,
-            at + 2,
-            event,
-            plaintext.subarray(bounds[event * 2], bounds[event * 2 + 1]),
-          );
+      for (const offset of offsets) {
+        leaves[offset - sectionNumberBytes] = number & 0xff;
+        leaves[offset - 1] = number >> 8;
       }
+      if (offsets.length > 0)
+        commitSection({ seed, source, bounds, fields }, { bytes: leaves, offsets });
     }
     return leaves;
   }

@@ -2,8 +2,7 @@ import { type Digest32, equalBytes, type ErrorCode, type TenantId } from '../bas
 import { Reader } from '../codec/index.ts';
 import {
   algorithmId,
-  commitEventInto,
-  commitFieldsInto,
+  commitSection,
   crc32,
   isKnownSuite,
   type SectionKey,
@@ -176,7 +175,6 @@ function openSection(
   const mismatch = (): FrameProblem =>
     bad('COMMITMENT_MISMATCH', section.offset, 'An event does not match its commitment');
   const events: Uint8Array[] = [];
-  const commitment = new Uint8Array(32);
   try {
     const seed = new Reader(plaintext).raw(seedBytes);
     const records = unpackRecords(plaintext, header.compression, budget.bytesLeft);
@@ -184,22 +182,40 @@ function openSection(
       return bad('COMMITMENT_MISMATCH', section.offset, 'A section does not expand to its records');
     budget.bytesLeft -= records.length;
     const reader = new Reader(records);
-    let leaf = chains.first[section.number] as number;
+    const places: RecordPlaces = { bounds: [], fields: new Map(), offsets: [] };
     for (let number = 0; number < section.count; number++) {
-      if (leaf === -1) return mismatch();
-      events.push(readRecord(reader, seed, number, commitment));
-      if (
-        !equalBytes(commitment, frame.leaves.subarray(leaf * leafBytes + 2, (leaf + 1) * leafBytes))
-      )
-        return mismatch();
-      leaf = chains.next[leaf] as number;
+      events.push(readRecord(reader, number, places));
+      places.offsets.push(number * commitmentBytes);
     }
     reader.end();
+    const commitments = new Uint8Array(section.count * commitmentBytes);
+    const { bounds, fields, offsets } = places;
+    if (section.count > 0)
+      commitSection({ seed, source: records, bounds, fields }, { bytes: commitments, offsets });
+    let leaf = chains.first[section.number] as number;
+    for (const offset of offsets) {
+      if (leaf === -1 || !isCommittedBy(frame.leaves, leaf, commitments, offset)) return mismatch();
+      leaf = chains.next[leaf] as number;
+    }
     if (leaf !== -1) return mismatch();
   } catch {
     return mismatch();
   }
   return events;
+}
+
+const commitmentBytes = 32;
+
+function isCommittedBy(
+  leaves: Uint8Array,
+  leaf: number,
+  commitments: Uint8Array,
+  offset: number,
+): boolean {
+  const from = leaf * leafBytes + leafBytes - commitmentBytes;
+  for (let byte = 0; byte < commitmentBytes; byte++)
+    if (leaves[from + byte] !== commitments[offset + byte]) return false;
+  return true;
 }
 
 /** Opens every section that `keyFor` has a key for; events in log order. A section it answers `undefined` for is skipped. */
@@ -249,23 +265,40 @@ function leafChains(frame: CheckedFrame): LeafChains | undefined {
   return chains;
 }
 
+/** Where the events of a section lie in its records, as `commitSection` asks for it. */
+interface RecordPlaces {
+  readonly bounds: number[];
+  readonly fields: Map<number, readonly number[]>;
+  readonly offsets: number[];
+}
+
 function readRecord(
   reader: Reader,
-  seed: Uint8Array,
   number: number,
-  commitment: Uint8Array,
+  { bounds, fields: places }: RecordPlaces,
 ): Uint8Array {
   const kind = reader.u8();
   if (kind === 0) {
     const event = reader.bytes();
-    commitEventInto(commitment, 0, seed, number, event);
+    bounds.push(reader.offset - event.length, reader.offset);
     return event;
   }
   if (kind !== 1) throw new Error('unknown commitment kind');
-  const start = reader.varint();
+  const start = reader.offset;
+  const count = reader.varint();
   const fields: Uint8Array[] = [];
-  for (let field = 0; field < start; field++) fields.push(reader.bytes());
-  commitFieldsInto(commitment, 0, seed, number, fields);
+  const bytes: number[] = [];
+  for (let field = 0; field < count; field++) {
+    const next = reader.bytes();
+    fields.push(next);
+    bytes.push(reader.offset - next.length, reader.offset);
+  }
+  bounds.push(start, reader.offset);
+  places.set(number, bytes);
+  return joined(fields);
+}
+
+function joined(fields: readonly Uint8Array[]): Uint8Array {
   const event = new Uint8Array(fields.reduce((sum, field) => sum + field.length, 0));
   let offset = 0;
   for (const field of fields) {

@@ -128,6 +128,28 @@ test('leaves that name another section, or none, do not match their commitments'
   }
 });
 
+test('an event of either kind whose commitment is another is refused, whichever byte it is', () => {
+  const maker = new LogMaker();
+  const { bytes: frame } = maker.add('data', [
+    { tenant: 1, event: utf8Encode('one') },
+    { tenant: 2, event: [utf8Encode('of'), utf8Encode('fields')] },
+    { tenant: 1, event: utf8Encode('three') },
+    { tenant: 1, event: [utf8Encode('four')] },
+    { tenant: 1, event: utf8Encode('five') },
+  ]);
+  const intact = checked(frame);
+  const open = (leaves: Uint8Array): unknown =>
+    openFrame({ ...intact, leaves }, ({ tenant }) => maker.keyFor(tenant));
+  expect(open(intact.leaves)).toHaveLength(5);
+  for (let leaf = 0; leaf < 5; leaf++) {
+    for (let byte = 2; byte < 34; byte++) {
+      const leaves = intact.leaves.slice();
+      leaves[leaf * 34 + byte]! ^= 1 << (byte % 8);
+      expect(open(leaves)).toMatchObject({ code: 'COMMITMENT_MISMATCH' });
+    }
+  }
+});
+
 test('what was dropped is not in the next frame', () => {
   const maker = new LogMaker();
   const same = new LogMaker();

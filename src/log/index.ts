@@ -4,4 +4,5 @@ export * from './frame-builder.ts';
 export * from './frame-encoder.ts';
 export * from './frame-reader.ts';
 export * from './head.ts';
+export * from './section-openings.ts';
 export * from './walk.ts';

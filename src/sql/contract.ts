@@ -140,6 +140,21 @@ export interface PreparedQuery {
     parameters: readonly Value[],
     context: ExecutionContext,
   ): Iterator<readonly Value[], undefined>;
+  /** The rows' keys, so that they can be proved. Throws UNSUPPORTED_SQL with the place of what cannot be. Absent: EXPLAIN. */
+  lookup?(): KeyLookup;
+}
+
+/** What a query by primary keys asks for. */
+export interface KeyLookup {
+  readonly table: TableSchema;
+  /** Names of the columns that the rows are made of, or found by. */
+  readonly columns: readonly string[];
+  /** The keys of all rows that it may yield, each once; fewer than were asked for where a value is NULL or of no row. */
+  readonly keys: (
+    view: ReadView,
+    parameters: readonly Value[],
+    context: ExecutionContext,
+  ) => readonly StoreKey[];
 }
 
 export interface PreparedWrite {

@@ -11,6 +11,7 @@ export {
   indexesOf,
   indexKey,
   primaryKeyOf,
+  tableEventCut,
   tableRowCodec,
 } from './schema/table-layout.ts';
 export { fromJs, jsConverter, parseText, typeName } from './types/index.ts';

@@ -7,6 +7,7 @@ import { bindInsert } from './bind/insert.ts';
 import { bindDelete, type BoundReturning, bindUpdate } from './bind/write.ts';
 import type {
   Catalog,
+  KeyLookup,
   ParsedStatement,
   PreparedStatement,
   PreparedWrite,
@@ -15,6 +16,7 @@ import type {
 import { prepareDefinition } from './definitions.ts';
 import { compileDelete, compileUpdate } from './execute/change.ts';
 import { compileInsert } from './execute/insert.ts';
+import { compileLookup } from './execute/lookup.ts';
 import { prepareExplain } from './explain/explain.ts';
 import { Execution, frameOf } from './execute/execution.ts';
 import { compileRun } from './execute/select.ts';
@@ -34,8 +36,13 @@ export function prepare(statement: ParsedStatement, catalog: Catalog): PreparedS
     const query = bindQuery(node.SelectStmt, { source: tree.source, catalog, parameters });
     const run = compileRun(query, catalog, parameters);
     const parameterTypes = parameters.list();
-    const prepared = { kind: 'query', columns: query.columns, parameterTypes, run } as const;
-    return parameters.tellsCommands ? { ...prepared, tellsCommands: true } : prepared;
+    const { hasSubquery, tellsCommands } = parameters;
+    const { tenant } = catalog;
+    const lookup = (): KeyLookup =>
+      compileLookup({ query, tenant, hasSubquery, tellsCommands, statement });
+    const { columns } = query;
+    const prepared = { kind: 'query', columns, parameterTypes, run, lookup } as const;
+    return tellsCommands ? { ...prepared, tellsCommands } : prepared;
   }
   if ('ExplainStmt' in node) return prepareExplain(tree, node.ExplainStmt, catalog, parameters);
   if ('InsertStmt' in node) {

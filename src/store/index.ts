@@ -10,6 +10,7 @@ export * from './page-file.ts';
 export * from './state-changes.ts';
 export * from './state-contents.ts';
 export * from './state-hash.ts';
+export * from './state-proof.ts';
 export * from './state-trie.ts';
 export * from './store-keys.ts';
 export * from './store-paths.ts';

@@ -325,6 +325,22 @@ export function branchSummary(children: Iterable<readonly [number, TrieSummary]>
   return { count: branch.total(), hash: hashOf(branch.encode()) };
 }
 
+/** What a proof shows of a node, if it is a branch: which children there are, and their hashes, ascending. */
+export function branchOf(
+  node: Uint8Array,
+):
+  | { readonly children: number; readonly hashes: readonly { child: number; hash: Uint8Array }[] }
+  | undefined {
+  if (node[0] !== branchTag) return undefined;
+  const children = childrenOf(node);
+  const hashes: { child: number; hash: Uint8Array }[] = [];
+  for (let child = 0, at = branchHeadBytes; child < fanOut; child++) {
+    if ((children & (1 << child)) === 0) continue;
+    hashes.push({ child, hash: node.subarray(at, (at += stateHashBytes)) });
+  }
+  return { children, hashes };
+}
+
 /** What stands at a bucket of these entries, ascending by path. */
 export function bucketSummary(entries: Uint8Array): TrieSummary {
   const bucket = new Uint8Array(1 + entries.length);

@@ -58,6 +58,29 @@ test('--json prints these fields', () => {
   expect(verityJson(args).document).toMatchObject({ keyFileCreated: true, warnings: [] });
 });
 
+test('--origin names the database, for ever', async () => {
+  const directory = workspace.path('named');
+  const args = ['init', directory, '--origin', 'clinic.example/records'];
+  expect((await verityJsonHere(args)).exitCode).toBe(0);
+  const { document } = await verityJsonHere(['status', directory]);
+  expect(document).toMatchObject({ origin: 'clinic.example/records' });
+  expect((await verityHere(['status', directory])).stdout).toMatch(
+    /^origin +clinic\.example\/records$/m,
+  );
+  const exported = await verityJsonHere(['keys', 'export-public', directory]);
+  expect(exported.document['vkey']).toMatch(/^clinic\.example\/records\+[0-9a-f]{8}\+[^+]/);
+  for (const origin of ['', 'two words', 'a+b', 'x'.repeat(256)]) {
+    const other = workspace.path('unnamed');
+    const refused = await verityJsonHere(['init', other, '--origin', origin]);
+    expect(refused, origin).toMatchObject({
+      exitCode: 2,
+      document: { error: { code: 'INVALID_ARGUMENT' } },
+    });
+    expect(existsSync(other), origin).toBe(false);
+    expect(existsSync(`${other}.key`), origin).toBe(false);
+  }
+});
+
 test('with a key from the environment no key file is made', () => {
   const hex = { VERITY_MASTER_KEY: '5a'.repeat(32) };
   const first = workspace.path('hex');

@@ -120,10 +120,52 @@ test('keys export-public prints a public key that OpenSSL reads, the same as in 
   const json = JSON.parse(
     (await verity(['keys', 'export-public', directory, '--json'])).stdout,
   ) as Record<string, string>;
-  expect(Object.keys(json)).toEqual(['name', 'algorithm', 'publicKey', 'pem']);
+  expect(Object.keys(json)).toEqual([
+    'name',
+    'algorithm',
+    'publicKey',
+    'pem',
+    'vkey',
+    'earlierVkeys',
+  ]);
   const raw = key.export({ format: 'der', type: 'spki' }).subarray(-32).toString('base64');
   expect([json['publicKey'], (await list(directory)).publicKey]).toEqual([raw, raw]);
   expect(stdout).toContain(`base64  ${raw}`);
+  const { logId } = JSON.parse((await verity(['status', directory, '--json'])).stdout) as {
+    logId: string;
+  };
+  const vkey = Buffer.concat([Buffer.of(1), Buffer.from(raw, 'base64')]).toString('base64');
+  expect(json['vkey']).toMatch(/^veritydb\.local\/[0-9a-f]{32}\+[0-9a-f]{8}\+/);
+  expect(json['vkey']).toSatisfy((text: string) => text.startsWith(`veritydb.local/${logId}+`));
+  expect(json['vkey']).toSatisfy((text: string) => text.endsWith(`+${vkey}`));
+  expect(json['earlierVkeys']).toEqual([]);
+  expect(stdout).toContain(`vkey    ${json['vkey']}\n`);
+});
+
+test('keys rotate --signing puts another signing key in force, which shows the one before it', async () => {
+  const { directory } = await made('signing');
+  const exported = async (): Promise<{ vkey: string; earlierVkeys: string[] }> =>
+    JSON.parse((await verity(['keys', 'export-public', directory, '--json'])).stdout) as {
+      vkey: string;
+      earlierVkeys: string[];
+    };
+  const { vkey: first } = await exported();
+  const run = await verity(['keys', 'rotate', directory, '--signing', '--json']);
+  expect([run.exitCode, run.stderr]).toEqual([0, '']);
+  const rotated = JSON.parse(run.stdout) as { vkey: string };
+  expect(rotated).toEqual(await exported());
+  expect(rotated).toMatchObject({ earlierVkeys: [first] });
+  const again = await verity(['keys', 'rotate', directory, '--signing']);
+  const { vkey, earlierVkeys } = await exported();
+  expect(again.stdout).toContain(`${vkey}\n`);
+  expect(earlierVkeys).toEqual([first, rotated.vkey]);
+  expect(new Set([first, rotated.vkey, vkey]).size).toBe(3);
+  const text = (await verity(['keys', 'export-public', directory])).stdout;
+  expect(text).toContain(`vkey    ${vkey}\nearlier ${first}\nearlier ${rotated.vkey}\n`);
+  const { publicKey } = await list(directory);
+  expect(Buffer.from(vkey.replace(/^[^+]*\+[0-9a-f]{8}\+/, ''), 'base64').subarray(1)).toEqual(
+    Buffer.from(publicKey, 'base64'),
+  );
 });
 
 test('wrong usage ends with 2 and changes nothing, what cannot be done with 1', async () => {
@@ -133,6 +175,8 @@ test('wrong usage ends with 2 and changes nothing, what cannot be done with 1', 
     ['rotate', directory, '--new-key-file', at('a.key'), '--new-master-key', 'env:X'],
     ['rotate', directory, '--tenant', 'acme', '--new-key-file', at('a.key')],
     ['rotate', directory, '--tenant', 'acme', '--remove-recovery-codes'],
+    ['rotate', directory, '--signing', '--tenant', 'acme'],
+    ['rotate', directory, '--signing', '--new-key-file', at('a.key')],
     ['rotate', directory, '--new-master-key', 'ftp:x'],
     ['rekey', directory, '--bytes-per-second', '0'],
     ['rekey', directory, '--bytes-per-second', 'fast'],

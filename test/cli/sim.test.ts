@@ -13,7 +13,7 @@ test.each(['1', '2'])(
     let text = '';
     child.stdout.on('data', (bytes: Buffer) => void (text += bytes.toString()));
     // A dozen seeds or so; a signal that came before any could not be told from one that was not heard.
-    const timer = setInterval(() => child.kill('SIGINT'), 4_000);
+    const timer = setInterval(() => child.kill('SIGINT'), 6_000);
     await new Promise((resolve) => child.once('close', resolve));
     clearInterval(timer);
     const report = JSON.parse(text) as {

@@ -13,6 +13,7 @@ const onDatabase = [
   '--lock-memory',
   '--cache-bytes',
   '--scratch',
+  '--accept-rollback',
   '--actor',
   '--reason',
   '--help',
@@ -20,12 +21,13 @@ const onDatabase = [
 const withoutDatabase = ['--json', '--help'];
 /** Each verb with its own flags and those that it shares. */
 const verbs: Record<string, string[]> = {
-  init: ['--algorithm', '--compression', '--plain', ...onDatabase],
+  init: ['--algorithm', '--compression', '--plain', '--origin', ...onDatabase],
   import: ['--tenant', '--table', '--primary-key', ...onDatabase],
   sql: ['--tenant', '--command', '--at', '--request-id', '--format', ...onDatabase],
   history: ['--tenant', ...onDatabase],
   verify: ['--without-key', ...onDatabase],
   status: onDatabase,
+  checkpoint: ['--list', ...onDatabase],
   repair: ['--from', '--extend', '--cut-tail', '--dry-run', '--yes', ...onDatabase],
   'log copy': onDatabase,
   'keys list': onDatabase,
@@ -34,15 +36,50 @@ const verbs: Record<string, string[]> = {
     '--new-master-key',
     '--tenant',
     '--remove-recovery-codes',
+    '--signing',
     ...onDatabase,
   ],
   'keys export-public': onDatabase,
   'keys rekey': ['--bytes-per-second', ...onDatabase],
   'keys generate-pair': withoutDatabase,
+  audit: ['--without-key', '--since', '--tsa-ca', '--out', '--resume', '--threads', ...onDatabase],
+  prove: ['--tenant', '--table', '--key', '--command', ...onDatabase],
+  'witness serve': ['--listen', '--state', '--key-file', '--name', '--log', ...withoutDatabase],
+  'witness add': onDatabase,
+  'witness list': onDatabase,
+  'witness remove': onDatabase,
+  'witness cosign': onDatabase,
+  'witness policy': ['--required', '--strict', '--no-strict', ...onDatabase],
+  'timestamp add': ['--ca', '--every', ...onDatabase],
+  'timestamp remove': onDatabase,
+  'timestamp list': onDatabase,
+  'timestamp stamp': onDatabase,
+  receipt: [
+    '--tenant',
+    '--position',
+    '--from',
+    '--to',
+    '--table',
+    '--key',
+    '--columns',
+    '--with-commands',
+    ...onDatabase,
+  ],
+  export: ['--tenant', '--out', '--format', '--with-proofs', ...onDatabase],
+  check: [
+    '--key',
+    '--witness',
+    '--quorum',
+    '--origin',
+    '--tsa-ca',
+    '--tlog-proofs',
+    '--page',
+    ...withoutDatabase,
+  ],
   sim: ['--seed', '--runs', '--jobs', '--keep', '--trace', ...withoutDatabase],
 };
 
-test.each(['', 'log', 'keys'])('the verbs are these: %s', async (group) => {
+test.each(['', 'log', 'keys', 'witness', 'timestamp'])('the verbs are these: %s', async (group) => {
   const words = group === '' ? [] : [group];
   const { exitCode, stdout } = await verityHere([...words, '--help']);
   const commands = stdout.slice(stdout.indexOf('Commands:'));

@@ -34,6 +34,16 @@ export interface Expected {
   readonly contents: unknown;
   /** Of the keys of data subjects, where there are any. */
   readonly subjects?: readonly string[] | undefined;
+  /** Of a log with checkpoints. */
+  readonly proofs?: GoldenProofs | undefined;
+}
+
+export interface GoldenProofs {
+  readonly origin: string;
+  /** Of all signing keys, the oldest first. */
+  readonly vkeys: readonly string[];
+  /** Signed checkpoints, the oldest first. */
+  readonly notes: readonly string[];
 }
 
 /** JSON, compressed with Brotli: `brotli -dc FILE` shows it. */

@@ -15,6 +15,7 @@ import { type OpenOptions, type TenantHandle, Verity } from '../../src/database/
 import { type Engine, type EngineHost, openEngine } from '../../src/engine/index.ts';
 import { HeldKeyProvider } from '../../src/keys/index.ts';
 import { SimClock, SimDisk, SimScheduler } from '../../src/sim/index.ts';
+import type { GoldenProofs } from './golden-file.ts';
 
 export type Image = ReadonlyMap<string, Uint8Array>;
 
@@ -30,6 +31,7 @@ export const variants = {
   definitions: {},
   store: {},
   'plain-store': { encryption: 'none' },
+  proofs: { origin: 'clinic.example/records' },
 } as const satisfies Record<string, OpenOptions>;
 export type Variant = keyof typeof variants;
 export const variantNames = Object.keys(variants) as Variant[];
@@ -107,9 +109,50 @@ export async function writeGolden(variant: Variant): Promise<Image> {
     await step(db.keys.rotate({ tenant: 'Labor Zürich' }));
     await step(db.tenant('Labor Zürich').append('runs', [{ after: 'rotation' }]));
   }
+  if (variant === 'proofs') await addCheckpoints(db, step);
   await step(db.close());
+  if (variant === 'proofs') await setQuorum(world, disk, accessTo(variant));
   if (variant === 'subjects') await addSubjects(world, disk, accessTo(variant));
   return disk.image();
+}
+
+/** Checkpoints under two signing keys, and a table whose events are committed to field by field. */
+async function addCheckpoints(db: Verity, step: Step): Promise<void> {
+  const clinic = db.tenant('clinic');
+  await step(
+    clinic.execute(
+      "CREATE TABLE findings (id integer PRIMARY KEY, name text, note text) WITH (disclosure = 'field')",
+    ),
+  );
+  await step(clinic.execute("INSERT INTO findings VALUES (1, 'anna', 'well'), (2, 'bert', NULL)"));
+  await step(db.proofs.checkpoint());
+  await step(db.keys.rotateSigningKey());
+  await step(clinic.execute("UPDATE findings SET note = 'ill' WHERE id = 2"));
+  await step(clinic.execute('DELETE FROM findings WHERE id = 1'));
+  await step(db.proofs.checkpoint());
+}
+
+/** A setting, which the SDK does not show as such. */
+async function setQuorum(world: GoldenWorld, disk: Disk, access: OpenOptions): Promise<void> {
+  const engine = await world.openEngine(disk, access);
+  await world.settle(engine.changeSetting('quorum', goldenQuorum));
+  await world.settle(engine.close());
+}
+
+export const goldenQuorum = 0;
+
+/** What proves the log of `proofs`: its name, its keys and its checkpoints. */
+export async function proofsOf(
+  world: GoldenWorld,
+  disk: Disk,
+  access: OpenOptions,
+): Promise<GoldenProofs> {
+  const db = await world.open(disk, { ...access, readOnly: true });
+  const { origin } = db.proofs;
+  const notes = db.proofs.list().map(({ note }) => note);
+  const vkeys = db.proofs.vkeys();
+  await world.settle(db.close());
+  return { origin, vkeys, notes };
 }
 
 const clinicId = 1 as TenantId;

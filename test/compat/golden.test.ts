@@ -5,17 +5,21 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { verifyDatabase } from '../../src/audit/index.ts';
-import type { Position, TenantId } from '../../src/base/index.ts';
+import { type Position, systemTenant, type TenantId } from '../../src/base/index.ts';
+import { ed25519Verify, sha256 } from '../../src/crypto/index.ts';
 import { plainProvider } from '../../src/keys/index.ts';
 import { decodeFrameHeader, formatRevision, segmentHeaderBytes } from '../../src/log/index.ts';
+import { openNote, parseCheckpoint, parseVkey } from '../../src/proof/index.ts';
 import { SimDisk } from '../../src/sim/index.ts';
 import { contentsOf } from './golden-contents.ts';
-import { digestsOf, pathOf, readExpected, readImage } from './golden-file.ts';
+import { digestsOf, type GoldenProofs, pathOf, readExpected, readImage } from './golden-file.ts';
 import {
   accessTo,
+  goldenQuorum,
   GoldenWorld,
   hasStore,
   type Image,
+  proofsOf,
   subjectsOf,
   type Variant,
   variantNames,
@@ -126,6 +130,45 @@ describe.each(cases)('the database of revision $revision, $variant', ({ revision
     });
   }
 
+  if (variant === 'proofs') {
+    test('holds every type of event that proofs rest on, and a former signing key', async () => {
+      const world = new GoldenWorld(2);
+      const engine = await world.openEngine(SimDisk.fromImage(image), access);
+      const types = new Set<string>();
+      for (const command of engine.reader.commands(systemTenant, 1 as Position))
+        for (const { event } of command.events) types.add(event.type);
+      expect(types).toContain('checkpoint');
+      expect(types).toContain('settingChanged');
+      expect(types).toContain('signingKeyChanged');
+      expect(engine.setting('quorum')).toBe(goldenQuorum);
+      const { keyring } = engine.hierarchy;
+      expect(keyring.entryNumbers('signing')).toEqual([2]);
+      expect(keyring.entryNumbers('formerSigning')).toEqual([1]);
+      await world.settle(engine.close());
+    });
+
+    test('shows its checkpoints, each signed by one of its keys, and goes on with them', async () => {
+      const { origin, vkeys, notes } = expected.proofs as GoldenProofs;
+      const disk = SimDisk.fromImage(image);
+      expect(await proofsOf(new GoldenWorld(2), disk, access)).toEqual(expected.proofs);
+      const keys = vkeys.map((vkey) => parseVkey(sha256, vkey));
+      const signers = notes.map((note) => {
+        const { text, verified } = openNote(note, keys, ed25519Verify);
+        expect(parseCheckpoint(text).origin).toBe(origin);
+        return verified.map(({ vkey }) => keys.indexOf(vkey));
+      });
+      expect(signers).toEqual([[0], [1]]);
+      const world = new GoldenWorld(3);
+      const db = await world.open(disk, { ...access, create: false });
+      const { size } = parseCheckpoint(openNote(notes[0] as string, keys, ed25519Verify).text);
+      const now = await world.settle(db.proofs.checkpoint());
+      const { hashes } = await world.settle(db.proofs.consistency(size, now.size));
+      expect(hashes.length).toBeGreaterThan(0);
+      expect(openNote(now.note, keys.slice(1), ed25519Verify).verified).toHaveLength(1);
+      await world.settle(db.close());
+    });
+  }
+
   if (variant !== 'subjects') return;
 
   test('keeps the keys of its data subjects, but one', async () => {
@@ -134,6 +177,48 @@ describe.each(cases)('the database of revision $revision, $variant', ({ revision
     const digest = expect.stringMatching(/^[0-9a-f]{64}$/);
     expect(subjects).toEqual([digest, 'SUBJECT_ERASED', digest]);
   });
+});
+
+/** Its store is as `store`, but for the state hash: tables were hashed without their salt, by keyed paths. */
+describe('a store with the tries of an earlier form', () => {
+  const image = readImage(pathOf(1, 'earlier-tries.golden'));
+  const expected = readExpected(pathOf(1, 'earlier-tries.expected'));
+  const access = accessTo('store');
+  const root = access.masterKey as NonNullable<typeof access.masterKey>;
+
+  test('is verified without a finding, and by a state hash of now', async () => {
+    const report = await verifyDatabase({ disk: SimDisk.fromImage(image), root });
+    expect(report).toMatchObject({ ok: true, findings: [], chainHash: expected.chainHash });
+    const renewed = await verifyDatabase({
+      disk: SimDisk.fromImage(imageOf(1, 'store')),
+      root,
+    });
+    expect(renewed).toMatchObject({ chainHash: expected.chainHash });
+    expect(report.stateHash).toEqual(renewed.stateHash);
+  });
+
+  test.each([{ readOnly: true }, { create: false }])(
+    'is found out, and all of it is made from the log: %o',
+    async (how) => {
+      const world = new GoldenWorld(2, true);
+      const disk = SimDisk.fromImage(image);
+      const db = await world.open(disk, { ...access, ...how });
+      // Nothing is wrong with it, so nothing is reported; but no frame of it is skipped.
+      expect(db.status().store.rebuilt).toBeUndefined();
+      if (how.create === false) expect(db.status().store.replayedFrames).toBeGreaterThan(20);
+      expect(await contentsOf(world, db)).toEqual(expected.contents);
+      const { hash } = await world.settle(db.stateHash());
+      const report = await verifyDatabase({ disk: SimDisk.fromImage(image), root });
+      expect(hash).toBe(report.stateHash?.hash);
+      await world.settle(db.close());
+      if (how.create !== false) return;
+      expect(await verifyDatabase({ disk, root })).toMatchObject({ ok: true, findings: [] });
+      const again = await world.open(disk, { ...access, create: false });
+      expect(again.status().store.replayedFrames).toBe(0);
+      expect(await world.settle(again.stateHash())).toMatchObject({ hash });
+      await world.settle(again.close());
+    },
+  );
 });
 
 const cellKinds = ['row', 'deletion', 'run', 'layer'] as const;

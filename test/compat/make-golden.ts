@@ -15,7 +15,14 @@ import { formatRevision } from '../../src/log/index.ts';
 import { SimDisk } from '../../src/sim/index.ts';
 import { contentsOf } from './golden-contents.ts';
 import { digestsOf, packImage, pathOf, writeExpected } from './golden-file.ts';
-import { accessTo, GoldenWorld, subjectsOf, variantNames, writeGolden } from './golden-load.ts';
+import {
+  accessTo,
+  GoldenWorld,
+  proofsOf,
+  subjectsOf,
+  variantNames,
+  writeGolden,
+} from './golden-load.ts';
 
 const afterFlag = process.argv[process.argv.indexOf('--renew') + 1];
 const renewed = process.argv.includes('--renew') ? (afterFlag ?? '').split(',') : [];
@@ -39,7 +46,12 @@ async function main(): Promise<void> {
       variant === 'subjects'
         ? await subjectsOf(world, SimDisk.fromImage(image), accessTo(variant))
         : undefined;
-    writeExpected(pathOf(formatRevision, `${variant}.expected`), { chainHash, contents, subjects });
+    const proofs =
+      variant === 'proofs'
+        ? await proofsOf(world, SimDisk.fromImage(image), accessTo(variant))
+        : undefined;
+    const expected = { chainHash, contents, subjects, proofs };
+    writeExpected(pathOf(formatRevision, `${variant}.expected`), expected);
     process.stdout.write(`${golden}: ${image.size} files\n`);
   }
   const recorded = { brotli: process.versions['brotli'], digests: writer };

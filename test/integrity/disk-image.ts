@@ -5,7 +5,7 @@ import { memoryDisk } from '../../src/host/index.ts';
 /** Paths and bytes of a database's files. */
 export type DiskImage = ReadonlyMap<string, Uint8Array>;
 
-const directories: ReadonlySet<string> = new Set(['log', 'subjects', 'store', 'blobs']);
+const directories: ReadonlySet<string> = new Set(['log', 'subjects', 'store', 'blobs', 'proofs']);
 
 /** Copies of all files on `disk`, the LOCK file and what a repair kept aside. */
 export function imageOf(disk: Disk): Map<string, Uint8Array> {

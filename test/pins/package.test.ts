@@ -2,17 +2,19 @@
 import { expect, test } from 'vitest';
 import * as sdk from '../../src/database/index.ts';
 import * as envelope from '../../src/envelope/index.ts';
+import * as verify from '../../src/receipt/index.ts';
 import { readText } from '../support/project.ts';
 
 const manifest = JSON.parse(readText('package.json')) as Record<string, unknown>;
 
-test('the package exports two entry points with types, and its manifest', () => {
+test('the package exports three entry points with types, and its manifest', () => {
   expect(manifest['exports']).toEqual({
     '.': { types: './dist/database/index.d.ts', default: './dist/database/index.js' },
     './envelope': {
       types: './dist/envelope/index.d.ts',
       default: './dist/envelope/index.js',
     },
+    './verify': { types: './dist/receipt/index.d.ts', default: './dist/receipt/index.js' },
     './package.json': './package.json',
   });
   expect(manifest['type']).toBe('module');
@@ -95,6 +97,44 @@ test('veritydb/envelope exports these values and no others', () => {
   ]);
 });
 
+test('veritydb/verify exports these values and no others', () => {
+  expect(Object.keys(verify).toSorted()).toEqual([
+    'ExportCheck',
+    'ExportedTable',
+    'exportFormats',
+    'fieldCommitment',
+    'formatReceipt',
+    'formatStateProof',
+    'proofOfOpened',
+    'receiptBytesMax',
+    'receiptChecks',
+    'streamLine',
+    'tlogProofs',
+    'verifyReceipt',
+  ]);
+  expect(verify.receiptChecks).toEqual([
+    'options',
+    'format',
+    'note',
+    'origin',
+    'leaves',
+    'inclusion',
+    'handOver',
+    'signature',
+    'witnesses',
+    'timeStamp',
+    'record',
+    'event',
+    'tenant',
+    'position',
+    'history',
+    'definition',
+    'row',
+    'state',
+    'context',
+  ]);
+});
+
 test('a master key comes from one of these', () => {
   expect(Object.keys(sdk.keys).toSorted()).toEqual([
     'fromAwsKms',
@@ -119,6 +159,7 @@ test('a database is opened, checked, copied and repaired by these static methods
     (name) => typeof Reflect.get(Verity, name) === 'function',
   );
   expect(names.toSorted()).toEqual([
+    'audit',
     'copyLog',
     'encryptionOf',
     'open',
@@ -141,6 +182,7 @@ test('handles have these methods', async () => {
     'copyLog',
     'copyOnto',
     'createTenant',
+    'exportTenant',
     'rebuildStore',
     'securityRecords',
     'stateHash',
@@ -149,7 +191,24 @@ test('handles have these methods', async () => {
     'tenants',
     'verify',
   ]);
-  expect(methods(db.keys)).toEqual(['addRecoveryCode', 'exportPublic', 'list', 'rekey', 'rotate']);
+  expect(methods(db.keys)).toEqual([
+    'addRecoveryCode',
+    'exportPublic',
+    'list',
+    'rekey',
+    'rotate',
+    'rotateSigningKey',
+  ]);
+  // Further ones are the handle's own, and in no type.
+  const own = (value: object) => methods(value).filter((name) => !/^(send|start|stop)$/.test(name));
+  expect(own(db.witnesses)).toEqual(['add', 'cosign', 'list', 'policy', 'remove', 'setPolicy']);
+  expect(own(db.timestamps)).toEqual([
+    'authority',
+    'list',
+    'removeAuthority',
+    'setAuthority',
+    'stamp',
+  ]);
   expect(methods(await db.createTenant('pins'))).toEqual([
     'append',
     'begin',
@@ -161,6 +220,8 @@ test('handles have these methods', async () => {
     'query',
     'queryAt',
     'read',
+    'receipt',
+    'rowReceipt',
     'stream',
     'tables',
     'transaction',

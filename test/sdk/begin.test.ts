@@ -15,7 +15,9 @@ beforeEach(async () => {
 
 afterEach(() => db.close());
 
-const beds = async (from: Pick<TenantHandle, 'query'> = clinic): Promise<unknown[]> =>
+type Reads = { query(sql: string): Promise<{ rows: Record<string, unknown>[] }> };
+
+const beds = async (from: Reads = clinic): Promise<unknown[]> =>
   (await from.query('SELECT id FROM bed ORDER BY id')).rows.map((row) => row['id']);
 const add = (id: number): string => `INSERT INTO bed VALUES (${id}, 'p${id}')`;
 

@@ -79,12 +79,13 @@ const answersLate: OpenDatabase = async (host, options) => {
 
 const newestInsteadOfOld = planted((tenant) => ({
   queryAt: (sql, parameters) => tenant.query(sql, parameters),
-  query: (sql, parameters) => tenant.query(sql.replace(/ AS OF POSITION \d+/, ''), parameters),
+  query: (sql, parameters, options) =>
+    tenant.query(sql.replace(/ AS OF POSITION \d+/, ''), parameters, options),
 }));
 
 const losesARow = planted((tenant) => ({
-  query: async (sql, parameters) => {
-    const result = await tenant.query(sql, parameters);
+  query: async (sql, parameters, options) => {
+    const result = await tenant.query(sql, parameters, options);
     return sql.endsWith('ORDER BY id') ? { ...result, rows: result.rows.slice(1) } : result;
   },
 }));
@@ -169,6 +170,20 @@ const skipsCommitments = planted((tenant) => ({
   },
 }));
 
+/** Shows one proof for ever. */
+const provesThePast: OpenDatabase = async (host, options) =>
+  withTenants(await openVerity(host, options), (tenant) => ({
+    query: async (sql, parameters, how) => {
+      const result = await tenant.query(sql, parameters, how);
+      if (result.proof === undefined) return result;
+      const name = `${host.disk.constructor.name} ${tenant.name}`;
+      const proof = provedOnce.get(name) ?? result.proof;
+      provedOnce.set(name, proof);
+      return { ...result, proof };
+    },
+  }));
+const provedOnce = new Map<string, string>();
+
 const repairsNothing: RepairDatabase = async () => ({ ok: true });
 
 function opened(open: OpenDatabase): DatabaseUnderTest {
@@ -183,6 +198,7 @@ export const plantedFaults: Readonly<Record<string, DatabaseUnderTest>> = {
   mvcc: opened(newestInsteadOfOld),
   state: opened(losesARow),
   'state hash': opened(skipsCommitments),
+  'row proof': opened(provesThePast),
   reader: opened(readerLosesARow),
   answers: opened(forgetsToAnswer),
   chain: opened(otherChain),

@@ -34,7 +34,8 @@ export async function runHistory(
   return 0;
 }
 
-async function tableOf(tenant: TenantHandle, name: string): Promise<TableInfo> {
+/** The tenant's table of this name. Throws UNDEFINED_TABLE. */
+export async function tableOf(tenant: TenantHandle, name: string): Promise<TableInfo> {
   const tables = await tenant.tables();
   const table = tables.find((candidate) => candidate.name === name);
   if (table !== undefined) return table;
@@ -44,7 +45,8 @@ async function tableOf(tenant: TenantHandle, name: string): Promise<TableInfo> {
   );
 }
 
-function keyValues(
+/** The values of a primary key from their texts. Throws a usage error, or INVALID_TEXT. */
+export function keyValues(
   table: TableInfo,
   texts: readonly string[],
 ): ReturnType<ReturnType<typeof parameterOf>>[] {

@@ -11,6 +11,8 @@ import { jsonDocument } from '../output/json.ts';
 export interface InitRequest {
   readonly algorithm?: 'aes-256-gcm' | 'chacha20-poly1305' | undefined;
   readonly compression?: 'none' | 'brotli' | undefined;
+  /** The database's public name. */
+  readonly origin?: string | undefined;
   /** No encryption. */
   readonly plain?: boolean | undefined;
 }
@@ -49,10 +51,12 @@ export async function runInit(invocation: Invocation, request: InitRequest): Pro
 function suiteOf({
   algorithm,
   compression,
-}: InitRequest): Pick<OpenOptions, 'algorithm' | 'compression'> {
+  origin,
+}: InitRequest): Pick<OpenOptions, 'algorithm' | 'compression' | 'origin'> {
   return {
     ...(algorithm !== undefined && { algorithm }),
     ...(compression !== undefined && { compression }),
+    ...(origin !== undefined && { origin }),
   };
 }
 

@@ -4,7 +4,9 @@ import {
   type KeySlotReport,
   type KeysReport,
   type MasterKeyProvider,
+  type PublicKeyExport,
   type RotateOptions,
+  type Verity,
 } from '../../database/index.ts';
 import { type ExitCode, usageError } from '../failure.ts';
 import { type Invocation, openDatabase } from '../invocation.ts';
@@ -70,15 +72,19 @@ export interface KeysRotateRequest {
   readonly newMasterKey: string | undefined;
   readonly tenant: string | undefined;
   readonly removeRecoveryCodes: boolean;
+  /** The signing key instead. */
+  readonly signing: boolean;
 }
 
-/** `verity keys rotate DIR`: a new master key, or with --tenant new keys for that tenant. Rewrites no data. */
+/** `verity keys rotate DIR`: a new master key, signing key, or keys of a tenant. Rewrites no data. */
 export async function runKeysRotate(
   invocation: Invocation,
   request: KeysRotateRequest,
 ): Promise<ExitCode> {
-  const { newKeyFile, newMasterKey, tenant, removeRecoveryCodes } = request;
+  const { newKeyFile, newMasterKey, tenant, removeRecoveryCodes, signing } = request;
   const isNamed = newKeyFile !== undefined || newMasterKey !== undefined;
+  if (signing && (isNamed || tenant !== undefined || removeRecoveryCodes))
+    throw usageError('--signing rotates the signing key and no other. Give it alone.');
   if (newKeyFile !== undefined && newMasterKey !== undefined) {
     throw usageError('--new-key-file and --new-master-key exclude each other. Give one of them.');
   }
@@ -86,6 +92,7 @@ export async function runKeysRotate(
     throw usageError('--tenant rotates a tenant and not the master key. Give it alone.');
   }
   await using database = await openDatabase(invocation, 'write');
+  if (signing) return await rotateSigning(database, invocation);
   const uri = newMasterKey ?? (newKeyFile === undefined ? undefined : `file:${newKeyFile}`);
   const masterKey = uri === undefined ? undefined : await newProvider(invocation, uri);
   const options: RotateOptions =
@@ -99,6 +106,16 @@ export async function runKeysRotate(
   const { output } = invocation;
   if (invocation.options.json === true) await output.write(jsonDocument({ ...report, tenant }));
   else await output.write(rotateText(report.slots, { tenant, uri }));
+  return 0;
+}
+
+async function rotateSigning(database: Verity, { options, output }: Invocation): Promise<ExitCode> {
+  const exported = await database.keys.rotateSigningKey();
+  await output.write(
+    options.json === true
+      ? jsonDocument(exported)
+      : `Rotated the signing key. The old one says in the log that this takes its place:\n${printable(exported.vkey)}\n`,
+  );
   return 0;
 }
 
@@ -129,12 +146,13 @@ export async function runKeysExportPublic(invocation: Invocation): Promise<ExitC
   await using database = await openDatabase(invocation, 'readOnly');
   const exported = database.keys.exportPublic();
   const { json } = invocation.options;
-  await invocation.output.write(
-    json === true
-      ? jsonDocument(exported)
-      : `${exported.pem}name    ${exported.name}\nbase64  ${exported.publicKey}\n`,
-  );
+  await invocation.output.write(json === true ? jsonDocument(exported) : publicText(exported));
   return 0;
+}
+
+function publicText({ pem, name, publicKey, vkey, earlierVkeys }: PublicKeyExport): string {
+  const earlier = earlierVkeys.map((each) => `earlier ${printable(each)}\n`).join('');
+  return `${pem}name    ${name}\nbase64  ${publicKey}\nvkey    ${printable(vkey)}\n${earlier}`;
 }
 
 /** `verity keys rekey DIR`: seals everything that older keys sealed anew under the newest. */

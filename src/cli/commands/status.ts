@@ -24,6 +24,7 @@ function statusText(status: Status): string {
     ['path', status.path],
     ['format', `revision ${status.formatRevision}`],
     ['log', status.logId],
+    ['origin', status.origin],
     ['encryption', status.encryption === 'none' ? 'NONE (plain mode)' : status.encryption],
     ['compression', status.compression],
     ['key slots', slots],

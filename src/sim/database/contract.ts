@@ -11,6 +11,8 @@ export type SimValue = number | string | null;
 export interface SimResult {
   readonly rows: readonly Record<string, unknown>[];
   readonly position: bigint;
+  /** Where it was asked for. */
+  readonly proof?: string;
 }
 
 export interface SimDone {
@@ -44,7 +46,11 @@ export interface SimTenant {
     parameters?: readonly SimValue[],
     options?: SimCommandOptions,
   ): Promise<SimDone>;
-  query(sql: string, parameters?: readonly SimValue[]): Promise<SimResult>;
+  query(
+    sql: string,
+    parameters?: readonly SimValue[],
+    options?: { readonly prove?: true },
+  ): Promise<SimResult>;
   queryAt(sql: string, parameters: readonly SimValue[], at: bigint): Promise<SimResult>;
   transaction<T>(body: (tx: SimTransaction) => Promise<T>, options?: SimCommandOptions): Promise<T>;
   append(
@@ -74,6 +80,7 @@ export interface SimStatus {
 }
 
 interface SimKeys {
+  exportPublic(): { readonly vkey: string };
   rotate(options: {
     readonly masterKey?: MasterKeyProvider;
     readonly tenant?: string;

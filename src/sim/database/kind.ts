@@ -62,6 +62,7 @@ export function databaseWorld(database: DatabaseUnderTest): DatabaseWorldKind {
         'order',
         'reader',
         'repair',
+        'row proof',
         'state',
         'state hash',
         'verify',

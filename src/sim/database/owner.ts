@@ -5,6 +5,7 @@ import { Violation } from '../violation.ts';
 import type { Actor } from '../world.ts';
 import { checkRecovered } from './checker.ts';
 import { contentsHash } from './contents.ts';
+import { checkRowProofs } from './row-proofs.ts';
 import { type Environment, isFaulted, isIntegrity, type Session } from './environment.ts';
 import type { DatabaseEvent } from './events.ts';
 import { checkPast } from './observations.ts';
@@ -270,6 +271,7 @@ export class Owner implements Actor<OwnerEvent> {
       const { hash: replayedHash } = await fresh.stateHash();
       // Opening may log records of its own.
       const isShorter = fresh.status().position < position;
+      if (servedHash === replayedHash && (await checkRowProofs(fresh))) checks.add('row proof');
       copy.kill();
       trace.add(`state ${served}`);
       checks.add('state');

@@ -180,3 +180,34 @@ describe('errors', () => {
     expect([...db.tables.values()]).toEqual(before);
   });
 });
+
+describe('storage parameters', () => {
+  test('disclosure is set and reset, a version each, and nothing where it is so already', () => {
+    const db = database('create table t (a int primary key)');
+    const after = (text: string): unknown[] => {
+      db.run(text);
+      const { version, disclosure } = db.tables.get('t')!;
+      return [version, disclosure];
+    };
+    expect(after("alter table t set (disclosure = 'field')")).toEqual([2, 'field']);
+    expect(after('alter table t set (disclosure = field)')).toEqual([2, 'field']);
+    expect(after('alter table t add b text')).toEqual([3, 'field']);
+    expect(after('alter table t reset (disclosure)')).toEqual([4, undefined]);
+    expect(after('alter table t reset (disclosure)')).toEqual([4, undefined]);
+    expect(after("alter table t set (disclosure = 'field'), drop b")).toEqual([5, 'field']);
+    expect(after("alter table t set (disclosure = 'none')")).toEqual([6, undefined]);
+    expect(db.tables.get('t')).not.toHaveProperty('disclosure');
+  });
+
+  test.each([
+    ['alter table t set (fillfactor = 70)', '0A000', 'fillfact'],
+    ['alter table t reset (fillfactor)', '0A000', 'fillfact'],
+    ['alter table t set (unknown = 1)', '22023', 'unknown '],
+    ['alter table t set (disclosure = rows)', '22023', 'disclosu'],
+    ['alter table t reset (disclosure = field)', '42601', 'disclosu'],
+  ])('%s fails with SQLSTATE %s at %j', (text, sqlState, at) => {
+    const db = database('create table t (a int primary key)');
+    const failure = failureOf(text, () => db.run(text));
+    expect([failure.sqlState, failure.at]).toEqual([sqlState, at]);
+  });
+});

@@ -34,6 +34,7 @@ import { neededIndex } from './needed-index.ts';
 import { DefinitionChanges, type DefinitionParts } from './definition-changes.ts';
 import { checkForeignKeysServed, withoutForeignKeys, withoutIndex } from './drop.ts';
 import { tableName } from './relation.ts';
+import { withTableOptions } from './table-options.ts';
 import { allowFields, unsupported } from './unsupported.ts';
 
 const alterFields = new Set(['relation', 'cmds', 'objtype', 'missing_ok']);
@@ -149,7 +150,14 @@ const steps: Readonly<Record<string, Step>> = {
     return withConstraints(alteration, table, draft);
   },
   AT_DropConstraint: droppedConstraint,
+  AT_SetRelOptions: ({ parts }, table, { def }) =>
+    withTableOptions(parts.tree, table, { kind: 'set', options: listOf(def) }),
+  AT_ResetRelOptions: ({ parts }, table, { def }) =>
+    withTableOptions(parts.tree, table, { kind: 'reset', options: listOf(def) }),
 };
+
+const listOf = (node: Node | undefined): readonly Node[] =>
+  node !== undefined && 'List' in node ? (node.List.items ?? []) : [];
 
 function ordinalOf(
   { offset }: Alteration,

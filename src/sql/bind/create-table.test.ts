@@ -46,6 +46,18 @@ test('the fifteen types and their aliases', () => {
   ]);
 });
 
+test.each([
+  ["with (disclosure = 'field')", 'field'],
+  ['with (disclosure = field)', 'field'],
+  ["with (disclosure = 'none')", undefined],
+  ['with ("disclosure" = none)', undefined],
+  ['', undefined],
+])('a table %s has the disclosure %s', (options, disclosure) => {
+  const table = define(`create table t (a int) ${options}`);
+  expect('disclosure' in table).toBe(disclosure !== undefined);
+  expect(table.disclosure).toBe(disclosure);
+});
+
 test("keys, uniques and checks at column and table level, with PostgreSQL's names", () => {
   const table =
     define(`create table "T é" (a int check (a > 0) check (a < 9), b text unique, c int, unique (c, b), constraint named check (a <> c),
@@ -135,6 +147,14 @@ describe('errors', () => {
     ['create table t (a int) inherits (u)', '0A000', 'u)'],
     ['create table t (like u)', '0A000', 'u)'],
     ['create table t (a int) with (fillfactor = 70)', '0A000', 'fillfact'],
+    ['create table t (a int) with (autovacuum_enabled)', '0A000', 'autovacu'],
+    ['create table t (a int) with (toast.autovacuum_enabled = off)', '0A000', 'toast.au'],
+    ['create table t (a int) with (disclosures = field)', '22023', 'disclosu'],
+    ['create table t (a int) with (pg.disclosure = field)', '22023', 'pg.discl'],
+    ['create table t (a int) with (disclosure)', '22023', 'disclosu'],
+    ["create table t (a int) with (disclosure = 'fields')", '22023', 'disclosu'],
+    ['create table t (a int) with (disclosure = 1)', '22023', 'disclosu'],
+    ['create table t (a int) with (disclosure = field, "disclosure" = none)', '22023', '"disclos'],
     ['create table t (a int) partition by range (a)', '0A000', 'partitio'],
     ['create table t (a int unique deferrable)', '0A000', 'deferrab'],
     ['create table t (a int check (a > 1) no inherit)', '0A000', 'check (a'],

@@ -17,23 +17,24 @@ import {
 import { offsetOf } from './context.ts';
 import { ownTable } from './foreign-key.ts';
 import { tableName } from './relation.ts';
+import { bindTableOptions } from './table-options.ts';
 import { allowFields, unsupported } from './unsupported.ts';
 
 /** A table still without object ids. */
 export interface TableDefinition extends BoundConstraints {
   readonly name: string;
   readonly columns: readonly Column[];
+  readonly options: ReturnType<typeof bindTableOptions>;
   /** Names of relations that an index cannot have. */
   readonly taken: ReadonlySet<string>;
 }
 
-const createFields = new Set(['relation', 'tableElts', 'oncommit', 'if_not_exists']);
+const createFields = new Set(['relation', 'tableElts', 'options', 'oncommit', 'if_not_exists']);
 const createNames = {
   inhRelations: 'INHERITS or PARTITION OF',
   partbound: 'PARTITION OF',
   partspec: 'PARTITION BY',
   ofTypename: 'OF type',
-  options: 'WITH (…)',
   tablespacename: 'TABLESPACE',
   accessMethod: 'USING',
   constraints: 'This constraint',
@@ -48,6 +49,7 @@ export function bindCreateTable(
   if (statement.oncommit !== 'ONCOMMIT_NOOP')
     throw unsupported(tree, 'ON COMMIT', statement.relation);
   const name = tableName(tree, statement.relation ?? {});
+  const options = bindTableOptions(tree, statement.options);
   const draft: Draft = { tree, catalog, name, base: undefined, columns: [], constraints: [] };
   for (const element of statement.tableElts ?? []) addElement(draft, element);
   const { columns } = draft;
@@ -76,7 +78,13 @@ export function bindCreateTable(
     name,
     ...bound.uniques.map((each) => each.name),
   ]);
-  return { name, ...bound, columns: requireKey(columns, bound.primaryKey?.columns ?? []), taken };
+  return {
+    name,
+    ...bound,
+    columns: requireKey(columns, bound.primaryKey?.columns ?? []),
+    options,
+    taken,
+  };
 }
 
 function addElement(draft: Draft, element: Node): void {
@@ -92,7 +100,7 @@ const requireKey = (columns: readonly Column[], primaryKey: readonly number[]): 
 
 /** The definition as the catalog holds it; `allocate` draws the ids of the table and of its indexes. */
 export function tableSchemaOf(definition: TableDefinition, allocate: () => ObjectId): TableSchema {
-  const { name, columns, primaryKey, uniques, checks, foreignKeys } = definition;
+  const { name, columns, primaryKey, uniques, checks, foreignKeys, options } = definition;
   const id = allocate();
   const indexes = uniques.map((each): Index => ({
     id: allocate(),
@@ -109,6 +117,7 @@ export function tableSchemaOf(definition: TableDefinition, allocate: () => Objec
     indexes,
     checks,
     ...(primaryKey?.name !== undefined && { primaryKeyName: primaryKey.name }),
+    ...options,
   };
   if (foreignKeys.length === 0) return table;
   const taken = new Set(definition.taken);

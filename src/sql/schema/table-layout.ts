@@ -12,6 +12,8 @@ import {
   type Column,
   decodeKeyColumn,
   encodeBoundKey,
+  type EventCut,
+  eventCut,
   type GroupedColumn,
   groupedRowCodec,
   type Index,
@@ -25,6 +27,8 @@ export interface TableLayout {
   readonly keyTypes: readonly ColumnType[];
   /** Ordinals of the columns that some index is over, those being built too; ascending. */
   readonly indexed: readonly number[];
+  /** Of a table whose rows' events are committed to field by field. */
+  readonly cut: EventCut | undefined;
 }
 
 const layouts = new WeakMap<TableSchema, TableLayout>();
@@ -33,8 +37,10 @@ const indexTypes = new WeakMap<Index, readonly ColumnType[]>();
 export function layoutOf(table: TableSchema): TableLayout {
   let layout = layouts.get(table);
   if (layout === undefined) {
+    const columns = table.columns.map(groupedColumn);
     layout = {
-      codec: groupedRowCodec(table.columns.map(groupedColumn)),
+      codec: groupedRowCodec(columns),
+      cut: table.disclosure === 'field' ? eventCut(columns) : undefined,
       keyTypes: table.primaryKey.map((ordinal) => typeOf(table, ordinal)),
       indexed: [...new Set(indexesOf(table).flatMap((index) => index.columns))].toSorted(
         (left, right) => left - right,
@@ -54,6 +60,11 @@ const groupedColumn = ({ type, since, missing }: Column): GroupedColumn => ({
 /** The codec of the table's rows, older ones too; the same object for the same schema object. */
 export function tableRowCodec(table: TableSchema): RowCodec {
   return layoutOf(table).codec;
+}
+
+/** How events of the table's rows are cut into fields; undefined if they are committed to as a whole. */
+export function tableEventCut(table: TableSchema): EventCut | undefined {
+  return table.disclosure === undefined ? undefined : layoutOf(table).cut;
 }
 
 /** The values of a row that its entries in indexes are made of; NULL stands for all others. */

@@ -1,0 +1,62 @@
+/** The hashes of the Merkle tree (RFC 6962) in batches: the one place where they are made. */
+import { assert } from '../base/index.ts';
+import { digestBytes, sha256Into, sha256Lanes } from '../crypto/index.ts';
+import { leafBytes } from '../log/index.ts';
+import { tileBytes } from '../proof/index.ts';
+
+/** Of a leaf: 0x00, and the commitment behind the section's number. */
+const leafInput = new Uint8Array(1 + digestBytes);
+const sectionBytes = leafBytes - digestBytes;
+/** So few leaves are hashed one behind the other. */
+const batchMin = 3;
+
+/** The hashes of leaves as they stand in a frame, one behind the other. */
+export function hashLeaves(leaves: Uint8Array): Uint8Array {
+  assert(leaves.length % leafBytes === 0, 'leaves are whole');
+  const count = leaves.length / leafBytes;
+  const hashes = new Uint8Array(count * digestBytes);
+  if (count >= batchMin) {
+    hashMany(leaves, hashes);
+    return hashes;
+  }
+  for (let leaf = 0; leaf < count; leaf++) {
+    writeLeaf(leafInput, 0, leaves, leaf);
+    sha256Into(hashes, leaf * digestBytes, leafInput);
+  }
+  return hashes;
+}
+
+function hashMany(leaves: Uint8Array, hashes: Uint8Array): void {
+  const lanes = sha256Lanes();
+  const count = leaves.length / leafBytes;
+  let done = 0;
+  for (let leaf = 0; leaf < count; leaf++) {
+    writeLeaf(lanes.bytes, lanes.add(leafInput.length), leaves, leaf);
+    if (leaf + 1 < count && lanes.hasRoom(leafInput.length)) continue;
+    lanes.run();
+    hashes.set(lanes.digests.subarray(0, (leaf + 1 - done) * digestBytes), done * digestBytes);
+    done = leaf + 1;
+  }
+}
+
+function writeLeaf(message: Uint8Array, at: number, leaves: Uint8Array, leaf: number): void {
+  message[at] = 0;
+  const from = leaf * leafBytes + sectionBytes;
+  for (let byte = 0; byte < digestBytes; byte++)
+    message[at + 1 + byte] = leaves[from + byte] as number;
+}
+
+/** The root over the 256 hashes of a full tile. */
+export function tileRoot(tile: Uint8Array): Uint8Array {
+  assert(tile.length === tileBytes, 'a tile is full');
+  const lanes = sha256Lanes();
+  const words = new Uint32Array(tile.slice().buffer);
+  const wordsOfHash = digestBytes / 4;
+  for (let count = tileBytes / digestBytes; count > 1; count /= 2) {
+    for (let node = 0; node < count; node += 2)
+      lanes.addNode(words, node * wordsOfHash, (node + 1) * wordsOfHash);
+    lanes.run();
+    for (let node = 0; node < count / 2; node++) lanes.digestInto(words, node * wordsOfHash, node);
+  }
+  return new Uint8Array(words.buffer, 0, digestBytes).slice();
+}
