@@ -102,7 +102,7 @@ export function checked(found: number, expected: number): number {
 }
 
 /** What is printed of all slices of a subject: the median of their speeds. */
-export function lineOf(subject: Subject, slices: readonly Slice[]): Line {
+export function lineOf(subject: Pick<Subject, 'bench' | 'unit'>, slices: readonly Slice[]): Line {
   const late = slices.flatMap((slice) => slice.timerLateMs ?? []);
   const line = {
     bench: subject.bench,

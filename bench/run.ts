@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { audits } from './audits.ts';
 import { compression } from './compression.ts';
 import { encryptionOverhead } from './encryption-overhead.ts';
 import { bulkImport } from './imports.ts';
@@ -35,6 +36,10 @@ const groups: readonly Group[] = [
     run: stateProofs,
   },
   { benches: ['receipt', 'check', 'check-node'], run: receipts },
+  {
+    benches: ['audit-1m', 'audit-1m-without-key', 'audit-1m-log', 'audit-1m-store'],
+    run: audits,
+  },
   { benches: ['insert-64-tenants-64'], run: () => insertTenants(64, 20_000) },
   { benches: ['encryption-overhead'], run: () => encryptionOverhead() },
   {

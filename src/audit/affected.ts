@@ -23,7 +23,7 @@ import {
   superblockIsAuthentic,
   TreeStore,
 } from '../store/index.ts';
-import type { LostFrames } from './segment-job.ts';
+import type { LostFrames } from './lost-frames.ts';
 
 /** Keys of rows that are told one by one, of each table. */
 const rowsMax = 20;

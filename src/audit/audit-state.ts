@@ -11,7 +11,7 @@ import {
 import type { ReadView } from '../store/index.ts';
 import { type Affected, AffectedTables, Names, withStoredTrees } from './affected.ts';
 import type { Auditing, Found } from './audit.ts';
-import { differencesOf } from './live.ts';
+import { compareLive, differencesOf } from './live.ts';
 import type { AuditedLog } from './log-audit.ts';
 import { compareSegments, findingOf, readBlobs } from './parts.ts';
 import type { SegmentCommitments } from './segment-commitments.ts';
@@ -67,7 +67,7 @@ export async function auditState(
     found.segmentsCompared = compareSegments(log, state, found.findings);
     const mark = await auditStore({ of, current, proven, yielded }, found);
     settings.onPhase?.({ phase: 'state', done: 0, total: 1 });
-    const known = [mark, newestState(log)];
+    const known = [mark, newestState(log), log.live?.stateHash];
     const { head } = log.tail;
     const compared = await compareStateHashes(
       { hierarchy, commitments, store },
@@ -79,6 +79,8 @@ export async function auditState(
     const blobs = await readBlobs(settings, { hierarchy, state }, found.findings);
     if (blobs !== undefined) found.blobs = blobs;
     found.cuts = loggedCuts(state.store);
+    const served = await compareLive(log, store, pause);
+    if (served !== undefined) found.findings.push(findingOf(served));
   } finally {
     yielded.close();
   }

@@ -1,5 +1,6 @@
 import {
   CorruptionError,
+  type Disk,
   equalBytes,
   type LeafIndex,
   type Position,
@@ -8,6 +9,7 @@ import {
 } from '../base/index.ts';
 import { ed25519Verify } from '../crypto/index.ts';
 import {
+  checkpointsPath,
   fileBytes,
   type KeyHierarchy,
   type LoggedCut,
@@ -16,15 +18,18 @@ import {
   readAnchor,
   readAnchorWith,
   readKeyFiles,
+  readWhole,
+  timeStampsPath,
 } from '../engine/index.ts';
 import { KernelState, settingOf } from '../kernel/index.ts';
-import { openNote, parseCheckpoint, parseNote } from '../proof/index.ts';
+import { openNote, parseCheckpoint } from '../proof/index.ts';
 import { MemoryStore, type ReadView, readSuperblock } from '../store/index.ts';
 import { affectedBy, nameAffected } from './affected.ts';
 import { auditState } from './audit-state.ts';
 import { type AuditWorkers, inThisThread } from './jobs.ts';
 import { auditLog, type AuditedLog } from './log-audit.ts';
 import { AuditMemory, type AuditNotebook } from './memory.ts';
+import { strayBytes } from './live.ts';
 import { figuresOf, filesOf, findingOf, keysOf, readBlobs, slotFindings, tornOf } from './parts.ts';
 import { type Pause, pausing } from './pause.ts';
 import {
@@ -32,6 +37,7 @@ import {
   auditNotes,
   auditTree,
   type ProofsReport,
+  sizeOfNote,
   vkeysFor,
 } from './proofs-check.ts';
 import type { Verification, VerificationFinding, VerificationSettings } from './report.ts';
@@ -99,7 +105,7 @@ export interface Auditing {
 }
 
 /**
- * Reads every byte of a database that nobody in this process has open: verity.json, keyring, anchor, every segment, the tree and its
+ * Reads every byte of a database, for an open handle too: verity.json, keyring, anchor, every segment, the tree and its
  * checkpoints, the store, blobs, keys of subjects; checks checksums, digests, chain, seals, commitments and signatures, and holds the store
  * against what the log yields. Damage is a finding with file and offset, not an exception; what does not rest on it is checked all the same.
  */
@@ -140,8 +146,11 @@ async function audit(auditing: Auditing, found: Found): Promise<void> {
   const anchor =
     hierarchy === undefined ? readAnchor(disk, logId, undefined) : readAnchorWith(disk, hierarchy);
   found.findings.push(...slotFindings(anchor));
+  const attested = readAttested(disk);
   const log = await readSegments(auditing, { logId, durable: anchor.newest }, found);
   found.log = log;
+  const stray = strayBytes(log);
+  if (stray !== undefined) note(auditing, stray, found);
   // An older keyring than the log names lacks keys: that is what is wrong then, and not the sections.
   const lacking = hierarchy && keyringOlderThan(log, hierarchy);
   if (lacking !== undefined) throw lacking;
@@ -152,8 +161,9 @@ async function audit(auditing: Auditing, found: Found): Promise<void> {
   const commitments = new SegmentCommitments(log.segments);
   settings.onPhase?.({ phase: 'tree', done: 0, total: 1 });
   const { tree, errors } = await auditTree(disk, commitments, auditing.workers);
+  settings.onPhase?.({ phase: 'tree', done: 1, total: 1 });
   if (hierarchy === undefined) {
-    checkProofs(auditing, { log, tree, view: undefined }, found);
+    checkProofs(auditing, { log, tree, attested, view: undefined }, found);
     const state = new KernelState(new MemoryStore());
     await readBlobs(settings, { hierarchy, state }, found.findings);
     // Pages are sealed; that the copies of the superblock are as they were written can be told without a key.
@@ -161,10 +171,26 @@ async function audit(auditing: Auditing, found: Found): Promise<void> {
       found.findings.push(findingOf(error));
   } else {
     await auditState({ ...auditing, hierarchy }, { log, commitments }, found, (view) =>
-      checkProofs(auditing, { log, tree, view }, found),
+      checkProofs(auditing, { log, tree, attested, view }, found),
     );
   }
   for (const error of errors) found.findings.push(findingOf(error));
+}
+
+/** What was signed and stamped before the log was read: the log has all that it is of. */
+interface Attested {
+  readonly notes: Uint8Array;
+  readonly timeStamps: Uint8Array;
+}
+
+const readAttested = (disk: Disk): Attested => ({
+  notes: readWhole(disk, checkpointsPath) ?? new Uint8Array(),
+  timeStamps: readWhole(disk, timeStampsPath) ?? new Uint8Array(),
+});
+
+function note({ settings }: Auditing, error: VerityError, { findings }: Found): void {
+  settings.security?.observe(error);
+  findings.push(findingOf(error));
 }
 
 async function readSegments(
@@ -177,12 +203,13 @@ async function readSegments(
     hierarchy === undefined || notebook === undefined
       ? undefined
       : new AuditMemory(hierarchy, notebook);
-  const opensFrom = since === undefined ? undefined : sizeOfNote(since);
+  const opensFrom = since === undefined ? undefined : (sizeOfNote(since) as LeafIndex);
   try {
     return await auditLog({
       ...of,
       disk,
       workers,
+      live: settings.live,
       opensFrom,
       before: memory && ((path) => memory.before(path)),
       onSegment: (segment, done, total) => {
@@ -197,10 +224,6 @@ async function readSegments(
     memory?.wipe();
   }
 }
-
-/** Throws PROOF_MALFORMED. */
-const sizeOfNote = (note: string): LeafIndex =>
-  parseCheckpoint(parseNote(note).text).size as LeafIndex;
 
 function noteDamages({ settings, hierarchy }: Auditing, log: AuditedLog, found: Found): void {
   const { disk, security } = settings;
@@ -230,16 +253,17 @@ function checkProofs(
   of: {
     readonly log: AuditedLog;
     readonly tree: AuditedTree;
+    readonly attested: Attested;
     readonly view: ReadView | undefined;
   },
   found: Found,
 ): void {
   const { disk, since } = settings;
   const { keyring } = hierarchy ?? readKeyFiles(disk);
-  const { tree } = of;
-  const { errors, report } = auditNotes({ ...of, disk, keyring });
+  const { tree, attested } = of;
+  const { errors, report } = auditNotes({ ...of, disk, keyring, notes: attested.notes });
   const stamps = auditTimeStamps({
-    disk,
+    bytes: attested.timeStamps,
     tree,
     origin: originOf(keyring),
     authority: of.view && settingOf(of.view, 'timestamp-authority'),
@@ -277,7 +301,8 @@ function reportOf(settings: AuditSettings, found: Found): Audit {
     bytesRead: files.reduce((sum, path) => sum + fileBytes(disk, path), 0),
     ...figuresOf(log?.tail.head),
     findings,
-    tornTail: tornOf(log?.tail),
+    // What an owner has on its way is no torn write.
+    tornTail: log?.live?.owner === true ? undefined : tornOf(log?.tail),
     opened,
     segmentsCompared,
     eventsOpened: (log?.segments ?? []).reduce((sum, each) => sum + each.eventsOpened, 0),

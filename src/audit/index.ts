@@ -6,4 +6,3 @@ export type { AuditNotebook } from './memory.ts';
 export { keysFromRoot } from './parts.ts';
 export type { ProofsReport } from './proofs-check.ts';
 export * from './report.ts';
-export * from './verify.ts';

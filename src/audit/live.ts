@@ -1,11 +1,4 @@
-import {
-  equalBytes,
-  type ErrorCode,
-  firstNonZero,
-  type Position,
-  type StoreKey,
-  type TreeId,
-} from '../base/index.ts';
+import { CorruptionError, type Position, type StoreKey, type TreeId } from '../base/index.ts';
 import type { StateHash } from '../engine/index.ts';
 import type { LogHead } from '../log/index.ts';
 import {
@@ -14,9 +7,8 @@ import {
   type StoreVersion,
   type WalkedStore,
 } from '../store/index.ts';
+import type { AuditedLog } from './log-audit.ts';
 import type { Pause } from './pause.ts';
-import type { ReadLog } from './read-log.ts';
-import type { VerificationFinding } from './report.ts';
 
 /** What an open handle knows; the files must agree with it. */
 export interface LiveState {
@@ -30,43 +22,25 @@ export interface LiveState {
   readonly stateHash?: StateHash | undefined;
 }
 
-/** Compares what was read with what the handle knew then. */
+/** What lies behind the log of an owner that has nothing on its way to the disk. */
+export function strayBytes({ tail, segments, live }: AuditedLog): CorruptionError | undefined {
+  const stray = segments.at(-1)?.restAt;
+  if (live?.owner !== true || live.busy || stray === undefined) return undefined;
+  const what = 'Bytes that no frame wrote follow the end of the log';
+  return new CorruptionError('CHECKSUM_MISMATCH', tail.path, stray, what);
+}
+
+/** Compares what the log yields with what the handle knew when it was read, and what it serves. */
 export async function compareLive(
-  log: ReadLog,
+  { tail, live }: AuditedLog,
   store: WalkedStore,
-  live: LiveState,
   pause: Pause,
-): Promise<VerificationFinding[]> {
-  const { tail } = log;
-  const at = (code: ErrorCode, message: string, offset = tail.offset): VerificationFinding[] => [
-    { code, file: tail.path, offset, message },
-  ];
-  if (tail.head.op < live.head.op) {
-    return at(
-      'MISSING_DATA',
-      `The log ends before frame ${live.head.op}, which was acknowledged, in ${tail.path} at byte ${tail.offset}.`,
-    );
-  }
-  if (!live.owner) return [];
-  const stray = live.busy ? -1 : firstNonZero(log.rest, 0);
-  if (stray !== -1) {
-    const offset = tail.offset + stray;
-    return at(
-      'CHECKSUM_MISMATCH',
-      `Bytes that no frame wrote follow the end of the log in ${tail.path} at byte ${offset}.`,
-      offset,
-    );
-  }
-  if (!equalBytes(tail.head.chainHash, live.head.chainHash)) {
-    return at('CHAIN_BROKEN', `The log in ${tail.path} is not the one this handle wrote.`);
-  }
-  if (await storesDiffer(store, live.store, { upTo: live.head.position, pause })) {
-    return at(
-      'STATE_MISMATCH',
-      'What the handle serves differs from what the log yields. Reopen the database to rebuild it.',
-    );
-  }
-  return [];
+): Promise<CorruptionError | undefined> {
+  if (live?.owner !== true) return undefined;
+  if (!(await storesDiffer(store, live.store, { upTo: live.head.position, pause })))
+    return undefined;
+  const what = 'What the handle serves differs from what the log yields; it ends';
+  return new CorruptionError('STATE_MISMATCH', tail.path, tail.offset, what);
 }
 
 /** Whether two stores differ in any version of any key up to a position; what either gets later does not count. */

@@ -25,7 +25,9 @@ import {
   segmentHeaderBytes,
 } from '../log/index.ts';
 import { type AuditWorkers, runAll } from './jobs.ts';
-import type { LostFrames, SegmentAudit, SegmentJob } from './segment-job.ts';
+import type { LiveState } from './live.ts';
+import type { LostFrames } from './lost-frames.ts';
+import type { SegmentAudit, SegmentJob } from './segment-job.ts';
 
 /** Something of the log that is not as it was written. */
 export interface LogDamage {
@@ -41,6 +43,8 @@ export interface AuditedLog {
   readonly tail: LogTail;
   /** The finished segments as they are on the disk, by first position. */
   readonly records: ReadonlyMap<Position, SegmentRecord>;
+  /** What the handle knew when the last segment was read. */
+  readonly live: LiveState | undefined;
 }
 
 export interface LogAuditing {
@@ -52,6 +56,8 @@ export interface LogAuditing {
   readonly opensFrom?: LeafIndex | undefined;
   /** What was found in a segment before. */
   readonly before?: ((path: string) => SegmentJob['before']) | undefined;
+  /** What an open handle knows. An owner's own log is read up to what was committed when its last segment was read. */
+  readonly live?: (() => LiveState) | undefined;
   readonly onSegment?: (result: SegmentAudit, done: number, total: number) => void;
 }
 
@@ -59,32 +65,50 @@ export interface LogAuditing {
 export async function auditLog(auditing: LogAuditing): Promise<AuditedLog> {
   const { disk, logId } = auditing;
   const segments: SegmentAudit[] = [];
+  let live: LiveState | undefined;
   for (;;) {
     const read = segments.at(-1)?.path ?? '';
     const later = segmentPaths(disk).filter((path) => path > read);
     // Beside an owner, who goes on in further segments meanwhile.
     if (later.length === 0) break;
-    segments.push(...(await auditSegments(auditing, later, segments.length)));
+    if (auditing.live === undefined) {
+      segments.push(...(await auditSegments(auditing, later, { done: segments.length })));
+    } else {
+      live = auditing.live();
+      const path = later.slice(0, 1);
+      const after = { done: segments.length, later: later.slice(1), live };
+      segments.push(...(await auditSegments(auditing, path, after)));
+      if (live.owner && (segments.at(-1)?.head.op ?? 0) >= live.head.op) break;
+    }
     if (segments.at(-1)?.head.lastKind !== 'end') break;
   }
-  return new LogLinks(disk, logId).link(segments);
+  const isWhole = live?.owner !== true || live.head.op > (segments.at(-1)?.head.op ?? 0);
+  return { ...new LogLinks(disk, logId).link(segments, isWhole), live };
 }
 
 async function auditSegments(
   { disk, durable, workers, opensFrom, before, onSegment }: LogAuditing,
   paths: readonly string[],
-  done: number,
+  {
+    done,
+    later = [],
+    live,
+  }: { readonly done: number; readonly later?: readonly string[]; readonly live?: LiveState },
 ): Promise<SegmentAudit[]> {
-  const total = done + paths.length;
+  const all = [...paths, ...later];
+  const total = done + all.length;
   let finished = done;
+  const isNewer = live !== undefined && live.head.op > durable.op;
+  const { op, chainHash } = isNewer ? live.head : durable;
   const jobs = paths.map((path, index): SegmentJob => {
-    const last = !paths.slice(index + 1).some((later) => holdsFrame(disk, later));
+    const last = !all.slice(index + 1).some((other) => holdsFrame(disk, other));
     const known = before?.(path);
     return {
       kind: 'segment',
       path,
       last,
-      durable,
+      durable: { op, chainHash },
+      ...(live?.owner === true && { upTo: live.head.op }),
       ...(opensFrom !== undefined && { opensFrom }),
       ...(known !== undefined && { before: known }),
     };
@@ -105,7 +129,8 @@ class LogLinks {
     this.#head = emptyLogHead(logId);
   }
 
-  link(segments: readonly SegmentAudit[]): AuditedLog {
+  /** `isWhole`: whether the log ends where the last segment does. */
+  link(segments: readonly SegmentAudit[], isWhole: boolean): Omit<AuditedLog, 'live'> {
     let tail: SegmentAudit | undefined;
     for (const [index, segment] of segments.entries()) {
       if (tail !== undefined && !isFinished(tail)) {
@@ -131,7 +156,7 @@ class LogLinks {
         'Every segment of the log is missing',
       );
       this.#add(missing, undefined);
-    } else if (isFinished(tail)) {
+    } else if (isWhole && isFinished(tail)) {
       const what = 'The segment after a finished one is missing; a finished segment lies';
       this.#add(new CorruptionError('MISSING_DATA', tail.path, endOf(tail), what), undefined);
     }

@@ -31,7 +31,7 @@ import type { KernelState } from '../kernel/index.ts';
 import { type LogHead, segmentPath } from '../log/index.ts';
 import { pagesPath, superblockPath } from '../store/index.ts';
 import { pausing } from './pause.ts';
-import type { ReadLog } from './read-log.ts';
+import type { AuditedLog } from './log-audit.ts';
 import type { Verification, VerificationFinding, VerificationSettings } from './report.ts';
 
 export function filesOf(disk: VerificationSettings['disk']): string[] {
@@ -49,12 +49,11 @@ export function filesOf(disk: VerificationSettings['disk']): string[] {
 
 export function figuresOf(
   head: LogHead | undefined,
-  state?: KernelState,
 ): Pick<Verification, 'frames' | 'events' | 'position' | 'chainHash'> {
   return {
     frames: head?.op ?? 0,
-    events: head?.leafCount ?? state?.leafCount ?? 0,
-    position: head?.position ?? state?.store.appliedPosition ?? (0 as Position),
+    events: head?.leafCount ?? 0,
+    position: head?.position ?? (0 as Position),
     chainHash: head === undefined ? '' : toHex(head.chainHash),
   };
 }
@@ -143,7 +142,7 @@ export function slotFindings({ damaged }: AnchorReading): VerificationFinding[] 
 }
 
 export function compareSegments(
-  log: Pick<ReadLog, 'records'>,
+  log: Pick<AuditedLog, 'records'>,
   state: KernelState,
   findings: VerificationFinding[],
 ): number {

@@ -42,7 +42,7 @@ import type { ReadView } from '../store/index.ts';
 import { type AuditWorkers, runAll } from './jobs.ts';
 import type { AuditedLog } from './log-audit.ts';
 import type { SegmentCommitments } from './segment-commitments.ts';
-import type { SeenCheckpoint } from './segment-job.ts';
+import { isAt, type SeenCheckpoint, type SegmentAudit } from './segment-job.ts';
 import type { TimeStampsReport } from './timestamps-check.ts';
 import { firstDifference, tileRootOf, type TreeJob } from './tree-job.ts';
 
@@ -150,10 +150,10 @@ function checkTiles(
   const reader = new Reader(record, 24);
   const size = reader.u64();
   const root = reader.raw(hashBytes);
-  // Of frames that were cut from the end of the log: it is written again with the next leaves.
-  if (size > tree.size) return [];
   const errors: CorruptionError[] = [];
-  if (!equalBytes(tree.root(size), root))
+  // It may be of frames that were cut from the end of the log, or of some that came after it was read.
+  const inLog = Math.min(size, tree.size);
+  if (size <= tree.size && !equalBytes(tree.root(size), root))
     errors.push(
       damaged(
         'STATE_MISMATCH',
@@ -163,11 +163,11 @@ function checkTiles(
       ),
     );
   const what = "A hash that is not that of the log's leaves lies";
-  if (badLeaf !== undefined && badLeaf < Math.floor(size / tileWidth) * tileBytes)
+  if (badLeaf !== undefined && badLeaf < Math.floor(inLog / tileWidth) * tileBytes)
     errors.push(damaged('STATE_MISMATCH', tilesPath(0), badLeaf, what));
   for (const [index, hashes] of levels.entries()) {
     const path = tilesPath(index + 1);
-    const promised = Math.floor(size / tileWidth ** (index + 2)) * tileBytes;
+    const promised = Math.floor(inLog / tileWidth ** (index + 2)) * tileBytes;
     const stored = (readWhole(disk, path) ?? new Uint8Array()).subarray(0, promised);
     const bad = firstDifference(stored, hashes);
     if (bad !== undefined) errors.push(damaged('STATE_MISMATCH', path, bad, what));
@@ -177,6 +177,8 @@ function checkTiles(
 
 export interface NotesCheck {
   readonly disk: Disk;
+  /** The file of signed checkpoints as it was before the log was read. */
+  readonly notes: Uint8Array;
   readonly keyring: Keyring;
   readonly log: AuditedLog;
   readonly tree: AuditedTree;
@@ -189,15 +191,14 @@ export function auditNotes(check: NotesCheck): {
   readonly errors: readonly VerityError[];
   readonly report: Omit<ProofsReport, 'treeSize' | 'root' | keyof TimeStampsReport>;
 } {
-  const { disk, keyring, log, tree, view } = check;
+  const { disk, notes, keyring, log, tree, view } = check;
   const errors: VerityError[] = [...checkRecords(log, tree)];
   if (view !== undefined) errors.push(...checkHandOvers(keyring, view));
   const own = vkeysFor(keyring, view);
   const witnesses = view === undefined ? [] : witnessVkeys(view);
-  const bytes = readWhole(disk, checkpointsPath) ?? new Uint8Array();
   const signed = new Set<number>();
   let [checkpoints, cosignatures, unchecked] = [0, 0, 0];
-  for (const { note, offset, problem } of notesIn(bytes)) {
+  for (const { note, offset, problem } of notesIn(notes)) {
     if (problem !== undefined) {
       errors.push(
         damaged(
@@ -235,9 +236,12 @@ export function auditNotes(check: NotesCheck): {
         );
     }
   }
-  if (log.tail.head.lastKind === 'close') errors.push(...missingNotes(log, signed));
+  if (log.tail.head.lastKind === 'close') errors.push(...missingNotes(disk, log, signed));
   return { errors, report: { checkpoints, cosignatures, unchecked } };
 }
+
+/** Throws PROOF_MALFORMED. */
+export const sizeOfNote = (note: string): number => parseCheckpoint(parseNote(note).text).size;
 
 function problemOf(
   note: {
@@ -286,9 +290,9 @@ function* notesIn(
 function checkRecords({ segments }: AuditedLog, tree: AuditedTree): CorruptionError[] {
   const errors: CorruptionError[] = [];
   for (const [index, { path, facts }] of segments.entries()) {
-    const before = segments[index - 1]?.head;
+    const before = segments.slice(0, index);
     for (const record of facts.checkpoints) {
-      const fits = record.fits ?? fitsHead(record, before);
+      const fits = record.fits ?? fitsEndings(record, before);
       if (
         record.size <= record.leaf &&
         equalBytes(tree.root(record.size), record.root) &&
@@ -302,19 +306,32 @@ function checkRecords({ segments }: AuditedLog, tree: AuditedTree): CorruptionEr
   return errors;
 }
 
-function fitsHead(
+/** Whether the log stood where the record says at the end of one of the segments before it; undefined if that was further back. */
+function fitsEndings(
   { size, covered, chainHash }: SeenCheckpoint,
-  head: AuditedLog['tail']['head'] | undefined,
+  before: readonly SegmentAudit[],
 ): boolean | undefined {
-  if (head === undefined || head.leafCount !== size) return undefined;
-  return head.position === covered && equalBytes(head.chainHash, chainHash);
+  for (const { head, endings } of before.toReversed()) {
+    if (head.leafCount > size) return undefined;
+    if (head.leafCount < size) return false;
+    if (endings.some((ending) => isAt(ending, { position: covered, chainHash }))) return true;
+  }
+  return undefined;
 }
 
 /** After a clean close every record but one that was being signed has its note. */
-function missingNotes({ segments }: AuditedLog, signed: ReadonlySet<number>): CorruptionError[] {
+function missingNotes(
+  disk: Disk,
+  { segments }: AuditedLog,
+  signed: ReadonlySet<number>,
+): CorruptionError[] {
   const records = segments.flatMap(({ facts }) => facts.checkpoints);
   const newest = records.at(-1);
   if (newest === undefined || signed.has(newest.leaf + 1)) return [];
+  // It may have been signed, and the database closed, while the log was read.
+  const now = readWhole(disk, checkpointsPath) ?? new Uint8Array();
+  for (const { note, problem } of notesIn(now))
+    if (problem === undefined && sizeOfNote(note) === newest.leaf + 1) return [];
   const what = `The checkpoint of ${newest.leaf + 1} leaves, which the log has a record of, is missing: what there is`;
   return [damaged('MISSING_DATA', checkpointsPath, 0, `${what} lies`)];
 }

@@ -2,6 +2,7 @@
 import {
   equalBytes,
   type ErrorCode,
+  firstNonZero,
   type LeafIndex,
   type LogId,
   type Op,
@@ -18,7 +19,6 @@ import {
   type DurableFrame,
   findFrames,
   type FoundFrame,
-  type FrameHeader,
   FrameWalk,
   isProblem,
   leafBytes,
@@ -28,6 +28,14 @@ import {
   type WalkEnd,
   type WalkProblem,
 } from '../log/index.ts';
+import {
+  before,
+  behind,
+  claimedHead,
+  headBefore,
+  lostFrame,
+  type LostFrames,
+} from './lost-frames.ts';
 
 const hashSliceBytes = 1 << 20;
 const commitmentBytes = 32;
@@ -41,6 +49,8 @@ export interface SegmentJob {
   readonly last: boolean;
   /** What the anchor says is durable. */
   readonly durable: DurableFrame;
+  /** The last frame that counts: what an owner writes meanwhile comes behind it. */
+  readonly upTo?: Op;
   /** Frames whose events all lie before this leaf are not opened. */
   readonly opensFrom?: LeafIndex;
   /** What was found in the segment's events before: they are not opened again if the file is still the one with this digest. */
@@ -76,16 +86,14 @@ export interface SegmentDamage {
   readonly lost: LostFrames;
 }
 
-/** Frames that are damaged or missing: all that lies between two good ones. */
-export interface LostFrames {
-  readonly firstOp: Op;
-  readonly firstPosition: Position;
-  readonly firstLeaf: LeafIndex;
-  /** Behind the last that is lost; absent: up to the end of the segment, which is not known. */
-  readonly next?: { readonly op: Op; readonly position: Position; readonly leaf: LeafIndex };
-  /** Whose events these are, as far as a header still tells. */
-  readonly tenants: readonly TenantId[];
+/** Where the log stood after a frame. */
+export interface Ending {
+  readonly position: Position;
+  readonly chainHash: Uint8Array;
 }
+
+export const isAt = (ending: Ending, { position, chainHash }: Ending): boolean =>
+  ending.position === position && equalBytes(ending.chainHash, chainHash);
 
 export interface SegmentAudit {
   readonly path: string;
@@ -97,8 +105,12 @@ export interface SegmentAudit {
   readonly firstTimestamp: TimestampMicros | undefined;
   /** Behind the last good frame. */
   readonly head: LogHead;
+  /** Behind each of the frames that no event follows in this segment: the last one, and empty ones. */
+  readonly endings: readonly Ending[];
   readonly frame: FrameSpan | undefined;
   readonly end: WalkEnd;
+  /** The first byte behind the last frame that counts that is not zero. */
+  readonly restAt: number | undefined;
   readonly frames: number;
   readonly damages: readonly SegmentDamage[];
   readonly facts: OpenedFacts;
@@ -170,7 +182,7 @@ class SegmentWalk {
   }
 
   *run(before: OpenedFacts | undefined): Generator<number, void> {
-    const { last, durable } = this.#job;
+    const { last, durable, upTo = Number.POSITIVE_INFINITY } = this.#job;
     const bytes = this.#bytes;
     const header = decodeSegmentHeader(bytes);
     let offset: number | undefined = segmentHeaderBytes;
@@ -180,12 +192,13 @@ class SegmentWalk {
     }
     while (offset !== undefined) {
       const walk: FrameWalk = new FrameWalk({ bytes, offset, head: this.#head, last, durable });
-      for (let found = walk.next(); found !== undefined; found = walk.next()) {
+      let found: WalkedFrame | undefined;
+      while (walk.head.op < upTo && (found = walk.next()) !== undefined) {
         this.#good.push(found);
         yield found.frame.header.frameLength;
       }
       this.#head = walk.head;
-      this.#end = walk.end as WalkEnd;
+      this.#end = walk.end ?? { kind: 'tail', offset: walk.offset };
       offset =
         this.#end.kind === 'damaged' ? this.#goOn(this.#end.problem, walk.offset) : undefined;
     }
@@ -202,15 +215,23 @@ class SegmentWalk {
   result(): Omit<SegmentAudit, 'path' | 'bytes' | 'digest' | 'header' | 'resumed'> {
     const good = this.#good;
     const last = good.at(-1);
+    const rest = firstNonZero(this.#bytes, last === undefined ? segmentHeaderBytes : endOf(last));
     return {
       firstTimestamp: good[0]?.frame.header.timestamp,
       head: this.#head,
+      endings: good
+        .filter(({ head }) => head.leafCount === this.#head.leafCount)
+        .map(({ head: { position, chainHash } }) => ({
+          position,
+          chainHash: chainHash.slice(),
+        })),
       frame: last && {
         path: this.#job.path,
         offset: last.offset,
-        end: last.offset + last.frame.header.frameLength,
+        end: endOf(last),
       },
       end: this.#end,
+      restAt: rest === -1 ? undefined : rest,
       frames: good.length,
       damages: this.#damages.toSorted((left, right) => left.offset - right.offset),
       facts: { keyringGeneration: this.#keyringGeneration, checkpoints: this.#checkpoints },
@@ -287,11 +308,10 @@ class SegmentWalk {
     const { size, root, covered, chainHash, state, keyNumber } = event;
     // It was taken at the end of a frame before, mostly of the one before.
     let fits: boolean | undefined;
-    for (let at = frame - 1; at >= 0 && fits !== true; at--) {
+    for (let at = frame - 1; at >= 0 && fits === undefined; at--) {
       const { head } = this.#good[at] as WalkedFrame;
-      if (head.leafCount < size) break;
-      if (head.leafCount > size) continue;
-      fits = head.position === covered && equalBytes(head.chainHash, chainHash);
+      if (head.leafCount < size) fits = false;
+      else if (head.leafCount === size && isAt(head, { position: covered, chainHash })) fits = true;
     }
     this.#checkpoints.push({
       leaf,
@@ -308,58 +328,7 @@ class SegmentWalk {
   }
 }
 
-/** What a segment goes on from, as its header says; what that does not say is filled in by whoever knows. */
-function claimedHead(bytes: Uint8Array, logId: LogId): LogHead {
-  const header = decodeSegmentHeader(bytes);
-  const nothing = { timestamp: 0 as TimestampMicros, sealingEpoch: 0, durableHead: 0 as Op };
-  if (typeof header === 'string') {
-    const chainHash = new Uint8Array(32) as LogHead['chainHash'];
-    const start = { op: 0 as Op, position: 0 as Position, leafCount: 0 as LeafIndex };
-    return { ...nothing, ...start, logId, chainHash, lastKind: undefined };
-  }
-  return {
-    ...nothing,
-    logId: header.logId,
-    op: (header.firstOp - 1) as Op,
-    position: (header.firstPosition - 1) as Position,
-    leafCount: header.firstLeaf,
-    chainHash: header.parent,
-    lastKind: undefined,
-  };
-}
-
-function headBefore(header: FrameHeader, head: LogHead): LogHead {
-  const { op, position, leaf } = before(header);
-  return {
-    ...head,
-    op: (op - 1) as Op,
-    position: (position - 1) as Position,
-    leafCount: leaf,
-    timestamp: header.timestamp,
-    chainHash: header.parent,
-    lastKind: undefined,
-  };
-}
-
-const before = (header: FrameHeader): NonNullable<LostFrames['next']> => ({
-  op: header.op,
-  position: header.firstPosition,
-  leaf: header.firstLeaf,
-});
-
-const behind = (header: FrameHeader): NonNullable<LostFrames['next']> => ({
-  op: (header.op + 1) as Op,
-  position: (header.lastPosition + 1) as Position,
-  leaf: (header.firstLeaf + header.leafCount) as LeafIndex,
-});
-
-const lostFrame = (header: FrameHeader): LostFrames => ({
-  firstOp: header.op,
-  firstPosition: header.firstPosition,
-  firstLeaf: header.firstLeaf,
-  next: behind(header),
-  tenants: header.sections.map(({ tenant }) => tenant),
-});
+const endOf = ({ offset, frame }: WalkedFrame): number => offset + frame.header.frameLength;
 
 /** The tenants that the header of a frame names, if it can be read. */
 function tenantsAt(bytes: Uint8Array, offset: number): TenantId[] {

@@ -1,7 +1,6 @@
 import {
   CorruptionError,
   equalBytes,
-  type LeafIndex,
   type ObjectId,
   objectOfTree,
   type Position,
@@ -9,7 +8,7 @@ import {
   toHex,
 } from '../base/index.ts';
 import { type KeyHierarchy, type StateHash, stateKey } from '../engine/index.ts';
-import { leafBytes, type LogHead } from '../log/index.ts';
+import type { LogHead } from '../log/index.ts';
 import { firstUserObject, tableById } from '../kernel/index.ts';
 import {
   pagesPath,
@@ -22,39 +21,15 @@ import {
   type WalkedStore,
 } from '../store/index.ts';
 import type { Pause } from './pause.ts';
+import type { SegmentCommitments } from './segment-commitments.ts';
 
-/** Commitments of one part of the log. */
-const partLeaves = 0x1_0000;
 /** What an entry costs, in bytes gone through. */
 const entryCost = 1_024;
-
-/** The commitments of all events of a log, by leaf index. */
-export class Commitments {
-  readonly #parts: Uint8Array[] = [];
-  #count = 0;
-
-  /** Those of the next frame; `leaves` as it holds them. */
-  add(leaves: Uint8Array): void {
-    for (let at = 2; at < leaves.length; at += leafBytes) {
-      const within = this.#count % partLeaves;
-      if (within === 0) this.#parts.push(new Uint8Array(partLeaves * stateHashBytes));
-      const part = this.#parts.at(-1) as Uint8Array;
-      part.set(leaves.subarray(at, at + stateHashBytes), within * stateHashBytes);
-      this.#count += 1;
-    }
-  }
-
-  at(leaf: LeafIndex): Uint8Array {
-    const part = this.#parts[Math.floor(leaf / partLeaves)] as Uint8Array;
-    const at = (leaf % partLeaves) * stateHashBytes;
-    return part.subarray(at, at + stateHashBytes);
-  }
-}
 
 /** A replayed log. */
 export interface ReplayedState {
   readonly hierarchy: KeyHierarchy;
-  readonly commitments: Pick<Commitments, 'at'>;
+  readonly commitments: Pick<SegmentCommitments, 'at'>;
   readonly store: ReadableStore;
 }
 

@@ -1,6 +1,6 @@
 /** Time stamps of checkpoints, held against the roots that the log yields. Who checks their signatures is passed in. */
-import { CorruptionError, type Disk, utf8Decode, utf8Encode, VerityError } from '../base/index.ts';
-import { readWhole, timeStampsPath } from '../engine/index.ts';
+import { CorruptionError, utf8Decode, utf8Encode, VerityError } from '../base/index.ts';
+import { timeStampsPath } from '../engine/index.ts';
 import { formatCheckpoint, fromBase64 } from '../proof/index.ts';
 import type { AuditedTree } from './proofs-check.ts';
 
@@ -15,7 +15,8 @@ export type CheckTimeStamp = (
 ) => boolean;
 
 export interface TimeStampsCheck {
-  readonly disk: Disk;
+  /** The file of time stamps. */
+  readonly bytes: Uint8Array;
   readonly tree: AuditedTree;
   readonly origin: string;
   /** The setting "timestamp-authority" of the log; undefined without one, or without a key. */
@@ -36,7 +37,7 @@ export function auditTimeStamps(of: TimeStampsCheck): {
   readonly errors: readonly CorruptionError[];
   readonly report: TimeStampsReport;
 } {
-  const bytes = readWhole(of.disk, timeStampsPath) ?? new Uint8Array();
+  const { bytes } = of;
   const ca = (of.authority as { readonly ca?: string } | undefined)?.ca;
   const errors: CorruptionError[] = [];
   let [timeStamps, timeStampsUnchecked] = [0, 0];

@@ -4,7 +4,13 @@
  * value). A top-level scalar sorts as an array of one element, before real arrays of one element.
  */
 import { DecodeError } from './reader.ts';
-import { type JsonMember, type JsonNode, jsonDepthMax, parseJsonText } from './json-text.ts';
+import {
+  type JsonMember,
+  type JsonNode,
+  jsonDepthMax,
+  JsonTextError,
+  parseJsonText,
+} from './json-text.ts';
 import { decodeNumericKey, encodeNumericKey } from './key-number.ts';
 import { decodeTextKey, encodeTextKey, type KeyPart } from './key-text.ts';
 
@@ -53,11 +59,26 @@ function count(value: number): string {
   );
 }
 
-/** The canonical text (numbers at their smallest scale) that starts at `start`. Throws DecodeError. */
+/**
+ * The canonical text (numbers at their smallest scale) that starts at `start`. Throws DecodeError, also for bytes that
+ * encodeJsonKey never makes: with a second spelling of a key one could prove that a row that is there is not.
+ */
 export function decodeJsonKey(key: string, start: number): KeyPart<string> {
   const decoder = new KeyDecoder(key, start);
   const value = decoder.top();
+  if (encodedAgain(value) !== key.slice(start, decoder.at))
+    throw new DecodeError('a jsonb key is malformed', start);
   return { value, end: decoder.at };
+}
+
+/** Undefined where the text is not JSON: keys of numbers can be infinite, JSON's cannot. */
+function encodedAgain(text: string): string | undefined {
+  try {
+    return encodeJsonKey(text);
+  } catch (error) {
+    if (error instanceof JsonTextError) return undefined;
+    throw error;
+  }
 }
 
 class KeyDecoder {
@@ -112,8 +133,13 @@ class KeyDecoder {
 
   #object(members: number, depth: number): string {
     const texts: string[] = [];
+    let before = '';
     for (let index = 0; index < members; index++) {
-      const name = JSON.stringify(this.#take(decodeTextKey(this.#key, this.at)));
+      const start = this.at;
+      const name = JSON.stringify(this.#take(decodeTextKey(this.#key, start)));
+      const bytes = this.#key.slice(start, this.at);
+      if (index > 0 && !isBefore(before, bytes)) this.#fail();
+      before = bytes;
       texts.push(`${name}: ${this.#node(depth + 1)}`);
     }
     return `{${texts.join(', ')}}`;
@@ -139,4 +165,9 @@ class KeyDecoder {
   #fail(): never {
     throw new DecodeError('a jsonb key is malformed', this.at);
   }
+}
+
+/** The order of the members of jsonb: shorter names first, then by their bytes. */
+function isBefore(left: string, right: string): boolean {
+  return left.length === right.length ? left < right : left.length < right.length;
 }

@@ -156,6 +156,12 @@ const malformed: readonly [string, ColumnType['name'], string][] = [
   ['an unknown kind of JSON', 'jsonb', '01 07'],
   ['a JSON scalar counted as two', 'jsonb', '01 05 00000002 00 01'],
   ['JSON that ends early', 'jsonb', '01 05 ffffffff 01 01'],
+  ['an object in the place of a JSON scalar', 'jsonb', '01 05 00000001 00 06 00000000'],
+  ['an array in the place of a JSON scalar', 'jsonb', '01 05 00000001 00 05 00000000'],
+  ['a bare JSON scalar', 'jsonb', '01 01'],
+  ['an infinite number in JSON', 'jsonb', '01 05 00000001 00 03 05'],
+  ['members out of order', 'jsonb', '01 06 00000002 6200 01 6100 01'],
+  ['a member twice', 'jsonb', '01 06 00000002 6100 01 6100 01'],
 ];
 
 describe('decodeKey refuses', () => {

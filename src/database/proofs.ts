@@ -116,7 +116,7 @@ export class Proofs implements DatabaseProofs {
   list(): Checkpoint[] {
     this.#engine.checkOpen();
     this.#engine.catchUp();
-    return Array.from(this.#engine.proofs.all(), (signed) => this.#shown(signed));
+    return this.#engine.proofs.all().map((signed) => this.#shown(signed));
   }
 
   async inclusion(leaf: bigint | number, size?: bigint | number): Promise<InclusionProof> {
@@ -168,6 +168,7 @@ export class Proofs implements DatabaseProofs {
 function sizeOf(name: string, value: bigint | number, most: number): number {
   const number = typeof value === 'bigint' ? Number(value) : value;
   if (Number.isSafeInteger(number) && number >= 0 && number <= most) return number;
+  if (most < 0) throw new VerityError('INVALID_ARGUMENT', 'The log has no events yet.');
   throw new VerityError(
     'INVALID_ARGUMENT',
     `"${name}" must be a whole number from 0 to ${most}: the log has no other. It is ${String(value)}.`,

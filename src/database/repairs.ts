@@ -1,5 +1,5 @@
 import { toHex, VerityError } from '../base/index.ts';
-import { verifyDatabase } from '../audit/index.ts';
+import { auditDatabase } from '../audit/index.ts';
 import type { MasterKeyProvider } from '../crypto/index.ts';
 import {
   applyRepair,
@@ -135,7 +135,7 @@ async function verified(
   provider: MasterKeyProvider,
   onProgress: RepairOptions['onProgress'],
 ): Promise<VerifyReport> {
-  const report = await verifyDatabase({
+  const report = await auditDatabase({
     disk: host.disk,
     entropy: host.entropy,
     scheduler: host.scheduler,

@@ -7,7 +7,7 @@ import {
   utf8Decode,
   VerityError,
 } from '../base/index.ts';
-import { verifyDatabase } from '../audit/index.ts';
+import { auditDatabase } from '../audit/index.ts';
 import { Reader, decodeKey } from '../codec/index.ts';
 import { deriveKey, type SecretKey } from '../crypto/index.ts';
 import {
@@ -288,7 +288,7 @@ export class Verity {
     this.#engine.catchUp();
     // So that there is one to compare. What stops it is found below.
     await this.#engine.stateHash().catch(() => undefined);
-    const report = await verifyDatabase({
+    const report = await auditDatabase({
       disk: this.#parts.host.disk,
       entropy: this.#parts.host.entropy,
       scheduler: this.#parts.host.scheduler,

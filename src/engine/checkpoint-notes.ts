@@ -2,11 +2,18 @@
  * The signed checkpoints on the disk: `proofs/checkpoints`, entries one behind the other, each from a new sector on.
  * docs/format/proofs.md draws them. Before a note is signed, what it says is durable: a log that was put back is found out.
  */
-import { type Disk, type DiskFile, utf8Decode, utf8Encode, VerityError } from '../base/index.ts';
+import {
+  concatBytes,
+  type Disk,
+  type DiskFile,
+  utf8Decode,
+  utf8Encode,
+  VerityError,
+} from '../base/index.ts';
 import { DecodeError, Reader, Writer } from '../codec/index.ts';
 import { crc32 } from '../crypto/index.ts';
 import { noteBytesMax, parseCheckpoint, parseNote } from '../proof/index.ts';
-import { proofsDirectory } from './files.ts';
+import { proofsDirectory, replaceFile } from './files.ts';
 
 export const checkpointsPath = `${proofsDirectory}/checkpoints`;
 
@@ -35,13 +42,21 @@ interface FoundEntry {
   readonly end: number;
 }
 
+interface NotePlace {
+  readonly size: number;
+  readonly offset: number;
+}
+
 export class CheckpointNotes {
   readonly #disk: Disk;
   readonly #isOwner: boolean;
   #file: DiskFile | undefined;
   #end = 0;
   #intent: SigningIntent | undefined;
-  #newest: string | undefined;
+  /** The notes among the newest entries, in the order in which they were written. */
+  #places: NotePlace[] = [];
+  /** Bytes of the file when it was read. */
+  #readBytes = -1;
 
   constructor(disk: Disk, isOwner: boolean) {
     this.#disk = disk;
@@ -53,63 +68,56 @@ export class CheckpointNotes {
   get intent(): SigningIntent | undefined {
     return this.#intent;
   }
-  /** The note of the largest size, with the signatures that were added last. */
-  get newest(): string | undefined {
-    return this.#newest;
+
+  /** The newest notes, the largest size first; of one size the one that was written last. */
+  *newestFirst(): Generator<string, void> {
+    const bySize = this.#places.toReversed().toSorted((a, b) => b.size - a.size);
+    for (const { offset } of bySize) {
+      const found = this.#entryAt(offset);
+      if (found?.entry.kind === 'note') yield found.entry.note;
+    }
   }
 
   /** Reads what the owner has written since. */
   refresh(): void {
+    // An owner may have put another file in its place.
+    if (!this.#isOwner) this.close();
     const file = this.#opened();
-    if (file === undefined) return;
-    const size = Math.floor(file.sizeBytes() / sectorBytes) * sectorBytes;
+    if (file === undefined || file.sizeBytes() === this.#readBytes) return;
+    this.#readBytes = file.sizeBytes();
+    const size = Math.floor(this.#readBytes / sectorBytes) * sectorBytes;
     const start = Math.max(0, size - tailBytesMax);
     const bytes = new Uint8Array(size - start);
     const tail = bytes.subarray(0, file.read(bytes, start));
-    this.#end = 0;
-    this.#intent = undefined;
-    this.#newest = undefined;
-    let newestSize = -1;
+    this.#forget();
+    // What is damaged as a whole is left as it lies.
+    this.#end = start;
     for (let at = 0; at + sectorBytes <= tail.length; at += sectorBytes) {
       const found = noteEntryAt(tail, at);
       if (found === undefined) continue;
       this.#end = start + found.end;
       const { entry } = found;
       if (entry.kind === 'intent') this.#intent = entry;
-      else if (entry.size >= newestSize) {
-        newestSize = entry.size;
-        this.#newest = entry.note;
-      }
+      else this.#places.push({ size: entry.size, offset: start + at });
     }
   }
 
   /** Every note, the oldest first; one that got further signatures appears again with them. */
   *all(): Generator<string, void> {
-    const file = this.#opened();
-    if (file === undefined) return;
-    const end = file.sizeBytes();
+    const end = this.#opened()?.sizeBytes() ?? 0;
     for (let offset = 0; offset + sectorBytes <= end;) {
-      const header = new Uint8Array(headerBytes);
-      file.read(header, offset);
-      const reader = new Reader(header);
-      const length = reader.u32() === magic ? reader.u32() : 0;
-      const bytes = new Uint8Array(Math.min(end - offset, sectorsOf(headerBytes + length)));
-      const found =
-        length > noteBytesMax
-          ? undefined
-          : noteEntryAt(bytes.subarray(0, file.read(bytes, offset)), 0);
+      const found = this.#entryAt(offset);
       if (found?.entry.kind === 'note') yield found.entry.note;
       offset += found?.end ?? sectorBytes;
     }
   }
 
-  /** Makes durable what is about to be signed. Throws what the disk throws. */
+  /** Adds what is about to be signed; durable with the next flush. Throws what the disk throws. */
   intend(intent: SigningIntent): void {
     const content = new Writer(40);
     content.u64(intent.size);
     content.raw(intent.root);
     this.#append(kinds.intent, content.finish());
-    this.#opened()?.flush();
     this.#intent = intent;
   }
 
@@ -118,24 +126,23 @@ export class CheckpointNotes {
     this.#opened()?.flush();
   }
 
-  /** Adds a note, or one of before with more signatures; durable with the next flush or intent. */
+  /** Adds a note, or one of before with more signatures; durable with the next flush. Throws what the disk throws. */
   add(note: string): void {
+    const offset = this.#end;
     this.#append(kinds.note, utf8Encode(note));
-    const isNewest = this.#newest === undefined || sizeOf(this.#newest) <= sizeOf(note);
-    if (isNewest) this.#newest = note;
+    this.#places.push({ size: sizeOf(note), offset });
   }
 
-  /** Forgets all notes but those, and what was about to be signed. Throws what the disk throws. */
+  /** Forgets all notes but those, and what was about to be signed. Throws what the disk throws, and all are kept then. */
   keepOnly(isKept: (note: string) => boolean): void {
     const kept = [...this.all()].filter(isKept);
-    const file = this.#opened();
-    if (file === undefined) return;
-    file.truncate(0);
-    this.#end = 0;
-    this.#intent = undefined;
-    this.#newest = undefined;
-    for (const note of kept) this.add(note);
-    file.flush();
+    if (this.#opened() === undefined) return;
+    this.close();
+    const entries = kept.map((note) => entryBytes(kinds.note, utf8Encode(note)));
+    replaceFile(this.#disk, checkpointsPath, concatBytes(...entries));
+    this.#forget();
+    this.#readBytes = -1;
+    this.refresh();
   }
 
   close(): void {
@@ -143,20 +150,28 @@ export class CheckpointNotes {
     this.#file = undefined;
   }
 
+  #forget(): void {
+    this.#end = 0;
+    this.#intent = undefined;
+    this.#places = [];
+  }
+
   #append(kind: number, content: Uint8Array): void {
-    const length = headerBytes + content.length;
-    const entry = new Writer(sectorsOf(length));
-    entry.u32(magic);
-    entry.u32(content.length);
-    entry.u32(0);
-    entry.u8(kind);
-    entry.raw(content);
-    entry.skip(sectorsOf(length) - length);
-    const bytes = entry.finish();
-    new DataView(bytes.buffer, bytes.byteOffset).setUint32(8, checksumOf(bytes, length), true);
+    const bytes = entryBytes(kind, content);
     const file = this.#opened() ?? this.#created();
     file.write(bytes, this.#end);
     this.#end += bytes.length;
+  }
+
+  #entryAt(offset: number): FoundEntry | undefined {
+    const file = this.#opened();
+    const header = new Uint8Array(headerBytes);
+    if (file === undefined || file.read(header, offset) < headerBytes) return undefined;
+    const reader = new Reader(header);
+    const length = reader.u32() === magic ? reader.u32() : Number.POSITIVE_INFINITY;
+    if (length > noteBytesMax) return undefined;
+    const bytes = new Uint8Array(headerBytes + length);
+    return noteEntryAt(bytes.subarray(0, file.read(bytes, offset)), 0);
   }
 
   #opened(): DiskFile | undefined {
@@ -172,6 +187,20 @@ export class CheckpointNotes {
     this.#disk.flushDirectory('');
     return this.#file;
   }
+}
+
+function entryBytes(kind: number, content: Uint8Array): Uint8Array {
+  const length = headerBytes + content.length;
+  const entry = new Writer(sectorsOf(length));
+  entry.u32(magic);
+  entry.u32(content.length);
+  entry.u32(0);
+  entry.u8(kind);
+  entry.raw(content);
+  entry.skip(sectorsOf(length) - length);
+  const bytes = entry.finish();
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(8, checksumOf(bytes, length), true);
+  return bytes;
 }
 
 const sectorsOf = (length: number): number => Math.ceil(length / sectorBytes) * sectorBytes;

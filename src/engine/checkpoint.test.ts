@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Disk, type DiskFile, VerityError } from '../base/index.ts';
-import { verifyDatabase } from '../audit/index.ts';
+import { auditDatabase } from '../audit/index.ts';
 import { SecretKey } from '../crypto/index.ts';
 import { HeldKeyProvider } from '../keys/index.ts';
 import { SimDisk, SimScheduler } from '../sim/index.ts';
@@ -73,7 +73,7 @@ function flip(on: Disk, path: string, offset: number): void {
 /** A disk of its own with the same files. */
 const copyOf = (from: SimDisk): SimDisk => SimDisk.fromImage(from.image(), { seed: 1, scheduler });
 
-const verified = (on: Disk) => scheduler.settle(verifyDatabase({ disk: on, root: provider }));
+const verified = (on: Disk) => scheduler.settle(auditDatabase({ disk: on, root: provider }));
 
 describe('after a clean close', () => {
   let hash: string;

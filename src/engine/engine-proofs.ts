@@ -10,6 +10,7 @@ import {
 } from '../kernel/index.ts';
 import type { LogHead } from '../log/index.ts';
 import { CheckpointNotes } from './checkpoint-notes.ts';
+import { defaultProofs } from './checkpoint-times.ts';
 import type { EngineHost } from './host.ts';
 import { lastingKey } from './key-files.ts';
 import type { KeyHierarchy } from './key-hierarchy.ts';
@@ -18,7 +19,7 @@ import type { LogIndex } from './log-index.ts';
 import type { LogReader } from './log-reader.ts';
 import { LogTree } from './log-tree.ts';
 import type { OpenedEvents } from './opened-events.ts';
-import { defaultProofs, Proofs } from './proofs.ts';
+import { Proofs } from './proofs.ts';
 import { originOf } from './identity.ts';
 import { handOversOf, signingKeyOf, vkeysOf } from './signing-keys.ts';
 import type { StateHash } from './state-hasher.ts';
@@ -72,14 +73,15 @@ export function proofsOf(parts: EngineProofsParts): Proofs {
     const event = opened.atLeaf(systemTenant, leaf)?.event;
     if (event?.type !== 'checkpoint') return undefined;
     const { size, root, covered, chainHash, keyNumber, state: of } = event;
+    // Not within the bytes of the event that they were read from.
     return {
       leaf,
       size,
-      root,
+      root: Uint8Array.from(root),
       covered,
-      chainHash,
+      chainHash: Uint8Array.from(chainHash),
       keyNumber,
-      ...(of !== undefined && { state: of }),
+      ...(of !== undefined && { state: { ...of, hash: Uint8Array.from(of.hash) } }),
     };
   };
   return new Proofs({

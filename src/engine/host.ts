@@ -3,7 +3,7 @@ import type { CheckpointSettings } from './checkpointer.ts';
 import type { PaceSettings } from './commit-pace.ts';
 import type { ScratchFile } from '../store/index.ts';
 import type { LogSizes } from './log-writer.ts';
-import type { ProofSettings } from './proofs.ts';
+import type { ProofSettings } from './checkpoint-times.ts';
 import type { RarePath } from './rare-paths.ts';
 
 /** Everything the engine needs from outside. The simulator passes its own. */

@@ -25,6 +25,7 @@ export * from './anchor.ts';
 export * from './create.ts';
 export * from './open.ts';
 export * from './proofs.ts';
+export { rollbackSetting } from './signed-before.ts';
 export { type HandOver, handOversOf, handOverText, vkeysOf } from './signing-keys.ts';
 export * from './opened-events.ts';
 export * from './repair-apply.ts';

@@ -271,6 +271,31 @@ test('a handle that only reads uses the tiles of the owner, writes nothing and k
   expect(disk.list('proofs')?.toSorted()).toEqual(calls);
 });
 
+test('a handle that only reads keeps tiles that are damaged in the files, and lets go of the others', async () => {
+  await scheduler.settle(grown(treeOn(disk), [40_000]).close());
+  flipByte(disk, 'proofs/tile-0', 3 * tileBytes + 5, 1);
+  flipByte(disk, 'proofs/tile-0', 140 * tileBytes, 8);
+  const follower = treeOn(disk, { isOwner: false });
+  follower.catchUpNow();
+  check(follower);
+  for (const leaf of [3 * 256, 140 * 256 + 9]) follower.inclusionProof(leaf, 40_000);
+  check(grown(follower, [300]));
+});
+
+test('tiles are written while the whole log is read on one turn, and stay behind a record that stands for all', async () => {
+  for (let frame = 0; frame < 60; frame++) log.add(1_000);
+  const tree = treeOn(disk);
+  tree.catchUpNow();
+  const { length } = disk.image().get('proofs/tile-0') ?? new Uint8Array();
+  expect(log.size * 32 - length).toBeLessThanOrEqual(129 * tileBytes);
+  check(tree);
+  await scheduler.settle(tree.close());
+  const crashed = treeOn(disk.crash());
+  expect(crashed.size).toBe(log.size - (log.size % 256));
+  crashed.catchUpNow();
+  check(crashed);
+});
+
 test('on a full disk tiles wait in memory, and are written when there is room', async () => {
   const fail = Array.from({ length: 3_000 }, (_, call) => ({
     call: call + 1,

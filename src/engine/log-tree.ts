@@ -33,6 +33,7 @@ import { isDiskFull } from './commit-errors.ts';
 import type { LocatedFrame } from './log-reader.ts';
 import { type TileFiles, tilesPath } from './tile-files.ts';
 import { hashLeaves, tileRoot } from './tree-hashes.ts';
+import { TreeLevels } from './tree-levels.ts';
 import { KeptNodes } from './tree-nodes.ts';
 
 /** Full tiles of level 0 that wait in memory before they are written: 16,384 leaves, 512 KiB. */
@@ -52,29 +53,14 @@ export interface LogTreeParts {
   readonly leafCount: () => number;
 }
 
-/** The tiles of one level that are not in its file, or not for certain. */
-interface Level {
-  /** Tiles in the file. */
-  written: number;
-  /** Full tiles behind those. */
-  waiting: Uint8Array[];
-  partial: Uint8Array;
-  /** Hashes in `partial`. */
-  count: number;
-}
-
-const emptyLevel = (): Level => ({
-  written: 0,
-  waiting: [],
-  partial: new Uint8Array(tileBytes),
-  count: 0,
-});
-
 export class LogTree {
   readonly #parts: LogTreeParts;
   readonly #cache = new Map<string, Uint8Array>();
-  #levels: Level[] = [];
-  #size = 0;
+  /** Tiles that the file has otherwise, of a handle that only reads. */
+  readonly #own = new Map<string, Uint8Array>();
+  #levels = new TreeLevels();
+  /** Leaves that the record on the disk stands for, as far as is known. */
+  #keptSize = 0;
   #keeping: Promise<void> | undefined;
   #catchingUp: Promise<void> | undefined;
   /** What stopped tiles being written; they stay in memory then. */
@@ -89,19 +75,19 @@ export class LogTree {
 
   /** Leaves in the tree. */
   get size(): number {
-    return this.#size;
+    return this.#levels.size;
   }
 
   /** Whether every leaf of the log is in it. */
   get isCurrent(): boolean {
-    return this.#size === this.#parts.leafCount();
+    return this.size === this.#parts.leafCount();
   }
 
   /** A frame became durable. `leaves` as in the frame: section number and commitment of each event. */
   note(firstLeaf: LeafIndex, leaves: Uint8Array): void {
     // Behind, it reads the log until it is not.
-    if (firstLeaf !== this.#size || this.#isClosed) return;
-    this.#append(leaves);
+    if (firstLeaf !== this.size || this.#isClosed) return;
+    this.#levels.append(leaves);
     this.#relieve();
   }
 
@@ -118,7 +104,7 @@ export class LogTree {
   /** As `catchUp`, on this turn. */
   catchUpNow(): void {
     if (this.isCurrent) return;
-    for (const { frame } of this.#parts.framesFrom(this.#size as LeafIndex)) this.#take(frame);
+    for (const { frame } of this.#parts.framesFrom(this.size as LeafIndex)) this.#take(frame);
   }
 
   /** The root of the first `size` leaves. Throws CorruptionError where a tile is missing. */
@@ -167,7 +153,8 @@ export class LogTree {
     try {
       await this.#keeping;
       const isWritable = isOwner && this.#writeFailure === undefined;
-      if (isWritable && this.#hasWaiting) this.#tryWriting(() => files.keepNow(this.#write()));
+      const isKept = this.#levels.fullLeaves === this.#keptSize;
+      if (isWritable && !isKept) this.#tryWriting(() => files.keepNow(this.#write()));
     } finally {
       files.close();
     }
@@ -177,13 +164,13 @@ export class LogTree {
 
   #checkSize(size: number): void {
     // Whoever only reads takes in what it lacks when it is asked.
-    if (size > this.#size && !this.#isClosed) this.catchUpNow();
-    assert(Number.isSafeInteger(size) && size >= 0 && size <= this.#size, 'the tree is that large');
+    if (size > this.size && !this.#isClosed) this.catchUpNow();
+    assert(Number.isSafeInteger(size) && size >= 0 && size <= this.size, 'the tree is that large');
   }
 
   /** The result of `make`, or what it is when the tree was made again: from damaged tiles comes nothing. */
   #healed<T>(make: () => T | undefined): T {
-    const size = this.#size;
+    const size = this.size;
     try {
       const made = make();
       if (made !== undefined) return made;
@@ -192,7 +179,7 @@ export class LogTree {
     }
     this.#clear();
     this.catchUpNow();
-    const made = this.#size >= size ? make() : undefined;
+    const made = this.size >= size ? make() : undefined;
     if (made !== undefined) return made;
     throw new CorruptionError(
       'STATE_MISMATCH',
@@ -203,8 +190,9 @@ export class LogTree {
   }
 
   #clear(): void {
-    this.#levels = [];
-    this.#size = 0;
+    this.#levels = new TreeLevels();
+    this.#keptSize = 0;
+    this.#own.clear();
     this.#cache.clear();
     this.#nodes.clear();
   }
@@ -217,7 +205,7 @@ export class LogTree {
     const { size, root } = record;
     if (size > leafCount() || size % tileWidth !== 0) return false;
     for (let number = 0; tileHashes(number, size) > 0; number++) {
-      const level = emptyLevel();
+      const level = this.#levels.level(number);
       const hashes = tileHashes(number, size);
       level.written = Math.floor(hashes / tileWidth);
       level.count = hashes % tileWidth;
@@ -226,9 +214,9 @@ export class LogTree {
         if (tile === undefined) return false;
         level.partial.set(tileRoot(tile), at * hashBytes);
       }
-      this.#levels.push(level);
     }
-    this.#size = size;
+    this.#levels.size = size;
+    this.#keptSize = size;
     try {
       return equalBytes(rootOf(sha256, this.#nodes, size), root) && this.#isOfLog(size - 1);
     } catch (error) {
@@ -251,46 +239,14 @@ export class LogTree {
     return false;
   }
 
-  /** Appends the leaves of a frame. */
-  #append(leaves: Uint8Array): void {
-    const hashes = hashLeaves(leaves);
-    for (let at = 0; at < hashes.length;) {
-      const level = this.#level(0);
-      const room = (tileWidth - level.count) * hashBytes;
-      const part = hashes.subarray(at, Math.min(hashes.length, at + room));
-      level.partial.set(part, level.count * hashBytes);
-      level.count += part.length / hashBytes;
-      at += part.length;
-      if (level.count === tileWidth) this.#fill(0);
-    }
-    this.#size += leaves.length / leafBytes;
-  }
-
-  /** The tile of a level is full: it waits to be written, and its root goes into the level above. */
-  #fill(number: number): void {
-    const level = this.#level(number);
-    const tile = level.partial;
-    level.waiting.push(tile);
-    level.partial = new Uint8Array(tileBytes);
-    level.count = 0;
-    const above = this.#level(number + 1);
-    above.partial.set(tileRoot(tile), above.count * hashBytes);
-    above.count += 1;
-    if (above.count === tileWidth) this.#fill(number + 1);
-  }
-
-  #level(number: number): Level {
-    return (this.#levels[number] ??= emptyLevel());
-  }
-
   /** A tile: of those in the file one whose root is what stands above it. */
   #tile(number: number, index: number): Uint8Array {
-    const level = this.#levels[number];
+    const level = this.#levels.all[number];
     if (level !== undefined && index >= level.written) {
       return level.waiting[index - level.written] ?? level.partial;
     }
     const name = `${number}/${index}`;
-    const known = this.#cache.get(name);
+    const known = this.#own.get(name) ?? this.#cache.get(name);
     if (known !== undefined) return known;
     const tile = this.#parts.files.read(number, index);
     const above = this.#tile(number + 1, Math.floor(index / tileWidth));
@@ -312,7 +268,7 @@ export class LogTree {
 
   async #readRest(): Promise<void> {
     let hashed = 0;
-    for (const { frame } of this.#parts.framesFrom(this.#size as LeafIndex)) {
+    for (const { frame } of this.#parts.framesFrom(this.size as LeafIndex)) {
       hashed += this.#take(frame);
       if (this.#isClosed) return;
       if (hashed < leavesPerTurn) continue;
@@ -324,32 +280,38 @@ export class LogTree {
 
   /** Appends what the tree lacks of a frame that was read; how many leaves that was. */
   #take({ header, leaves }: LocatedFrame['frame']): number {
-    const known = this.#size - header.firstLeaf;
+    const known = this.size - header.firstLeaf;
     if (header.leafCount === 0 || known >= header.leafCount) return 0;
     assert(known >= 0, 'frames are read in order');
-    this.#append(leaves.subarray(known * leafBytes));
+    this.#levels.append(leaves.subarray(known * leafBytes));
     this.#relieve();
     return header.leafCount - known;
   }
 
-  get #hasWaiting(): boolean {
-    return (this.#levels[0]?.waiting.length ?? 0) > 0;
-  }
-
   /** Keeps memory bounded: full tiles are written, or the owner of the log has written them. */
   #relieve(): void {
-    if ((this.#levels[0]?.waiting.length ?? 0) < tilesWaitingMax || this.#keeping !== undefined)
-      return;
+    const { waiting } = this.#levels;
+    if (waiting < tilesWaitingMax) return;
     const { files, isOwner } = this.#parts;
     if (!isOwner) {
       this.#letGo();
       return;
     }
     if (this.#writeFailure !== undefined) return;
+    if (this.#keeping !== undefined) {
+      // While the whole log is read on one turn no flush ends.
+      if (waiting >= 2 * tilesWaitingMax) this.#tryWriting(() => void this.#write());
+      return;
+    }
     this.#tryWriting(() => {
+      const levels = this.#levels;
       const record = this.#write();
       this.#keeping = files
         .keep(record)
+        .then(() => {
+          // Not that of a tree that was made again meanwhile.
+          if (levels === this.#levels) this.#keptSize = record.size;
+        })
         .catch((error: unknown) => this.#failed(error))
         .finally(() => {
           this.#keeping = undefined;
@@ -374,7 +336,7 @@ export class LogTree {
   /** Hands full tiles to their files; what they are good for then. */
   #write(): { readonly size: number; readonly root: Uint8Array } {
     const { files } = this.#parts;
-    for (const [number, level] of this.#levels.entries()) {
+    for (const [number, level] of this.#levels.all.entries()) {
       const { written, waiting } = level;
       if (waiting.length === 0) continue;
       const tiles = new Uint8Array(waiting.length * tileBytes);
@@ -383,18 +345,22 @@ export class LogTree {
       level.written += waiting.length;
       level.waiting = [];
     }
-    const size = (this.#levels[0]?.written ?? 0) * tileWidth;
+    const size = this.#levels.fullLeaves;
     return { size, root: rootOf(sha256, this.#nodes, size) };
   }
 
-  /** A handle that only reads leaves full tiles to the file when they are there. */
+  /** A handle that only reads leaves full tiles to the file when it has them; tiles that are damaged there it keeps. */
   #letGo(): void {
-    for (const [number, level] of this.#levels.entries()) {
-      const there = this.#parts.files.count(number) - level.written;
-      if (there <= 0) continue;
-      const count = Math.min(there, level.waiting.length);
-      level.waiting.splice(0, count);
-      level.written += count;
+    const { files } = this.#parts;
+    for (const [number, level] of this.#levels.all.entries()) {
+      const there = files.count(number) - level.written;
+      const left = level.waiting.splice(0, Math.max(0, there));
+      for (const tile of left) {
+        const stored = files.read(number, level.written);
+        if (stored === undefined || !equalBytes(stored, tile))
+          this.#own.set(`${number}/${level.written}`, tile);
+        level.written += 1;
+      }
     }
   }
 }

@@ -18,39 +18,17 @@ import {
   type NoteSignature,
   openNote,
   parseCheckpoint,
-  parseNote,
   signatureTypes,
-  toBase64,
   type Vkey,
 } from '../proof/index.ts';
-import { type CheckpointNotes, checkpointsPath, type SigningIntent } from './checkpoint-notes.ts';
-import { asVerityError } from './commit-errors.ts';
+import type { CheckpointNotes } from './checkpoint-notes.ts';
+import { asVerityError, isDiskFull } from './commit-errors.ts';
+import { CheckpointTimes, type ProofSettings } from './checkpoint-times.ts';
+import { SignedBefore } from './signed-before.ts';
 import type { LogTree } from './log-tree.ts';
 import type { HandOver, SigningKey } from './signing-keys.ts';
 import { StateCaptures } from './state-captures.ts';
 import type { StateHash } from './state-hasher.ts';
-
-/** When checkpoints are made without being asked for. */
-export interface ProofSettings {
-  /** After so many events; 0: never. */
-  readonly checkpointEvents: number;
-  /** So many seconds after the first event that no checkpoint covers; 0: never. */
-  readonly checkpointSeconds: number;
-}
-
-/** The setting that lists states of the log that were signed, or cosigned, and that somebody decided to go on without. */
-export const rollbackSetting = 'rollback-accepted';
-
-interface AcceptedRollback {
-  readonly size: number;
-  /** Base64. */
-  readonly root: string;
-}
-
-/** So many leaves that the tree lacks are hashed while the database is opened. */
-const comparedAtOpenMax = 65_536;
-
-export const defaultProofs: ProofSettings = { checkpointEvents: 10_000, checkpointSeconds: 60 };
 
 /** A signed checkpoint: the record is the last leaf under the note. */
 export interface SignedCheckpoint {
@@ -105,12 +83,10 @@ export class Proofs {
   #newest: SignedCheckpoint | undefined;
   #making: Promise<unknown> = Promise.resolve();
   readonly #captures: StateCaptures;
+  readonly #before: SignedBefore;
   #isStarted = false;
-  /** Events that a checkpoint covers. */
-  #covered = 0;
+  readonly #times: CheckpointTimes;
   #isClosed = false;
-  #cancelTimer: (() => void) | undefined;
-  #isDue = false;
   #failure: VerityError | undefined;
   /** Whether what was signed last was compared with the tree. */
   #isCompared = false;
@@ -120,6 +96,18 @@ export class Proofs {
   constructor(parts: ProofsParts) {
     this.#parts = parts;
     this.tree = parts.tree;
+    const { notes, tree, origin, setting, head, settings, scheduler } = parts;
+    const leafCount = (): number => head().leafCount;
+    this.#times = new CheckpointTimes({
+      settings,
+      scheduler,
+      leafCount,
+      make: async () => {
+        // What keeps a checkpoint from being made, whoever asks for one is told.
+        await this.#alone(() => this.#makeAtHand()).catch(() => undefined);
+      },
+    });
+    this.#before = new SignedBefore({ notes, tree, origin, setting, leafCount });
     this.#captures = new StateCaptures(parts.scheduler, (capture) =>
       this.#alone(() => this.#checkpointAt(capture)),
     );
@@ -131,24 +119,8 @@ export class Proofs {
    * of this log, unless it is accepted, now or before: then the log says so, and notes of events that are gone are forgotten.
    */
   async checkRollback(isAccepted: boolean): Promise<void> {
-    const { notes, tree, head, submit } = this.#parts;
-    const { intent } = notes;
-    const { leafCount } = head();
-    // If the tree must be made anew it is compared before the next checkpoint is signed.
-    if (intent === undefined || leafCount - tree.size > comparedAtOpenMax) return;
-    if (intent.size <= leafCount) await tree.catchUp();
-    const error = this.#contradictionOf(intent);
-    if (error === undefined || submit === undefined) return;
-    if (!isAccepted) throw error;
-    const root = toBase64(intent.root);
-    const accepted = { witness: this.origin, size: intent.size, root, leaves: leafCount };
-    const value = [...this.#acceptedRollbacks, accepted];
-    await submit({ kind: 'changeSetting', name: rollbackSetting, value, origin: {} });
-    await tree.catchUp();
-    notes.keepOnly((note) => {
-      const { size, root: signed } = parseCheckpoint(parseNote(note).text);
-      return size <= leafCount && equalBytes(tree.root(size), signed);
-    });
+    const { submit } = this.#parts;
+    if (submit !== undefined) await this.#before.check(isAccepted, submit);
   }
 
   /** The newest signed checkpoint; undefined before the first. Throws CorruptionError. */
@@ -160,16 +132,14 @@ export class Proofs {
     return (this.#newest ??= this.#readNewest());
   }
 
-  /** All signed checkpoints, the oldest first. */
-  *all(): Generator<SignedCheckpoint, void> {
-    let last: SignedCheckpoint | undefined;
+  /** All signed checkpoints, the oldest first, each with the signatures that were added last. */
+  all(): SignedCheckpoint[] {
+    const bySize = new Map<number, SignedCheckpoint>();
     for (const note of this.#parts.notes.all()) {
       const signed = this.#opened(note);
-      if (signed === undefined) continue;
-      if (last !== undefined && last.size !== signed.size) yield last;
-      last = signed;
+      if (signed !== undefined) bySize.set(signed.size, signed);
     }
-    if (last !== undefined) yield last;
+    return [...bySize.values()].toSorted((a, b) => a.size - b.size);
   }
 
   /** All keys that sign, or signed, checkpoints; the oldest first. */
@@ -188,25 +158,15 @@ export class Proofs {
     this.#isStarted = true;
     // What the log has that the tree lacks; who needs it before waits for it.
     this.tree.catchUp().catch(() => undefined);
-    this.#covered = (this.#parts.newestRecord()?.leaf ?? -1) + 1;
+    const record = this.#parts.newestRecord();
     // What stands against it, whoever asks for a checkpoint is told.
-    if (this.#covered > 0) this.#alone(async () => undefined).catch(() => undefined);
-    this.committed();
+    if (record !== undefined) this.#alone(async () => undefined).catch(() => undefined);
+    this.#times.start((record?.leaf ?? -1) + 1);
   }
 
   /** A frame was committed. */
   committed(): void {
-    if (!this.#isStarted || this.#isClosed || this.#failure !== undefined) return;
-    const { settings, scheduler, head } = this.#parts;
-    const { checkpointEvents, checkpointSeconds } = settings;
-    const behind = head().leafCount - this.#covered;
-    if (behind <= 0) return;
-    if (checkpointEvents > 0 && behind >= checkpointEvents) this.#later();
-    else if (checkpointSeconds > 0)
-      this.#cancelTimer ??= scheduler.delay(checkpointSeconds * 1_000, () => {
-        this.#cancelTimer = undefined;
-        this.#later();
-      });
+    if (this.#failure === undefined) this.#times.committed();
   }
 
   /**
@@ -244,6 +204,11 @@ export class Proofs {
     return newest;
   }
 
+  /** A state hash that would cost more than the commits themselves is left at where it was. */
+  async #makeAtHand(): Promise<SignedCheckpoint> {
+    return this.#current() ?? this.#make(await this.#parts.stateHashAtHand());
+  }
+
   /** Does something while no checkpoint is made. */
   whileNoneIsMade<T>(work: () => Promise<T>): Promise<T> {
     return this.#alone(work);
@@ -264,7 +229,7 @@ export class Proofs {
   /** Makes no further checkpoint, waits for one that is being made, and keeps the tree. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#cancelTimer?.();
+    this.#times.stop();
     await this.#making.catch(() => undefined);
   }
 
@@ -275,20 +240,6 @@ export class Proofs {
     } finally {
       this.#parts.notes.close();
     }
-  }
-
-  /** In the background: what keeps a checkpoint from being made, whoever asks for one is told. */
-  #later(): void {
-    if (this.#isDue) return;
-    this.#isDue = true;
-    this.#parts.scheduler.defer(() => {
-      // A state hash that would cost more than the commits themselves is left at where it was.
-      this.#alone(async () => this.#current() ?? this.#make(await this.#parts.stateHashAtHand()))
-        .catch(() => undefined)
-        .finally(() => {
-          this.#isDue = false;
-        });
-    });
   }
 
   #alone<T>(work: () => Promise<T>): Promise<T> {
@@ -368,60 +319,63 @@ export class Proofs {
     const size = record.leaf + 1;
     const root = tree.root(size);
     const text = formatCheckpoint({ origin: this.origin, size, root });
-    this.#durably(() => notes.intend({ size, root }));
+    this.#add(() => notes.intend({ size, root }));
+    this.#durably(() => notes.flush());
     const { seed, publicKey } = signingKey();
     const { name, id } = makeVkey(sha256, this.origin, signatureTypes.ed25519, publicKey);
     const signature = ed25519Sign(seed, utf8Encode(text));
     seed.wipe();
     const note = formatNote(text, [{ name, id, signature }]);
-    notes.add(note);
+    this.#add(() => notes.add(note));
     // It can be signed again only while its record is the newest, and its key signs.
     this.#durably(() => notes.flush());
     const signed: SignedCheckpoint = { note, size, root, record };
     this.#newest = signed;
-    this.#covered = size;
+    this.#times.covered(size);
     this.onCheckpoint?.(signed);
     return signed;
+  }
+
+  #add(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      if (!isDiskFull(error)) throw this.#failed(error);
+      // With room it is signed again, before anything else is.
+      this.#isNoteSought = false;
+      throw error;
+    }
   }
 
   #durably(flush: () => void): void {
     try {
       flush();
     } catch (error) {
-      // Whether that is durable nobody knows.
-      this.#failure = asVerityError(error, 'The checkpoint could not be kept.');
-      throw this.#failure;
+      throw this.#failed(error);
     }
+  }
+
+  /** Whether that is durable nobody knows. */
+  #failed(error: unknown): VerityError {
+    this.#failure = asVerityError(error, 'The checkpoint could not be kept.');
+    return this.#failure;
   }
 
   /** What was signed last must be what the log's tree says, or nothing is signed any more. */
   #compare(): void {
     if (this.#isCompared) return;
-    const { intent } = this.#parts.notes;
-    this.#failure = intent && this.#contradictionOf(intent);
+    this.#failure = this.#before.contradiction;
     if (this.#failure !== undefined) throw this.#failure;
     this.#isCompared = true;
   }
 
-  /** What is wrong with a log of which this was signed; undefined if nothing is, or that was accepted. The tree is as large. */
-  #contradictionOf(intent: SigningIntent): VerityError | undefined {
-    const { size, root } = intent;
-    const { leafCount } = this.#parts.head();
-    if (size <= leafCount && equalBytes(this.tree.root(size), root)) return undefined;
-    const text = toBase64(root);
-    if (this.#acceptedRollbacks.some((one) => one.size === size && one.root === text))
-      return undefined;
-    return rolledBack(intent, leafCount);
-  }
-
-  get #acceptedRollbacks(): readonly AcceptedRollback[] {
-    return (this.#parts.setting(rollbackSetting) ?? []) as AcceptedRollback[];
-  }
-
-  /** The note that lies there last; made anew if a crash, or somebody, took it. */
+  /** The newest note that lies there and is of this log. */
   #readNewest(): SignedCheckpoint | undefined {
-    const { notes } = this.#parts;
-    return notes.newest === undefined ? undefined : this.#opened(notes.newest);
+    for (const note of this.#parts.notes.newestFirst()) {
+      const signed = this.#opened(note);
+      if (signed !== undefined) return signed;
+    }
+    return undefined;
   }
 
   /** A note that one of our keys signed and whose record the log has; undefined for any other. */
@@ -432,23 +386,11 @@ export class Proofs {
       if (origin !== this.origin || size === 0 || size > this.#parts.head().leafCount)
         return undefined;
       const record = this.#parts.recordAt((size - 1) as LeafIndex);
-      return record && { note, size, root, record };
+      if (record === undefined || this.#before.isOfOtherLog({ size, root })) return undefined;
+      return { note, size, root, record };
     } catch (error) {
       if (error instanceof CorruptionError || !(error instanceof VerityError)) throw error;
       return undefined;
     }
   }
-}
-
-function rolledBack({ size }: SigningIntent, leafCount: number): VerityError {
-  const what =
-    size > leafCount
-      ? `The log has ${leafCount} events, and a checkpoint of ${size} was signed: what came since is missing. `
-      : `The checkpoint of ${size} events that was signed last is not one of this log, which has others. `;
-  return new VerityError(
-    'LOG_ROLLED_BACK',
-    `${what}Restore the log from a newer copy (verity repair --from COPY --extend). To go on with what is here, and have the ` +
-      'log say so, open it with --accept-rollback. It can be read with readOnly.',
-    { details: { file: checkpointsPath, size, events: leafCount } },
-  );
 }

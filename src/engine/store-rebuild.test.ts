@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Disk } from '../base/index.ts';
-import { verifyDatabase } from '../audit/index.ts';
+import { auditDatabase } from '../audit/index.ts';
 import { SecretKey } from '../crypto/index.ts';
 import { HeldKeyProvider } from '../keys/index.ts';
 import { SimDisk, SimScheduler } from '../sim/index.ts';
@@ -54,7 +54,7 @@ function ruin(on: Disk): void {
   file.close();
 }
 
-const verified = (on: Disk) => scheduler.settle(verifyDatabase({ disk: on, root: provider }));
+const verified = (on: Disk) => scheduler.settle(auditDatabase({ disk: on, root: provider }));
 
 test('a store all of whose pages are damaged under an open database is made anew, with what is written meanwhile', async () => {
   const world = await engineWorld(disk, scheduler, options);

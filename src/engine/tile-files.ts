@@ -67,8 +67,15 @@ export class TileFiles {
 
   /** Makes durable what was written, and says what that is good for. For an owner. */
   async keep({ size, root }: TileRecord): Promise<void> {
-    for (const file of this.#dirty) await file.flushInBackground();
+    const dirty = [...this.#dirty];
+    // More may be written meanwhile, for which the next record stands.
     this.#dirty.clear();
+    try {
+      for (const file of dirty) await file.flushInBackground();
+    } catch (error) {
+      for (const file of dirty) this.#dirty.add(file);
+      throw error;
+    }
     this.#writeRecord({ size, root });
     await this.#open(treeRecordPath).flushInBackground();
     this.#flushNames();

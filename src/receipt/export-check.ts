@@ -38,6 +38,13 @@ export interface ExportFacts {
   readonly checkpoint: ReceiptFacts['checkpoint'];
   readonly receipts: number;
   readonly events: number;
+  /** Events under the checkpoint that are not shown: of others, or left out. */
+  readonly eventsNotShown: number;
+  /**
+   * Tables with rows in the signed state that the export does not show: of other tenants, or left out; 0 proves that no table
+   * with rows was. Absent: no state proof is there to tell.
+   */
+  readonly tablesNotShown?: number;
   readonly tables: readonly ExportedFile[];
   /** That none was left out is proved up to the last one that is there. */
   readonly streams: readonly ExportedFile[];
@@ -169,6 +176,12 @@ export class ExportCheck {
   #finished(format: ExportFormat): ExportFacts {
     const facts = this.#facts;
     check('state', facts !== undefined, 'There is no receipt in the export.');
+    for (const object of this.#states.keys())
+      check(
+        'state',
+        this.#schemas.has(object),
+        `The state of the table ${object} is there, and the event that defined it is not.`,
+      );
     const blobs = new Set<string>();
     const tables: ExportedFile[] = [];
     for (const [object, schema] of this.#schemas) {
@@ -198,6 +211,7 @@ export class ExportCheck {
       checkpoint: facts.checkpoint,
       receipts: this.#receipts,
       events: this.#events,
+      ...this.#notShown(facts.checkpoint.size),
       tables,
       streams: [...this.#streams].map(([name, { lines }]) => ({
         name,
@@ -206,6 +220,17 @@ export class ExportCheck {
       })),
       blobs,
     };
+  }
+
+  /** A table whose definition and rows were all left out is seen in the count of tables, which the state hash binds. */
+  #notShown(size: number): Pick<ExportFacts, 'eventsNotShown' | 'tablesNotShown'> {
+    // The checkpoint record is the last leaf.
+    const eventsNotShown = size - 1 - this.#eventsUnderIt(size);
+    const states = [...this.#states.values()];
+    const [state] = states;
+    if (state === undefined) return { eventsNotShown };
+    const shown = states.filter(({ rows }) => rows !== undefined).length;
+    return { eventsNotShown, tablesNotShown: state.tables.count - shown };
   }
 
   /** The trie of the rows, made of all of them, must be the one that the state proof leads to. */

@@ -94,6 +94,7 @@ test('status tells what the database is: these fields', async () => {
     'logBytes',
     'logId',
     'memory',
+    'origin',
     'path',
     'poisoned',
     'position',

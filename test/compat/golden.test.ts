@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import { type Position, systemTenant, type TenantId } from '../../src/base/index.ts';
 import { ed25519Verify, sha256 } from '../../src/crypto/index.ts';
 import { plainProvider } from '../../src/keys/index.ts';
@@ -56,7 +56,7 @@ describe.each(cases)('the database of revision $revision, $variant', ({ revision
 
   test('is verified without a finding', async () => {
     const root = access.masterKey ?? plainProvider();
-    const report = await verifyDatabase({ disk: SimDisk.fromImage(image), root });
+    const report = await auditDatabase({ disk: SimDisk.fromImage(image), root });
     expect(report).toMatchObject({ ok: true, findings: [], chainHash: expected.chainHash });
   });
 
@@ -91,7 +91,7 @@ describe.each(cases)('the database of revision $revision, $variant', ({ revision
   if (hasStore(variant)) {
     test('holds a store that is used, page by page, as it is', async () => {
       const root = access.masterKey ?? plainProvider();
-      const report = await verifyDatabase({ disk: SimDisk.fromImage(image), root });
+      const report = await auditDatabase({ disk: SimDisk.fromImage(image), root });
       expect(report).toMatchObject({ ok: true, storeCompared: expect.any(Number) });
       const world = new GoldenWorld(2);
       const db = await world.open(SimDisk.fromImage(image), { ...access, create: false });
@@ -187,9 +187,9 @@ describe('a store with the tries of an earlier form', () => {
   const root = access.masterKey as NonNullable<typeof access.masterKey>;
 
   test('is verified without a finding, and by a state hash of now', async () => {
-    const report = await verifyDatabase({ disk: SimDisk.fromImage(image), root });
+    const report = await auditDatabase({ disk: SimDisk.fromImage(image), root });
     expect(report).toMatchObject({ ok: true, findings: [], chainHash: expected.chainHash });
-    const renewed = await verifyDatabase({
+    const renewed = await auditDatabase({
       disk: SimDisk.fromImage(imageOf(1, 'store')),
       root,
     });
@@ -208,11 +208,11 @@ describe('a store with the tries of an earlier form', () => {
       if (how.create === false) expect(db.status().store.replayedFrames).toBeGreaterThan(20);
       expect(await contentsOf(world, db)).toEqual(expected.contents);
       const { hash } = await world.settle(db.stateHash());
-      const report = await verifyDatabase({ disk: SimDisk.fromImage(image), root });
+      const report = await auditDatabase({ disk: SimDisk.fromImage(image), root });
       expect(hash).toBe(report.stateHash?.hash);
       await world.settle(db.close());
       if (how.create !== false) return;
-      expect(await verifyDatabase({ disk, root })).toMatchObject({ ok: true, findings: [] });
+      expect(await auditDatabase({ disk, root })).toMatchObject({ ok: true, findings: [] });
       const again = await world.open(disk, { ...access, create: false });
       expect(again.status().store.replayedFrames).toBe(0);
       expect(await world.settle(again.stateHash())).toMatchObject({ hash });

@@ -1,6 +1,6 @@
 /** Values that are kept as blobs: every kind of damage is found and named, copies and repairs have them, keys change. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type Verification, verifyDatabase } from '../../src/audit/index.ts';
+import { type Verification, auditDatabase } from '../../src/audit/index.ts';
 import type { Disk } from '../../src/base/index.ts';
 import { repairOn } from '../../src/database/repairs.ts';
 import { Verity, type VerityError } from '../../src/database/index.ts';
@@ -60,7 +60,7 @@ async function verified(
   image: DiskImage,
   root: TestKey | 'none' = masterKey,
 ): Promise<Verification> {
-  return verifyDatabase({ disk: diskOf(image), root });
+  return auditDatabase({ disk: diskOf(image), root });
 }
 
 const codeOf = (error: unknown): unknown => (error as VerityError).code;

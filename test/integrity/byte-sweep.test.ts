@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CorruptionError, Verity } from '../../src/database/index.ts';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import { physicalHeaderBytes } from '../../src/log/index.ts';
 import { type DiskImage, diskOf, imageOf, withFlip } from './disk-image.ts';
 import { hostOn, type Sample, sampleDatabase, TestKey } from './sample-database.ts';
@@ -162,7 +162,7 @@ describe('a database whose log has several segments', () => {
       ],
     ];
     for (const [what, image] of changed) {
-      const report = await verifyDatabase({ disk: diskOf(image), root: new TestKey() });
+      const report = await auditDatabase({ disk: diskOf(image), root: new TestKey() });
       expect(report.ok, what).toBe(false);
       expect(report.findings[0]?.file, what).toMatch(/^log/);
       const opening = Verity.openOn(hostOn(diskOf(image)), { masterKey: new TestKey() });

@@ -1,6 +1,6 @@
 /** Damage to whole parts of files, and what a database answers to it: verified, and opened by its owner. */
 import { CorruptionError, toHex, VerityError } from '../../src/base/index.ts';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import { Verity } from '../../src/database/index.ts';
 import { type DiskImage, diskOf } from './disk-image.ts';
 import { hostOn, TestKey } from './sample-database.ts';
@@ -277,7 +277,7 @@ function isNamed({ files, kind }: Damage, { file, code }: Place): boolean {
 }
 
 async function verifiedPlace({ image }: Damage): Promise<Place | undefined> {
-  const report = await verifyDatabase({ disk: diskOf(image), root: new TestKey() });
+  const report = await auditDatabase({ disk: diskOf(image), root: new TestKey() });
   const [finding] = report.findings;
   if (finding !== undefined) return { by: 'verify', code: finding.code, file: finding.file };
   return report.tornTail && { by: 'verify', code: 'torn tail', file: report.tornTail.file };

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { crc32 } from '../../src/crypto/index.ts';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import { CorruptionError, Verity } from '../../src/database/index.ts';
 import {
   decodeFrameHeader,
@@ -110,7 +110,7 @@ function relinked(changed: readonly Uint8Array[]): DiskImage {
 /** The code with which open refuses the forged log; verification, which looks at the chain first, refuses it, too. */
 async function refusal(changed: readonly Uint8Array[]): Promise<string> {
   const forged = relinked(changed);
-  const { ok, findings } = await verifyDatabase({ disk: diskOf(forged), root: new TestKey() });
+  const { ok, findings } = await auditDatabase({ disk: diskOf(forged), root: new TestKey() });
   const error: unknown = await Verity.openOn(hostOn(diskOf(forged)), {
     masterKey: new TestKey(),
   }).catch((reason: unknown) => reason);

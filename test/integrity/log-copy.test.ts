@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import type { TenantId } from '../../src/base/index.ts';
 import { Verity } from '../../src/database/index.ts';
 import { copyLog, loadKeys, openEngine } from '../../src/engine/index.ts';
@@ -241,7 +241,7 @@ describe('a copy of a running database', () => {
     await engine.subjects.erase(1 as TenantId, [2, 150]);
     await copying;
     await engine.close();
-    const report = await verifyDatabase({ disk: target, root: masterKey });
+    const report = await auditDatabase({ disk: target, root: masterKey });
     expect(report.findings).toEqual([]);
     expect([...imageOf(target).keys()].some((path) => path.startsWith('subjects/'))).toBe(true);
   });

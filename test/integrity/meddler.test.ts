@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Disk, VerityError } from '../../src/base/index.ts';
 import { crc32 } from '../../src/crypto/index.ts';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import { type CorruptionError, keys, type TenantHandle, Verity } from '../../src/database/index.ts';
 import { memoryDisk } from '../../src/host/index.ts';
 import { type DiskImage, diskOf, imageOf, readFile } from './disk-image.ts';
@@ -290,7 +290,7 @@ describe('a log that ends before what was durable', () => {
 
   async function refused(image: DiskImage, log: Uint8Array): Promise<Refusal> {
     const disk = diskWith(image, firstSegment, log);
-    const report = await verifyDatabase({ disk, root: masterKey });
+    const report = await auditDatabase({ disk, root: masterKey });
     const reader = await answerTo(Verity.openOn(hostOn(disk), { masterKey, readOnly: true }));
     const owner = await answerTo(Verity.openOn(hostOn(disk), { masterKey }));
     expect(reader).toEqual(owner);
@@ -413,7 +413,7 @@ test.each([
       true,
     );
     const image = diskWith(imageOf(disk), firstSegment, segment);
-    const report = await verifyDatabase({ disk: image, root: masterKey });
+    const report = await auditDatabase({ disk: image, root: masterKey });
     expect(report.findings).toMatchObject([{ code: 'AUTHENTICATION_FAILED', file: firstSegment }]);
     await expect(Verity.openOn(hostOn(image), { masterKey })).rejects.toThrow(
       expect.objectContaining({ exitCode: 3 }),

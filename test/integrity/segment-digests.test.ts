@@ -1,6 +1,6 @@
 /** What the log records of its finished segments, and what verification makes of it. */
 import { expect, test } from 'vitest';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import type { Position } from '../../src/base/index.ts';
 import { Verity } from '../../src/database/index.ts';
 import { type Engine, openEngine, segmentDigestCommand } from '../../src/engine/index.ts';
@@ -21,7 +21,7 @@ test('every finished segment is recorded while the database runs, and compared',
   expect(finished).toBeGreaterThan(2);
   expect(report).toMatchObject({ ok: true, opened: true, segmentsCompared: finished });
   await db.close();
-  const closed = await verifyDatabase({ disk, root: key });
+  const closed = await auditDatabase({ disk, root: key });
   expect(closed).toMatchObject({ ok: true, segmentsCompared: finished });
 });
 
@@ -34,7 +34,7 @@ test('what a process could not record any more, the next one does', async () => 
   const image = imageOf(disk);
   await small.close();
   const left = diskOf(image);
-  const before = await verifyDatabase({ disk: left, root: key });
+  const before = await auditDatabase({ disk: left, root: key });
   expect(before.ok).toBe(true);
   expect(before.segmentsCompared).toBeLessThan(segmentsOf(image).length - 1);
   const next = await Verity.openOn({ ...hostOn(left, 3), logSizes: sizes }, { masterKey: key });
@@ -62,9 +62,9 @@ test('a file that is neither as the newest record says nor as the one before is 
     segmentDigestCommand(segment, { digest: new Uint8Array(32).fill(fill), lengthBytes: 7 });
   // A crash came between a new record and its file: the file is as the record before says.
   await withEngine(disk, (engine) => engine.submit(wrong(1)));
-  expect(await verifyDatabase({ disk, root: key })).toMatchObject({ ok: true });
+  expect(await auditDatabase({ disk, root: key })).toMatchObject({ ok: true });
   await withEngine(disk, (engine) => engine.submit(wrong(2)));
-  const report = await verifyDatabase({ disk, root: key });
+  const report = await auditDatabase({ disk, root: key });
   expect(report.ok).toBe(false);
   expect(report.findings).toMatchObject([
     { code: 'CHECKSUM_MISMATCH', file: segmentsOf(imageOf(disk))[0], offset: 0 },
@@ -74,8 +74,8 @@ test('a file that is neither as the newest record says nor as the one before is 
 test('without a key all is checked that needs none', async () => {
   const { db, disk } = await sampleDatabase(60, sizes);
   await db.close();
-  const whole = await verifyDatabase({ disk, root: key });
-  const report = await verifyDatabase({ disk, root: 'none' });
+  const whole = await auditDatabase({ disk, root: key });
+  const report = await auditDatabase({ disk, root: 'none' });
   expect(report).toMatchObject({
     ok: true,
     opened: false,
@@ -90,7 +90,7 @@ test('without a key all is checked that needs none', async () => {
     const bytes = (imageOf(disk).get(path) as Uint8Array).slice();
     bytes[Math.floor(bytes.length / 2)] = (bytes[Math.floor(bytes.length / 2)] as number) ^ 1;
     const damaged = diskOf(new Map(imageOf(disk)).set(path, bytes));
-    const found = await verifyDatabase({ disk: damaged, root: 'none' });
+    const found = await auditDatabase({ disk: damaged, root: 'none' });
     expect(found.findings[0]?.file, path).toBe(path);
   }
 });

@@ -1,6 +1,6 @@
 /** The state hash through the SDK: equal logs have equal ones, differences show, and verification finds what is wrong. */
 import { afterEach, expect, test, vi } from 'vitest';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import type { Disk } from '../../src/base/index.ts';
 import { Verity } from '../../src/database/index.ts';
 import { StateHasher } from '../../src/engine/index.ts';
@@ -37,8 +37,8 @@ async function open(disk: Disk, how: How = {}): Promise<Verity> {
   return db;
 }
 
-const verified = (disk: Disk): ReturnType<typeof verifyDatabase> =>
-  verifyDatabase({ disk, root: key });
+const verified = (disk: Disk): ReturnType<typeof auditDatabase> =>
+  auditDatabase({ disk, root: key });
 
 /** Rows of two tenants in several tables, one of them dropped. */
 async function fill(db: Verity): Promise<void> {

@@ -1,7 +1,7 @@
 /** The store on the disk and its keys: rotation, rekeying, plain mode, copies. */
 import { beforeEach, expect, test } from 'vitest';
 import type { Disk } from '../../src/base/index.ts';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import { SecretKey } from '../../src/crypto/index.ts';
 import { type MasterKeyProvider, Verity } from '../../src/database/index.ts';
 import { copyLog, loadKeys } from '../../src/engine/index.ts';
@@ -125,7 +125,7 @@ test('a crash between the keyring and the superblock of a rotation is no damage:
   const image = imageOf(disk);
   for (const path of [pagesPath, superblockPath]) image.set(path, before.get(path) as Uint8Array);
   const crashed = diskOf(image);
-  expect(await verifyDatabase({ disk: crashed, root: held(2) })).toMatchObject({ ok: true });
+  expect(await auditDatabase({ disk: crashed, root: held(2) })).toMatchObject({ ok: true });
   const again = await open(held(2), crashed);
   expect(again.status().store.rebuilt).toBeUndefined();
   expect(again.status().store.replayedFrames).toBe(again.status().frames);
@@ -159,7 +159,7 @@ test('in plain mode pages stand as they are, and damage is found all the same', 
   const file = disk.open(pagesPath, 'readwrite');
   file.write(Uint8Array.of(0x79), at + 300);
   file.close();
-  const report = await verifyDatabase({
+  const report = await auditDatabase({
     disk,
     root: plainProvider(),
   });

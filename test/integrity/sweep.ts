@@ -1,6 +1,6 @@
 /** What happens to a database of which one byte was changed: for every byte, or a sample. */
 import { CorruptionError, firstNonZero } from '../../src/base/index.ts';
-import { verifyDatabase } from '../../src/audit/index.ts';
+import { auditDatabase } from '../../src/audit/index.ts';
 import { type MasterKeyProvider, type OpenOptions, Verity } from '../../src/database/index.ts';
 import { decodeFrameHeader, segmentHeaderBytes } from '../../src/log/index.ts';
 import { type DiskImage, diskOf, flipByte, withFlip } from './disk-image.ts';
@@ -153,7 +153,7 @@ export async function sweepClosed(
   return sweep(flips, new Judge(image), async (flip) => {
     flipByte(disk, flip.path, flip.offset, flip.mask);
     try {
-      const report = await verifyDatabase({ disk, root });
+      const report = await auditDatabase({ disk, root });
       const torn = report.tornTail === undefined ? [] : [report.tornTail];
       return report.ok ? torn : report.findings;
     } finally {

@@ -80,6 +80,9 @@ export interface SeenFrame {
   readonly end: number;
   readonly op: number;
   readonly chainHash: string;
+  /** The last position up to here. */
+  readonly position: number;
+  readonly leaves: Uint8Array;
 }
 
 /** Walks a log and shows each frame to `look`; returns the newest op. Throws Violation where the log is damaged. */
@@ -96,7 +99,9 @@ export function walkFrames(
       { bytes, offset: segmentHeaderBytes, head, last: true },
       (frame, offset, after) => {
         const end = offset + frame.header.frameLength;
-        look({ path, offset, end, op: after.op, chainHash: toHex(after.chainHash) });
+        const { op, position } = after;
+        const chainHash = toHex(after.chainHash);
+        look({ path, offset, end, op, chainHash, position, leaves: frame.leaves });
         return undefined;
       },
     );

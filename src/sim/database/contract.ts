@@ -79,12 +79,34 @@ export interface SimStatus {
   readonly recovery: { readonly cleanShutdown: boolean; readonly cut: readonly unknown[] };
 }
 
+/** A signed checkpoint. */
+export interface SimCheckpoint {
+  readonly note: string;
+  readonly size: bigint;
+  readonly root: string;
+  readonly position: bigint;
+  readonly chainHash: string;
+  readonly stateHash?: { readonly hash: string; readonly position: bigint };
+}
+
+interface SimProofs {
+  checkpoint(): Promise<SimCheckpoint>;
+  list(): readonly SimCheckpoint[];
+  vkeys(): readonly string[];
+  inclusion(
+    leaf: number,
+    size?: number,
+  ): Promise<{ readonly size: bigint; readonly hashes: readonly string[] }>;
+  consistency(from: number, to: number): Promise<{ readonly hashes: readonly string[] }>;
+}
+
 interface SimKeys {
   exportPublic(): { readonly vkey: string };
   rotate(options: {
     readonly masterKey?: MasterKeyProvider;
     readonly tenant?: string;
   }): Promise<{ readonly generation: number }>;
+  rotateSigningKey(): Promise<unknown>;
   rekey(options?: {
     readonly bytesPerSecond?: number;
     readonly signal?: { readonly aborted: boolean };
@@ -101,6 +123,7 @@ interface SimKeys {
 
 export interface SimDatabase {
   readonly keys: SimKeys;
+  readonly proofs: SimProofs;
   createTenant(name: string): Promise<SimTenant>;
   tenant(name: string): SimTenant;
   tenants(): readonly string[];

@@ -13,6 +13,7 @@ import type { EngineSettings } from './generate.ts';
 import { KeyChanges } from './key-changes.ts';
 import { MasterKeys, simulatedKeyRing, simulatedMasterKey } from './master-key.ts';
 import { Observations } from './observations.ts';
+import { ProofWatch } from './proof-watch.ts';
 
 /** A process with the database open. */
 export interface Session extends ClientSession {
@@ -54,6 +55,7 @@ export class Environment {
   readonly chain = new ChainWitness();
   readonly masterKeys = new MasterKeys();
   readonly keyChanges = new KeyChanges(this);
+  readonly proofs: ProofWatch;
   /** Entropy of processes, and where checks look. */
   readonly prng: Prng;
   /** Of the log, once it is known. */
@@ -64,6 +66,7 @@ export class Environment {
   constructor(context: WorldContext, options: DatabaseWorldOptions) {
     this.context = context;
     this.#options = options;
+    this.proofs = new ProofWatch(this);
     this.prng = new Prng(context.seed + 2 ** 40);
     const { seed, scheduler } = context;
     this.machine = new SimMachine({ seed, scheduler, onLie: () => this.#lied() });
@@ -159,6 +162,23 @@ export class Environment {
     return this.machine.start({ onCall: (line) => this.context.trace.add(who + line) });
   }
 
+  /** Deletes what is derived from the log and nobody has open; a fault may strike. */
+  delete(what: 'tiles' | 'record of the tree'): void {
+    const { disk } = this.machine;
+    try {
+      const names = disk.list('proofs') ?? [];
+      const files = names.filter((name) =>
+        what === 'tiles' ? name.startsWith('tile-') : name === 'tree',
+      );
+      if (files.length === 0) return;
+      for (const name of files) disk.remove(`proofs/${name}`);
+      this.context.marks.add('derived files of proofs deleted');
+      this.context.trace.add(`deleted ${files.join()}`);
+    } catch (error) {
+      if (!disk.isDead && !(error instanceof VerityError)) throw error;
+    }
+  }
+
   get isDamaged(): boolean {
     return this.machine.disk.damagedFiles().length > 0;
   }
@@ -194,6 +214,7 @@ export class Environment {
     this.client.forgetRepliesAfter(excuse.replies);
     this.observations.forgetAfter(excuse.line);
     this.chain.forgetAfter(excuse.line);
+    this.proofs.forgetAfter(excuse.line);
     this.keyChanges.forget();
     this.#excuse = undefined;
   }

@@ -53,7 +53,13 @@ export type DatabaseEvent =
       readonly kind: 'restart';
       readonly how: 'close' | 'kill' | 'power';
       readonly dice: number;
+      /** Somebody deletes this of what is derived from the log, while nobody has it open. */
+      readonly without?: 'tiles' | 'record of the tree';
     }
+  /** Asks for a signed checkpoint, and does not wait. */
+  | { readonly kind: 'checkpoint' }
+  /** Begins to rotate the key that signs checkpoints, and does not wait. */
+  | { readonly kind: 'rotate signing' }
   /** Begins to rotate a tenant's key or the master key, and does not wait. */
   | { readonly kind: 'rotate'; readonly tenant?: string }
   /** Begins to seal anew what older keys sealed, and does not wait. */

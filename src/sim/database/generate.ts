@@ -6,7 +6,9 @@ import type { Damage, DatabaseEvent, Fault, FaultKind } from './events.ts';
 import { drawMix, type LoadMix, Workload } from './workload.ts';
 
 /** How the engine is set up: not as by default, so that small loads reach what large ones do. */
-export type EngineSettings = Required<Pick<EngineHost, 'logSizes' | 'pace' | 'checkpoints'>>;
+export type EngineSettings = Required<
+  Pick<EngineHost, 'logSizes' | 'pace' | 'checkpoints' | 'proofs'>
+>;
 
 /** Small files, so that short runs roll segments and run into the end of what is filled. */
 const sizes: readonly EngineSettings['logSizes'][] = [
@@ -58,7 +60,9 @@ export interface Swarm {
   readonly burstMax: number;
 }
 
-function drawSwarm(prng: Prng, checkpoints: EngineSettings['checkpoints']): Swarm {
+type DrawnApart = Pick<EngineSettings, 'checkpoints' | 'proofs'>;
+
+function drawSwarm(prng: Prng, apart: DrawnApart): Swarm {
   const kinds = Object.keys(faultChances) as (keyof typeof faultChances)[];
   const on = kinds.filter((kind) => prng.chance(faultChances[kind]));
   // Without any fault there would be nothing to survive.
@@ -70,7 +74,7 @@ function drawSwarm(prng: Prng, checkpoints: EngineSettings['checkpoints']): Swar
   return {
     faults,
     mix: drawMix(prng),
-    engine: { ...drawEngine(prng), checkpoints },
+    engine: { ...drawEngine(prng), ...apart },
     suite: drawSuite(prng),
     readersHaveAllKeys: prng.chance(0.5),
     tenants: tenantNames.slice(0, 1 + prng.below(tenantNames.length)),
@@ -110,7 +114,7 @@ function drawSuite(prng: Prng): Suite {
   return compression;
 }
 
-function drawEngine(prng: Prng): Omit<EngineSettings, 'checkpoints'> {
+function drawEngine(prng: Prng): Omit<EngineSettings, keyof DrawnApart> {
   const frames = [500, 3_000, 4 << 20] as const;
   return {
     logSizes: sizes[prng.below(sizes.length)] as EngineSettings['logSizes'],
@@ -128,7 +132,11 @@ function drawEngine(prng: Prng): Omit<EngineSettings, 'checkpoints'> {
 export function generateEvents(seed: number): { swarm: Swarm; events: DatabaseEvent[] } {
   const prng = new Prng(seed);
   // Drawn apart: the events of a seed stay what they were.
-  const swarm = drawSwarm(prng, drawCheckpoints(new Prng(seed ^ 0x5706e)));
+  const proofs = new Prng(seed ^ 0x90f5);
+  const swarm = drawSwarm(prng, {
+    checkpoints: drawCheckpoints(new Prng(seed ^ 0x5706e)),
+    proofs: drawProofs(proofs),
+  });
   const generator = new EventGenerator(prng, swarm);
   const phases = 2 + prng.below(3);
   const events: DatabaseEvent[] = [];
@@ -136,7 +144,31 @@ export function generateEvents(seed: number): { swarm: Swarm; events: DatabaseEv
     if (phase > 0) events.push(generator.restart());
     events.push(...generator.phase(phase === 0));
   }
-  return { swarm, events };
+  return { swarm, events: [...withProofs(events, proofs)] };
+}
+
+/** Some seeds sign checkpoints all the time, some only those that are asked for. */
+function drawProofs(prng: Prng): EngineSettings['proofs'] {
+  const checkpointEvents = prng.chance(0.6) ? 1 + prng.below(60) : 0;
+  return { checkpointEvents, checkpointSeconds: prng.chance(0.5) ? 1 + prng.below(60) : 0 };
+}
+
+/** Checkpoints are asked for and their keys rotated beside the load, and their derived files are deleted. */
+function* withProofs(events: readonly DatabaseEvent[], prng: Prng): Events {
+  const often = prng.below(200) / 1_000;
+  const keys = prng.chance(0.4) ? 0.02 : 0;
+  const bulk = prng.chance(0.25) ? 0.2 : 0;
+  for (const event of events) {
+    if (event.kind !== 'restart' || !prng.chance(0.5)) yield event;
+    else yield { ...event, without: prng.chance(0.5) ? 'tiles' : 'record of the tree' };
+    // A few of them fill a tile of the tree.
+    if (event.kind === 'send' && prng.chance(bulk)) {
+      const texts = Array.from({ length: 60 + prng.below(60) }, (_, text) => `many ${text}`);
+      yield { ...event, spec: { kind: 'notes', texts } };
+    }
+    if (prng.chance(often)) yield { kind: 'checkpoint' };
+    if (prng.chance(keys)) yield { kind: 'rotate signing' };
+  }
 }
 
 class EventGenerator {

@@ -17,9 +17,11 @@ const rarest: ReadonlySet<RarePath> = new Set<RarePath>([
 /** Rare paths that the world itself sees. */
 const worldPaths = [
   'copy interrupted',
+  'derived files of proofs deleted',
   'reader went on under a new master key',
   'repair done again',
   'repair refused',
+  'signing key rotated',
 ] as const;
 
 /** The world of one embedded database, opened and repaired by `database` (`Verity.openOn`, `Verity.repairOn`). */
@@ -52,17 +54,21 @@ export function databaseWorld(database: DatabaseUnderTest): DatabaseWorldKind {
       checkers: [
         'answers',
         'chain',
+        'checkpoint record',
         'copy',
         'damage',
         'keys',
+        'log tree',
         'mvcc',
         'no loss',
         'no phantom',
+        'notes kept',
         'opens',
         'order',
         'reader',
         'repair',
         'row proof',
+        'signed notes',
         'state',
         'state hash',
         'verify',

@@ -26,7 +26,9 @@ type OwnerEvent = Extract<
       | 'verify'
       | 'replay'
       | 'rotate'
-      | 'rekey';
+      | 'rekey'
+      | 'checkpoint'
+      | 'rotate signing';
   }
 >;
 type Restart = Extract<OwnerEvent, { kind: 'restart' }>;
@@ -79,6 +81,10 @@ export class Owner implements Actor<OwnerEvent> {
         return this.#environment.keyChanges.rotate(event, session);
       case 'rekey':
         return this.#environment.keyChanges.rekey(event, session);
+      case 'checkpoint':
+        return this.#environment.proofs.ask(session);
+      case 'rotate signing':
+        return this.#environment.proofs.rotate(session);
       case 'settle':
         return this.#settle(simProcess);
       case 'look':
@@ -90,11 +96,12 @@ export class Owner implements Actor<OwnerEvent> {
     }
   }
 
-  async #restart({ how, dice }: Restart): Promise<void> {
+  async #restart({ how, dice, without }: Restart): Promise<void> {
     const { machine } = this.#environment;
     if (how === 'close' && this.session !== undefined) await this.#close(this.session);
     this.kill();
     if (how === 'power' || machine.disk.isDead || this.#isInDoubt) this.losePower(dice);
+    if (without !== undefined) this.#environment.delete(without);
     await this.#start();
   }
 
@@ -184,6 +191,7 @@ export class Owner implements Actor<OwnerEvent> {
     }
     simProcess.kill();
     this.#environment.keyChanges.ended();
+    this.#environment.proofs.ended();
   }
 
   /** The database opened although its files are damaged: then verify() tells, or it does no harm. */
@@ -215,12 +223,14 @@ export class Owner implements Actor<OwnerEvent> {
     // Of damage that opening does not come to, verify() tells.
     if (!this.#environment.isDamaged) chain.check(machine.disk.image(), at);
     await keyChanges.check(session);
+    await this.#environment.proofs.check(session);
   }
 
   async #settle(simProcess: SimProcess): Promise<void> {
-    const { client, keyChanges } = this.#environment;
+    const { client, keyChanges, proofs } = this.#environment;
     await simProcess.live(client.settled());
     await simProcess.live(keyChanges.settled());
+    await simProcess.live(proofs.settled());
   }
 
   async #look(
@@ -262,6 +272,7 @@ export class Owner implements Actor<OwnerEvent> {
       const { position } = session.db.status();
       const served = await session.simProcess.live(contentsHash(session.db, streamNames));
       const { hash: servedHash } = await session.simProcess.live(session.db.stateHash());
+      await this.#environment.proofs.checkState(session, servedHash);
       const image = this.#environment.machine.disk.image();
       const machine = new SimMachine({ seed: 0, scheduler, onLie: () => undefined, image });
       const copy = machine.start();
