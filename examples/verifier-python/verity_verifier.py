@@ -18,6 +18,7 @@ import ed25519
 
 RECEIPT_BYTES_MAX = 67_108_864
 KINDS = ("position", "range", "row", "state")
+CHANGES = {3: "insert", 4: "update", 5: "delete"}
 TYPES = {"smallint", "integer", "bigint", "timestamp", "timestamptz", "real", "double precision", "numeric",
          "text", "varchar", "jsonb", "boolean", "bytea", "date", "uuid"}
 
@@ -761,9 +762,9 @@ def follow(handovers, origin, believed):
     believed = list(believed)
     for source, signature, target in handovers:
         old, new = parse_vkey(source, 1), parse_vkey(target, 1)
-        require("handOver", old and new and old[0] == new[0] == origin, "a hand-over is malformed")
-        if old not in believed:
+        if old is None or old[0] != origin or old not in believed:
             continue
+        require("handOver", new and new[0] == origin, "a signing key was handed over to a key that is not of this log")
         message = f"veritydb/key-handover/v1\n{origin}\n{source}\n{target}\n".encode()
         require("handOver", ed25519.verify(old[2], message, signature), "a hand-over is not signed by the key before it")
         believed.append(new)
@@ -884,7 +885,7 @@ def definitions_of(everything):
 def row_facts(event, tables, by_leaf, used):
     definition = definition_for(event, tables, used)
     fields = event["fields"]
-    facts = {"table": definition["name"]}
+    facts = {"change": CHANGES[event["type"]], "table": definition["name"]}
     facts |= read_by(definition, event)
     before = by_leaf.get(fields.get(6))
     if before is not None:
@@ -921,7 +922,7 @@ def check_state(receipt, events, record, tables, used):
     kind, state = receipt["kind"], receipt["state"]
     require("state", 30 in record["fields"] and len(state) > 0 and (kind == "state" or len(state) == 1),
             "the checkpoint has no state, or no proof is there")
-    position, named, facts, seen = record["fields"][29], set(), [], set()
+    position, shown, seen = record["fields"][29], [], set()
     for proof in state:
         commitment = check_state_proof(proof, record["fields"][30])
         require("state", (proof["table"], proof["key"]) not in seen, "two proofs are of one row")
@@ -932,19 +933,20 @@ def check_state(receipt, events, record, tables, used):
             fits = event is not None and is_row(event) and event["type"] != 5 and event["position"] <= position
             fits = fits and event["fields"][2] == proof["table"] and event["fields"][4] == proof["key"]
             require("state", fits, "the event that wrote the row is not there, or is of another row")
-            named.add(event["leaf"])
+        shown.append((proof, event))
+    if kind == "row":
+        (proof, event), last = shown[0], events[-1]
+        fits = last["fields"][2] == proof["table"] and last["fields"][4] == proof["key"] and last["position"] <= position
+        require("state", fits and (event is None if last["type"] == 5 else event is last), "the state is of another change")
+    if kind == "state":
+        named = {event["leaf"] for _, event in shown if event is not None}
+        require("state", named == {one["leaf"] for one in events}, "an event is of no proof")
+    for proof, event in shown:
         if event is None:
             newest = max(tables.get(proof["table"], []), key=lambda one: one[1]["version"], default=None)
             require("definition", newest is not None, "the definition of a table is missing")
             used.add(newest[0])
-        facts.append({"table": proof["table"], "keyBytes": proof["key"].hex(), "there": event is not None})
-        if kind == "row":
-            last = events[-1]
-            fits = last["fields"][2] == proof["table"] and last["fields"][4] == proof["key"] and last["position"] <= position
-            require("state", fits and (event is None if last["type"] == 5 else event is last), "the state is of another change")
-    if kind == "state":
-        require("state", named == {one["leaf"] for one in events}, "an event is of no proof")
-    return facts
+    return [{"table": proof["table"], "keyBytes": proof["key"].hex(), "there": event is not None} for proof, event in shown]
 
 
 def check_context(events, context, of):
