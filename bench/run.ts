@@ -12,6 +12,7 @@ import { compression } from './compression.ts';
 import { encryptionOverhead } from './encryption-overhead.ts';
 import { bulkImport } from './imports.ts';
 import { insertAndBare, insertTenants } from './inserts.ts';
+import { logTreeCost } from './log-tree.ts';
 import { loneWriter } from './lone.ts';
 import { type Line, machineAt } from './measure.ts';
 import { Place } from './place.ts';
@@ -31,6 +32,10 @@ const groups: readonly Group[] = [
   { benches: ['insert-64', 'bare-64', 'bare-log-64'], run: () => insertAndBare(64, 30_000) },
   { benches: ['insert-256', 'bare-256', 'bare-log-256'], run: () => insertAndBare(256, 40_000) },
   { benches: ['state-hash', 'state-hash-without'], run: stateHashCost },
+  {
+    benches: ['log-tree', 'log-tree-checkpoints', 'log-tree-without'],
+    run: logTreeCost,
+  },
   {
     benches: ['state-proofs', 'state-proofs-written', 'state-proofs-check'],
     run: stateProofs,

@@ -1,6 +1,6 @@
 /** `state-hash`: `insert-64` with the state hash kept and without, in turns, and at the end what is left to do when it is asked for. */
 import process from 'node:process';
-import type { TenantHandle, Verity } from 'veritydb';
+import type { OpenOptions, TenantHandle, Verity } from 'veritydb';
 import { insertAll } from './inserts.ts';
 import { type Line, quantile, round, type Slice, timed } from './measure.ts';
 import { makeTenants, Place } from './place.ts';
@@ -10,12 +10,7 @@ const rounds = 6;
 const writers = 64;
 const rowsPerSlice = 100_000;
 
-/** What is patched: the class as the package itself uses it. */
-interface Patched {
-  note(events: readonly unknown[], leaves: Uint8Array, position: number): void;
-}
-
-/** One database, and whether its rows are kept from the state hash. */
+/** One database, and whether what is measured is kept from it. */
 interface Kind {
   readonly name: string;
   readonly isKept: boolean;
@@ -28,14 +23,28 @@ interface Round extends Slice {
   readonly processorSeconds: number;
 }
 
+/** What is measured: `insert-64` with it, in kinds of databases that take turns, and, in the last one, without. */
+export interface Measured {
+  /** Names of the kinds, and how each is opened; the last one is without. */
+  readonly kinds: readonly { readonly bench: string; readonly options?: OpenOptions }[];
+  /** Switches off, in this process, what costs. */
+  readonly switchOff: (isOff: boolean) => void;
+  /** What is left to do at the end. */
+  readonly rest: (db: Verity) => Promise<unknown>;
+}
+
 export async function stateHashCost(): Promise<Line[]> {
-  const switchOff = await patch();
+  const kinds = [{ bench: 'state-hash' }, { bench: 'state-hash-without' }];
+  return costOf({ kinds, switchOff: await patch(), rest: (db) => db.stateHash() });
+}
+
+export async function costOf({ kinds: wanted, switchOff, rest }: Measured): Promise<Line[]> {
   const place = new Place();
   const kinds: Kind[] = [];
   try {
-    for (const isKept of [true, false]) {
-      const name = isKept ? 'kept' : 'without';
-      const db = await place.open(name);
+    for (const [index, { bench: name, options }] of wanted.entries()) {
+      const isKept = index < wanted.length - 1;
+      const db = await place.open(name, options);
       kinds.push({ name, isKept, db, tenants: await makeTenants(db, 1) });
     }
     const numbers = new Numbers(3);
@@ -53,15 +62,23 @@ export async function stateHashCost(): Promise<Line[]> {
         if (round >= 0) (slices[index] as Round[]).push(slice);
       }
     }
-    const [kept, without] = slices as [Round[], Round[]];
-    const rest = await oneRound(async () => {
-      await (kinds[0] as Kind).db.stateHash();
-      return 1;
-    });
-    return [
-      { ...lineOf('state-hash', kept, without), ...amortised([...kept, rest], without) },
-      lineOf('state-hash-without', without, without),
-    ];
+    const without = slices.at(-1) as Round[];
+    const lines: Line[] = [];
+    for (const [index, { name, isKept, db }] of kinds.entries()) {
+      const kept = slices[index] as Round[];
+      const line = lineOf(name, kept, without);
+      if (!isKept) {
+        lines.push(line);
+        continue;
+      }
+      switchOff(false);
+      const left = await oneRound(async () => {
+        await rest(db);
+        return 1;
+      });
+      lines.push({ ...line, ...amortised([...kept, left], without) });
+    }
+    return lines;
   } finally {
     for (const { db } of kinds) await db.close();
     place.remove();
@@ -103,6 +120,11 @@ function lineOf(bench: string, slices: readonly Round[], reference: readonly Rou
     processorMicrosPerRow: round(quantile(processor, 0.5)),
     timerLateMaxMs: round(Math.max(...late)),
   };
+}
+
+/** What is patched: the class as the package itself uses it. */
+interface Patched {
+  note(events: readonly unknown[], leaves: Uint8Array, position: number): void;
 }
 
 /** Makes it possible to keep rows from the state hash; returns the switch. */

@@ -57,9 +57,12 @@ BASE = _decompress((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 
 def usable_key(public_key):
-    """Whether the 32 bytes are a canonical point that is not of small order."""
-    point = _decompress(public_key) if len(public_key) == 32 else None
-    return point is not None and not _same(_multiply(8, point), IDENTITY)
+    """Whether the 32 bytes are canonical, and no point of small order. What is no point at all never verifies."""
+    y = int.from_bytes(public_key, "little") % 2**255
+    if len(public_key) != 32 or y >= P or y in (1, P - 1):  # of order 1 and 2, with either sign
+        return False
+    point = _decompress(public_key)
+    return point is None or not _same(_multiply(8, point), IDENTITY)
 
 
 def verify(public_key, message, signature):
@@ -72,4 +75,5 @@ def verify(public_key, message, signature):
         return False
     digest = hashlib.sha512(signature[:32] + public_key + message).digest()
     k = int.from_bytes(digest, "little") % L
-    return _same(_multiply(s, BASE), _add(r, _multiply(k, a)))
+    # With the cofactor: RFC 8032 allows both equations, and docs/format names this one.
+    return _same(_multiply(8 * s, BASE), _multiply(8, _add(r, _multiply(k, a))))

@@ -1,998 +1,1048 @@
-"""Checks VerityDB receipts: written from docs/format/ alone, with the standard library alone.
+"""Checks receipts and exports of VerityDB: written from docs/format alone, with the standard library alone.
 
     python3 verity_verifier.py RECEIPT.json --key VKEY [--witness VKEY]... [--quorum N] [--origin NAME] [--json]
+    python3 verity_verifier.py EXPORT_DIR   --key VKEY ...
 
-Exit code 0: the receipt holds; 3: it does not; 2: wrong usage.
+Exit code 0: it holds; 3: it does not, and the check that failed is named; 2: wrong usage.
 """
 
 import argparse
 import base64
 import datetime
+import decimal
 import hashlib
 import hmac
 import json
+import math
+import os
+import re
 import struct
 import sys
+from collections import namedtuple
 
 import ed25519
 
-RECEIPT_BYTES_MAX = 67_108_864
-KINDS = ("position", "range", "row", "state")
-CHANGES = {3: "insert", 4: "update", 5: "delete"}
-TYPES = {"smallint", "integer", "bigint", "timestamp", "timestamptz", "real", "double precision", "numeric",
-         "text", "varchar", "jsonb", "boolean", "bytea", "date", "uuid"}
+NUMBER_MAX = 2**53 - 1
+MIB = 1 << 20
+RECEIPT_BYTES_MAX = 64 * MIB
 
 
-class Failure(Exception):
+class Bad(Exception):
     """A check that does not hold."""
 
     def __init__(self, check, message):
-        super().__init__(message)
-        self.check = check
+        super().__init__(f'{message} [check: {check}]')
+        self.check, self.message = check, message
 
 
-def require(check, holds, message):
-    if not holds:
-        raise Failure(check, message)
+def sha(*parts):
+    return hashlib.sha256(b''.join(parts)).digest()
 
 
-def sha256(*parts):
-    return hashlib.sha256(b"".join(parts)).digest()
+def need(ok, check, message):
+    if not ok: raise Bad(check, message)
 
 
-# --- the text -------------------------------------------------------------------------------------------------------
-
-def parse_text(text):
-    if isinstance(text, bytes):
-        require("format", len(text) <= RECEIPT_BYTES_MAX, "it is larger than 64 MiB")
-        try:
-            text = text.decode("utf-8")
-        except UnicodeDecodeError:
-            raise Failure("format", "it is not UTF-8") from None
+def b64(text, check='format'):
     try:
-        require("format", len(text.encode("utf-8")) <= RECEIPT_BYTES_MAX, "it is larger than 64 MiB")
-        tree = json.loads(text, parse_float=_refuse, parse_constant=_refuse)
-        require("format", canonical(tree) == text, "it is not canonical JSON")
-    except (ValueError, RecursionError, UnicodeEncodeError) as error:
-        raise Failure("format", f"it is not canonical JSON: {error}") from None
-    return receipt_of(tree)
+        data = base64.b64decode(text, validate=True)
+        if base64.b64encode(data).decode() == text: return data
+    except (ValueError, TypeError):
+        pass
+    raise Bad(check, 'not canonical base64')
 
 
-def _refuse(_text):
-    raise ValueError("a number is not whole")
+# Text
 
+def no_number(text):
+    raise ValueError(text)
 
-def canonical(tree):
-    """RFC 8785, for strings and whole numbers."""
-    if isinstance(tree, dict):
-        names = sorted(tree, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
-        return "{" + ",".join(f"{canonical(name)}:{canonical(tree[name])}" for name in names) + "}"
-    if isinstance(tree, list):
-        return "[" + ",".join(map(canonical, tree)) + "]"
-    return json.dumps(tree, ensure_ascii=False)
-
-
-def members(value, required, optional=()):
-    require("format", isinstance(value, dict), "an object is missing")
-    names = set(value)
-    require("format", names >= set(required) and names <= set(required) | set(optional), "a member is missing, or one too many")
-    return value
-
-
-def array(value, most=None, least=0):
-    require("format", isinstance(value, list) and len(value) >= least and (most is None or len(value) <= most),
-            "an array has another length, or is none")
-    return value
-
-
-def number(value, most=2**53 - 1):
-    require("format", isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most, "a number is out of range")
-    return value
-
-
-def string(value):
-    require("format", isinstance(value, str), "a string is missing")
-    return value
-
-
-def octets(value, exactly=None, most=None, least=0):
-    string(value)
+def canonical(data):
+    need(len(data) <= RECEIPT_BYTES_MAX, 'format', 'too long')
     try:
-        raw = base64.b64decode(value.encode("ascii"), validate=True)
-    except (ValueError, UnicodeEncodeError):
-        raise Failure("format", "base64 is malformed") from None
-    require("format", base64.b64encode(raw).decode() == value, "base64 has another spelling")
-    require("format", (exactly is None or len(raw) == exactly) and (most is None or len(raw) <= most) and len(raw) >= least,
-            "bytes have another length")
-    return raw
+        doc = json.loads(data.decode('utf-8'), parse_float=no_number, parse_constant=no_number)
+        again = json.dumps(doc, ensure_ascii=False, sort_keys=True, separators=(',', ':')).encode('utf-8')
+    except (ValueError, RecursionError) as e:
+        raise Bad('format', f'not JSON: {e}')
+    need(again == data, 'format', 'not canonical JSON')
+    return doc
 
+def obj(v, must, may=()):
+    need(isinstance(v, dict), 'format', 'no object')
+    need(set(must) <= set(v) <= set(must) | set(may), 'format', f'members: {sorted(v)}')
+    return v
 
-def receipt_of(tree):
-    members(tree, ("checkpoint", "context", "events", "format", "kind", "proof"), ("state",))
-    require("format", tree["format"] == "veritydb/receipt/v1" and tree["kind"] in KINDS, "it is of another format or kind")
-    require("format", ("state" in tree) == (tree["kind"] in ("row", "state")), "state is there, or missing")
-    checkpoint = members(tree["checkpoint"], ("handovers", "note", "record", "timestamps"))
-    record = opened_of(checkpoint["record"])
-    require("format", "event" in record, "the record is not opened as a whole")
-    handovers = []
-    for one in array(checkpoint["handovers"], 1_000):
-        members(one, ("from", "signature", "to"))
-        handovers.append((string(one["from"]), octets(one["signature"], 64), string(one["to"])))
-    return {
-        "kind": tree["kind"],
-        "events": [opened_of(one) for one in array(tree["events"])],
-        "context": [opened_of(one) for one in array(tree["context"])],
-        "proof": [octets(one, 32) for one in array(tree["proof"])],
-        "state": [state_of(one) for one in array(tree["state"])] if "state" in tree else [],
-        "note": string(checkpoint["note"]),
-        "record": record,
-        "handovers": handovers,
-        "timestamps": [octets(one, most=262_144) for one in array(checkpoint["timestamps"], 16)],
-    }
+def arr(v, most=None):
+    need(isinstance(v, list) and (most is None or len(v) <= most), 'format', 'no array, or too long')
+    return v
 
+def num(v, below=2**53):
+    need(type(v) is int and 0 <= v < below, 'format', 'no number, or out of range')
+    return v
 
-def opened_of(value):
-    require("format", isinstance(value, dict), "an event is missing")
-    if "fields" not in value:
-        members(value, ("event", "leaf", "salt"))
-        return {"leaf": number(value["leaf"]), "event": octets(value["event"]), "salt": octets(value["salt"], 16)}
-    members(value, ("fields", "leaf"))
-    fields = []
-    for field in array(value["fields"], least=1):
-        require("format", isinstance(field, dict), "a field is missing")
-        if "commitment" in field:
-            members(field, ("commitment",))
-            fields.append({"commitment": octets(field["commitment"], 32)})
+def txt(v):
+    need(isinstance(v, str), 'format', 'no string')
+    return v
+
+def raw(v, least, most=None):
+    data = b64(txt(v))
+    need(least <= len(data) <= (most or least), 'format', 'wrong length')
+    return data
+
+def tree_hash(data):
+    """The Merkle tree hash of RFC 6962."""
+    if len(data) == 1: return sha(b'\0', data[0])
+    k = 1 << (len(data) - 1).bit_length() - 1
+    return sha(b'\1', tree_hash(data[:k]), tree_hash(data[k:]))
+
+class Opened:
+    """An opened event: its bytes, or its fields (None where withheld)."""
+
+    def __init__(self, v):
+        need(isinstance(v, dict), 'format', 'no object')
+        self.withheld = False
+        if 'fields' in v:
+            obj(v, ('fields', 'leaf'))
+            self.fields, leaves = [], []
+            for f in arr(v['fields']):
+                need(isinstance(f, dict), 'format', 'no object')
+                if 'commitment' in f:
+                    obj(f, ('commitment',))
+                    leaves.append(raw(f['commitment'], 32))
+                    self.fields.append(None)
+                    self.withheld = True
+                else:
+                    obj(f, ('bytes', 'salt'))
+                    data = raw(f['bytes'], 0, 1 << 26)
+                    leaves.append(sha(b'veritydb/field/v1', raw(f['salt'], 16), data))
+                    self.fields.append(data)
+            need(self.fields, 'format', 'no fields')
+            self.commitment = sha(b'veritydb/commitment/v1\1', tree_hash(leaves))
         else:
-            members(field, ("bytes", "salt"))
-            fields.append({"bytes": octets(field["bytes"]), "salt": octets(field["salt"], 16)})
-    return {"leaf": number(value["leaf"]), "fields": fields}
+            obj(v, ('event', 'leaf', 'salt'))
+            self.fields = None
+            self.data = raw(v['event'], 0, 1 << 26)
+            self.commitment = sha(b'veritydb/commitment/v1\0', raw(v['salt'], 16), self.data)
+        self.leaf = num(v['leaf'])
 
+Way = namedtuple('Way', 'branches bucket count')
 
-def state_of(value):
-    members(value, ("key", "table", "tables", "tenant"), ("rows", "salt"))
-    require("format", ("rows" in value) == ("salt" in value), "rows and salt go together")
-    proof = {"key": octets(value["key"], most=8_192, least=1), "table": number(value["table"], 2**32 - 1),
-             "tenant": number(value["tenant"], 2**32 - 1), "tables": way_of(value["tables"])}
-    if "rows" in value:
-        proof["rows"], proof["salt"] = way_of(value["rows"]), octets(value["salt"], 32)
-    return proof
-
-
-def way_of(value):
-    members(value, ("branches", "count"), ("bucket",))
+def read_way(v):
+    obj(v, ('branches', 'count'), ('bucket',))
     branches = []
-    for branch in array(value["branches"], 128):
-        members(branch, ("beside", "children"))
-        children = number(branch["children"], 15)
-        require("format", children > 0, "a branch has no children")
-        branches.append((children, [octets(one, 32) for one in array(branch["beside"], 4)]))
-    bucket = octets(value["bucket"], most=14 * 64, least=64) if "bucket" in value else None
-    require("format", bucket is None or len(bucket) % 64 == 0, "a bucket holds half an entry")
-    return {"branches": branches, "bucket": bucket, "count": number(value["count"])}
+    for b in arr(v['branches'], 128):
+        obj(b, ('beside', 'children'))
+        branches.append((num(b['children']), [raw(h, 32) for h in arr(b['beside'], 4)]))
+    bucket = raw(v['bucket'], 0, 14 * 64) if 'bucket' in v else None
+    return Way(branches, bucket, num(v['count']))
+
+class StateProof:
+    def __init__(self, v):
+        obj(v, ('key', 'table', 'tables', 'tenant'), ('rows', 'salt'))
+        need(('rows' in v) == ('salt' in v), 'format', 'rows without salt, or salt without rows')
+        self.key = raw(v['key'], 0, 8192)
+        self.table, self.tenant = num(v['table']), num(v['tenant'])
+        self.tables = read_way(v['tables'])
+        self.rows = read_way(v['rows']) if 'rows' in v else None
+        self.salt = raw(v['salt'], 32) if 'salt' in v else None
+
+Receipt = namedtuple('Receipt', 'kind events context proof state note record handovers timestamps')
+
+def read_receipt(data):
+    v = obj(canonical(data), ('checkpoint', 'context', 'events', 'format', 'kind', 'proof'), ('state',))
+    need(v['format'] == 'veritydb/receipt/v1', 'format', 'unknown format')
+    need(v['kind'] in ('position', 'range', 'row', 'state'), 'format', 'unknown kind')
+    need(('state' in v) == (v['kind'] in ('row', 'state')), 'format', 'state')
+    c = obj(v['checkpoint'], ('handovers', 'note', 'record', 'timestamps'))
+    handovers = [(txt(obj(h, ('from', 'signature', 'to'))['from']), raw(h['signature'], 64), txt(h['to']))
+                 for h in arr(c['handovers'], 1000)]
+    record = Opened(c['record'])
+    need(record.fields is None, 'format', 'the record is not of kind 0')
+    return Receipt(v['kind'], [Opened(e) for e in arr(v['events'])], [Opened(e) for e in arr(v['context'])],
+                   [raw(h, 32) for h in arr(v['proof'])], [StateProof(s) for s in arr(v.get('state', []))],
+                   txt(c['note']), record, handovers, [raw(t, 0, 262144) for t in arr(c['timestamps'], 16)])
 
 
-# --- notes and keys -------------------------------------------------------------------------------------------------
+# Keys and notes
 
-def is_name(name):
-    return name != "" and "+" not in name and not any(c.isspace() or ord(c) < 32 for c in name)
+Key = namedtuple('Key', 'name id type public text')
+# White space (Unicode's White_Space), control characters (Cc) and halves of surrogate pairs.
+NOT_IN_NAMES = re.compile('[+\0- \x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ud800-\udfff]')
+
+def good_name(name):
+    return not NOT_IN_NAMES.search(name) and 1 <= len(name.encode()) <= 255
+
+def read_vkey(text, type_, check):
+    parts = text.split('+', 2)
+    need(len(parts) == 3 and good_name(parts[0]) and re.fullmatch('[0-9a-f]{8}', parts[1]), check, 'no verifier key: ' + text)
+    blob = b64(parts[2], check)
+    need(len(blob) == 33 and blob[0] == type_, check, 'verifier key of another type')
+    id_ = sha(parts[0].encode(), b'\n', blob)[:4]
+    need(id_.hex() == parts[1], check, 'the id of the verifier key does not fit')
+    need(ed25519.usable_key(blob[1:]), check, 'the point of the verifier key is not canonical, or of small order')
+    return Key(parts[0], id_, blob[0], blob[1:], text)
+
+Note = namedtuple('Note', 'text signatures origin size root')
+
+def read_note(note):
+    c = 'note'
+    need(len(note.encode()) <= MIB, c, 'too long')
+    need(not re.search('[\0-\x09\x0b-\x1f]', note), c, 'control characters')
+    at = note.rfind('\n\n')
+    need(at >= 0, c, 'no empty line')
+    text, tail = note[:at + 1], note[at + 2:]
+    need(tail.endswith('\n'), c, 'no signatures, or cut')
+    sigs = []
+    for line in tail[:-1].split('\n'):
+        m = re.fullmatch('\u2014 ([^ ]+) ([A-Za-z0-9+/=]+)', line)
+        need(m and good_name(m[1]), c, 'bad signature line')
+        data = b64(m[2], c)
+        need(5 <= len(data) <= 8192, c, 'bad signature line')
+        sigs.append((m[1], data[:4], data[4:]))
+    need(len(sigs) <= 100 and len({s[:2] for s in sigs}) == len(sigs), c, 'too many signatures, or one twice')
+    lines = text.split('\n')
+    need(len(lines) == 4 and 1 <= len(lines[0]) <= 1024 and re.fullmatch('0|[1-9][0-9]{0,15}', lines[1]), c, 'no checkpoint')
+    need(int(lines[1]) <= NUMBER_MAX, c, 'size')
+    root = b64(lines[2], c)
+    need(len(root) == 32, c, 'root')
+    return Note(text.encode(), sigs, lines[0], int(lines[1]), root)
 
 
-def parse_vkey(text, wanted):
-    """name+hex+base64 → (name, id, public key). None if it is malformed, or of another type."""
-    parts = text.split("+", 2) if isinstance(text, str) else []
-    if len(parts) != 3 or not is_name(parts[0]) or len(parts[1]) != 8:
-        return None
+# Events
+
+def decode_utf8(data, check):
     try:
-        raw = base64.b64decode(parts[2].encode("ascii"), validate=True)
-        key_id = bytes.fromhex(parts[1])
-    except (ValueError, UnicodeEncodeError):
-        return None
-    name, key_type, public = parts[0], raw[:1], raw[1:]
-    fits = base64.b64encode(raw).decode() == parts[2] and parts[1] == parts[1].lower()
-    fits = fits and key_type == bytes([wanted]) and sha256(name.encode(), b"\n", key_type, public)[:4] == key_id
-    return (name, key_id, public) if fits and ed25519.usable_key(public) else None
+        return data.decode('utf-8')
+    except UnicodeDecodeError:
+        raise Bad(check, 'text is not UTF-8') from None
+
+class Reader:
+    def __init__(self, data, check):
+        self.data, self.at, self.check = data, 0, check
+
+    def end(self):
+        return self.at == len(self.data)
+
+    def take(self, n):
+        need(self.at + n <= len(self.data), self.check, 'cut short')
+        self.at += n
+        return self.data[self.at - n:self.at]
+
+    def byte(self):
+        return self.take(1)[0]
+
+    def boolean(self):
+        b = self.byte()
+        need(b < 2, self.check, 'boolean')
+        return b == 1
+
+    def varint(self, most=NUMBER_MAX):
+        n = shift = 0
+        while True:
+            b = self.byte()
+            n |= (b & 127) << shift
+            need(n <= most and shift < 63, self.check, 'number too large')
+            if b < 128:
+                need(b or not shift, self.check, 'number in a longer form')
+                return n
+            shift += 7
+
+    def only_varint(self):
+        n = self.varint()
+        need(self.end(), self.check, 'bytes behind a number')
+        return n
+
+    def sized(self):
+        return self.take(self.varint())
+
+    def unsigned(self, n):
+        return int.from_bytes(self.take(n), 'big')
+
+    def text(self):
+        return decode_utf8(self.sized(), self.check)
+
+class Command:
+    def __init__(self, data, cut=False):
+        """cut: the data are a field of an event of kind 1, which ends before the receipt."""
+        r = Reader(data, 'event')
+        self.time, self.count, flags = r.varint(), r.varint(), r.byte()
+        self.actor = r.text() if flags & 1 else None
+        self.reason = r.text() if flags & 2 else None
+        if flags & 4:
+            r.sized()
+        self.statement = r.text() if flags & 8 else None
+        self.has_receipt = flags & 16 != 0
+        if self.has_receipt and not cut:
+            r.sized()
+        need(r.end() or not cut, 'event', 'bytes behind the command')
+
+MUST = {1: (7, 13), 2: (2, 8), 3: (2, 3, 4, 5), 4: (2, 3, 4, 5), 5: (2, 3, 4), 6: (7, 9, 10), 7: (11, 12), 8: (12, 14, 15),
+        9: (11, 16, 17, 18, 19, 20), 10: (1,), 11: (2, 21), 12: (25, 26, 27, 28, 31), 13: (7, 10), 14: (31, 32, 33, 34)}
+NUMBERS = (2, 3, 6, 9, 11, 13, 14, 15, 16, 17, 18, 20, 21, 25, 27, 29, 31)
+LENGTHS = {26: 32, 28: 32, 30: 32, 32: 32, 33: 32, 34: 64}
+
+class Event:
+    """type, position, tenant, command; tags: bytes by tag, n: numbers by tag; columns: fields of a row of kind 1"""
+
+    def __init__(self, opened):
+        self.leaf, self.commitment, self.fields = opened.leaf, opened.commitment, opened.fields
+        self.tags, self.withheld = {}, []
+        self.command = self.columns = self.definition = self.name = self.key_shown = self.before = self.row = None
+        r = Reader(opened.data if self.fields is None else self.opened(list(self.fields)[:1]), 'event')
+        self.type, self.position, self.tenant = r.byte(), r.varint(), r.varint()
+        need(self.type in MUST, 'event', 'unknown type')
+        if self.fields is None:
+            self.read_tags(r)
+            if 1 in self.tags:
+                self.command = Command(self.tags[1])
+        else:
+            self.read_fields(r, list(self.fields)[1:])
+        withheld = (4, 5) if self.fields else ()
+        need(all(tag in self.tags for tag in MUST[self.type] if tag not in withheld), 'event', 'a field is missing')
+        self.n = {tag: Reader(self.tags[tag], 'event').only_varint() for tag in NUMBERS if tag in self.tags}
+        for tag, n in LENGTHS.items():
+            need(tag not in self.tags or len(self.tags[tag]) == n, 'event', f'field {tag}')
+        need((29 in self.tags) == (30 in self.tags), 'event', 'half a state')
+        if 7 in self.tags:
+            self.name = decode_utf8(self.tags[7], 'event')
+        if 24 in self.tags:
+            blobs = self.tags[24]
+            sizes = [int.from_bytes(blobs[at:at + 4], 'little') for at in range(16, len(blobs), 52)]
+            need(sizes and len(blobs) == 52 * len(sizes) and all(MIB < n <= 64 * MIB for n in sizes), 'event', 'references of large values')
+
+    def read_tags(self, r, last=0):
+        while not r.end():
+            tag = r.byte()
+            need(tag > last, 'event', 'tags do not ascend')
+            self.tags[tag], last = r.sized(), tag
+
+    @staticmethod
+    def opened(f):
+        """The next field, which is never withheld."""
+        data = f.pop(0) if f else None
+        need(data is not None, 'event', 'a field is missing, or withheld that is always opened')
+        return data
+
+    def read_fields(self, head, f):
+        need(self.is_row and len(f) >= 4, 'event', 'no row event, or too few fields')
+        if head.data[head.at:] == b'\1':
+            length, command, receipt = f.pop(0), self.opened(f), f.pop(0)
+            self.command = Command(command, cut=True)
+            need(self.command.has_receipt and (length is None) == (receipt is None), 'event', 'length of the command')
+            if receipt is not None:
+                r = Reader(receipt, 'event')
+                r.sized()
+                need(r.end() and Reader(length, 'event').only_varint() == len(command) + len(receipt), 'event', 'length of the command')
+        elif not head.end():
+            self.tag(head.take(len(head.data) - head.at), 1)
+            self.command = Command(self.tags[1], cut=True)
+            need(not self.command.has_receipt, 'event', 'a receipt that is not a field')
+        table = Reader(self.opened(f), 'event')
+        self.read_tags(table, 1)
+        need(set(self.tags) - {1} == {2, 3} and f, 'event', 'table')
+        self.tag(f.pop(0), 4)
+        if self.type != 5:
+            need(len(f) >= 3, 'event', 'too few fields')
+            length, self.columns, f = f[0], f[1:-2], f[-2:]
+            opened = None not in self.columns
+            need((length is not None) == opened, 'event', 'the length of a row is opened exactly where every value is')
+            if opened:
+                r = Reader(length, 'event')
+                need(r.byte() == 5 and r.only_varint() == sum(map(len, self.columns)), 'event', 'length of the row')
+        need(len(f) == 2 and f[0] is not None, 'event', 'number of fields, or the previous leaf is withheld')
+        self.tag(f[0] or None, 6)
+        self.tag(f[1] or None, 24)
+
+    def tag(self, data, tag):
+        if data is not None:
+            r = Reader(data, 'event')
+            need(r.byte() == tag, 'event', f'no field {tag}')
+            self.tags[tag] = r.sized()
+            need(r.end(), 'event', f'bytes behind field {tag}')
+
+    is_row = property(lambda e: e.type in (3, 4, 5))
+    object = property(lambda e: e.n.get(2))
+    key = property(lambda e: e.tags.get(4))  # None where it is withheld
+    previous = property(lambda e: e.n.get(6))
 
 
-def keys_of(texts, wanted):
-    keys = [parse_vkey(text, wanted) for text in texts]
-    require("options", None not in keys, "a verifier key is malformed, of another type, or of small order")
-    return keys
+# Rows
 
+TYPES = ('smallint', 'integer', 'bigint', 'timestamp', 'timestamptz', 'real', 'double precision', 'numeric', 'text', 'varchar',
+         'jsonb', 'boolean', 'bytea', 'date', 'uuid')
+Large = namedtuple('Large', 'length sha')
+HIDDEN = object()
+NUMERIC = re.compile(r'-?(0|[1-9][0-9]*)(\.[0-9]+)?')
 
-def parse_note(note):
-    require("note", len(note.encode("utf-8")) <= 1 << 20, "it is larger than 1 MiB")
-    require("note", all(ord(c) >= 32 or c == "\n" for c in note), "it has control characters")
-    end = note.rfind("\n\n")
-    require("note", end >= 0, "it has no empty line")
-    text, lines = note[:end + 1], note[end + 2:].split("\n")
-    require("note", lines.pop() == "" and 1 <= len(lines) <= 100, "it has no signatures, or too many")
-    signatures, seen = [], set()
-    for line in lines:
-        parts = line.split(" ")
-        require("note", len(parts) == 3 and parts[0] == "—" and is_name(parts[1]), "a signature line is malformed")
+def whole(v, least=0):
+    """The number, where JSON has a whole one: 1.0 and 1e0 are 1, too."""
+    if isinstance(v, float) and v.is_integer():
+        v = int(v)
+    need(type(v) is int and least <= v <= NUMBER_MAX, 'definition', 'a number is missing or out of range')
+    return v
+
+Column = namedtuple('Column', 'name type since missing dropped')
+
+class Definition:
+    def __init__(self, event):
+        c = 'definition'
         try:
-            blob = base64.b64decode(parts[2].encode("ascii"), validate=True)
-        except (ValueError, UnicodeEncodeError):
-            raise Failure("note", "a signature is not base64") from None
-        require("note", base64.b64encode(blob).decode() == parts[2] and len(blob) >= 5, "a signature is malformed")
-        require("note", (parts[1], blob[:4]) not in seen, "two signatures are of one key")
-        seen.add((parts[1], blob[:4]))
-        signatures.append((parts[1], blob[:4], blob[4:]))
-    rows = text.split("\n")
-    require("note", len(rows) == 4 and rows[3] == "" and "" not in rows[:3], "its text is not three lines")
-    size, root = rows[1], rows[2]
-    require("note", size.isascii() and size.isdigit() and str(int(size)) == size and int(size) < 2**53, "its size is malformed")
-    try:
-        raw = base64.b64decode(root.encode("ascii"), validate=True)
-    except (ValueError, UnicodeEncodeError):
-        raise Failure("note", "its root is not base64") from None
-    require("note", len(raw) == 32 and base64.b64encode(raw).decode() == root, "its root is malformed")
-    return {"text": text, "origin": rows[0], "size": int(size), "root": raw, "signatures": signatures}
+            v = json.loads(event.tags[8].decode('utf-8'), parse_int=lambda text: int(text) if len(text) < 20 else float(text), parse_constant=no_number)
+            self.id, self.version, self.name = whole(v['id']), whole(v['version']), v['name']
+            self.dropped, self.view = v.get('dropped') is True, 'view' in v
+            self.columns = [self.column(x) for x in v['columns']]
+            self.primary = [whole(p) for p in v['primaryKey']]
+            need(isinstance(v['columns'], list) and isinstance(v['primaryKey'], list) and isinstance(self.name, str), c, 'members')
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+            raise Bad(c, f'cannot be read: {e}') from None
+        sinces = [x.since for x in self.columns]
+        need(sinces == sorted(sinces) and all(1 <= n <= self.version for n in sinces), c, 'since')
+        need(self.id == event.object and len(sinces) <= 1000 and all(p < len(sinces) for p in self.primary), c, 'id or primary key')
+        self.groups = []
+        for i, x in enumerate(self.columns):
+            if i == 0 or sinces[i - 1] != x.since:
+                self.groups.append([])
+            self.groups[-1].append(i)
 
+    def column(self, x):
+        t, m = x['type'], x.get('missing')
+        for n in [t[name] for name in ('length', 'precision', 'scale') if name in t]:
+            whole(n, -NUMBER_MAX)
+        need(isinstance(x['name'], str) and t['name'] in TYPES, 'definition', 'column')
+        if isinstance(m, (dict, list)):
+            m = self.missing(m)
+        return Column(x['name'], t['name'], whole(x.get('since', 1), -NUMBER_MAX), m, x.get('dropped') is True)
 
-# --- trees ----------------------------------------------------------------------------------------------------------
+    def missing(self, m):
+        if isinstance(m.get('bigint'), str) and re.fullmatch('-?[0-9]{1,19}', m['bigint']): return int(m['bigint'])
+        if isinstance(m.get('number'), str):
+            return float(m['number']) if m['number'] in ('Infinity', '-Infinity', '-0') else math.nan
+        need(isinstance(m.get('bytes'), str) and re.fullmatch('([0-9a-fA-F]{2})*', m['bytes']), 'definition', 'missing')
+        return bytes.fromhex(m['bytes'])
 
-def commitment_of(opened):
-    if "event" in opened:
-        return sha256(b"veritydb/commitment/v1\x00", opened["salt"], opened["event"])
-    leaves = [field.get("commitment") or sha256(b"veritydb/field/v1", field["salt"], field["bytes"]) for field in opened["fields"]]
-    return sha256(b"veritydb/commitment/v1\x01", merkle(leaves))
+    def older_rows(self, i):
+        """What rows show that were written before the column was there."""
+        m = self.columns[i].missing
+        return m if m is None or isinstance(m, (bool, str)) else show('bytea' if isinstance(m, bytes) else self.columns[i].type, m)
 
+def read_value(r, t):
+    if t in ('smallint', 'integer'):
+        z = r.varint(2**32 - 1)
+        v = (z >> 1) ^ -(z & 1)
+        need(t == 'integer' or -32768 <= v < 32768, r.check, 'smallint')
+        return v
+    if t in ('bigint', 'timestamp', 'timestamptz', 'date'):
+        return int.from_bytes(r.take(4 if t == 'date' else 8), 'little', signed=True)
+    if t in ('real', 'double precision'):
+        b = r.take(4 if t == 'real' else 8)
+        v = struct.unpack('<f' if t == 'real' else '<d', b)[0]
+        need(v == v or b in (b'\0\0\xc0\x7f', b'\0\0\0\0\0\0\xf8\x7f'), r.check, 'NaN')
+        return v
+    if t == 'boolean': return r.boolean()
+    if t == 'uuid': return r.take(16)
+    n = r.varint(2**32 - 1)
+    if n == 2**32 - 1 and t != 'numeric':
+        length, digest = int.from_bytes(r.take(20)[16:], 'little'), r.take(32)
+        need(MIB < length <= 64 * MIB, r.check, 'a reference to a value that is not large')
+        return Large(length, digest)
+    need(n <= MIB, r.check, 'a value that is too long')
+    b = r.take(n)
+    if t == 'bytea': return b
+    v = decode_utf8(b, r.check)
+    if t != 'numeric':
+        need('\0' not in v, r.check, 'U+0000')
+    elif v not in ('NaN', 'Infinity', '-Infinity'):
+        need(NUMERIC.fullmatch(v) and (v[0] != '-' or v.strip('-0.')), r.check, 'numeric')
+    return v
 
-def merkle(data):
-    if len(data) == 1:
-        return sha256(b"\x00", data[0])
-    k = below(len(data))
-    return sha256(b"\x01", merkle(data[:k]), merkle(data[k:]))
+def read_nulls(bits, n):
+    v = int.from_bytes(bits, 'little')
+    need(len(bits) == (n + 7) // 8 and v >> n == 0, 'row', 'null bitmap')
+    return [v >> i & 1 == 1 for i in range(n)]
 
+def read_row(e, d):
+    """A row's values by its columns; columns of groups that it ends before have what is missing; HIDDEN is what is withheld."""
+    out, r, fields = [], Reader(b'' if e.fields else e.tags[5], 'row'), list(e.columns or [])
+    for g, group in enumerate(d.groups):
+        types = [d.columns[i].type for i in group]
+        if g and r.end() and not fields:
+            out += [d.older_rows(i) for i in group]
+        elif e.fields is None:
+            nulls = read_nulls(r.take((len(group) + 7) // 8), len(group))
+            out += [None if null else show(t, read_value(r, t)) for t, null in zip(types, nulls)]
+        else:
+            need(len(fields) > len(group) and fields[0] is not None, 'row', 'fields are missing, or a null bitmap is withheld')
+            for t, null, data in zip(types, read_nulls(fields[0], len(group)), fields[1:]):
+                one = Reader(data or b'', 'row')
+                out.append(None if null else HIDDEN if data is None else show(t, read_value(one, t)))
+                need(one.end(), 'row', 'bytes behind a value')
+            fields = fields[1 + len(group):]
+    need(r.end() and not fields, 'row', 'bytes or fields behind the row')
+    return out
 
-def below(count):
-    """The largest power of two less than count."""
-    return 1 << ((count - 1).bit_length() - 1)
+def read_key(data, d):
+    r, out = Reader(data, 'row'), {}
+    if not d.primary:
+        out['rowid'] = r.unsigned(8)
+        need(out['rowid'] <= NUMBER_MAX, 'row', 'row id')
+    for column in [d.columns[p] for p in d.primary]:
+        mark = r.byte()
+        need(mark in (1, 2), 'row', 'key')
+        out[column.name] = None if mark == 2 else show(column.type, key_value(r, column.type))
+    need(r.end(), 'row', 'bytes behind the key')
+    return out
 
+def key_text(r):
+    out = r.take(max(r.data.find(b'\0', r.at) - r.at, 0))
+    need(r.byte() == 0, 'row', 'text in a key')
+    return decode_utf8(out, 'row')
 
-def root_of(opened, proof, size):
-    """opened: leaf → commitment. None if a hash is missing or left over."""
-    leaves, hashes = sorted(opened), iter(proof)
+def key_numeric(r):
+    b = r.byte()
+    if b in (1, 3, 5, 6): return {1: '-Infinity', 3: '0', 5: 'Infinity', 6: 'NaN'}[b]
+    need(b in (2, 4), 'row', 'numeric in a key')
+    flip = 255 if b == 2 else 0
+    e = int.from_bytes(bytes(x ^ flip for x in r.take(3)), 'big') - 2**23
+    pairs = []
+    while (x := r.byte() ^ flip) != 0:
+        pairs.append(x - 1)
+    fits = pairs and 10 <= pairs[0] and 0 < pairs[-1] and max(pairs) < 100 and abs(e) <= 200_000
+    need(fits, 'row', 'numeric in a key')
+    digits = ''.join('%02d' % p for p in pairs).rstrip('0')
+    return '-' * (b == 2) + ('0.' + '0' * -e + digits if e <= 0 else (digits[:e].ljust(e, '0') + '.' + digits[e:]).rstrip('.'))
 
-    def walk(lo, hi, some):
-        if not some:
-            return next(hashes)
-        if hi - lo == 1:
-            return sha256(b"\x00", opened[lo])
-        middle = lo + below(hi - lo)
-        left = [leaf for leaf in some if leaf < middle]
-        first = walk(lo, middle, left)
-        return sha256(b"\x01", first, walk(middle, hi, some[len(left):]))
+KEY_SIZES = {'smallint': 2, 'integer': 4, 'date': 4, 'bigint': 8, 'timestamp': 8, 'timestamptz': 8}
 
-    try:
-        root = walk(0, size, leaves)
-    except StopIteration:
-        return None
-    return root if next(hashes, None) is None else None
+def key_value(r, t):
+    if t in KEY_SIZES: return r.unsigned(KEY_SIZES[t]) - (1 << 8 * KEY_SIZES[t] - 1)
+    if t in ('real', 'double precision'):
+        n = 4 if t == 'real' else 8
+        x, top = r.unsigned(n), 1 << 8 * n - 1
+        v = struct.unpack('>f' if n == 4 else '>d', (x ^ top if x & top else x ^ 2 * top - 1).to_bytes(n, 'big'))[0]
+        need(x != top - 1 and (v == v or x in (0xffc00000, 0xfff8 << 48)), 'row', '-0 or NaN in a key')
+        return v
+    if t == 'boolean': return r.boolean()
+    if t == 'uuid': return r.take(16)
+    if t in ('text', 'varchar'): return key_text(r)
+    if t == 'numeric': return key_numeric(r)
+    if t == 'jsonb': return key_jsonb(r)
+    out = bytearray()
+    while True:
+        b = r.byte()
+        if b == 0:
+            mark = r.byte()
+            if mark == 0: return bytes(out)
+            need(mark == 255, 'row', 'bytea in a key')
+        out.append(b)
 
-
-def digit(path, level):
-    return (path[level // 4] >> (6 - 2 * (level % 4))) & 3
-
-
-def walk_way(way, path):
-    """(top, what it finds), or Failure."""
-    branches, bucket, count = way["branches"], way["bucket"], way["count"]
-    for level, (children, beside) in enumerate(branches):
-        on = children >> digit(path, level) & 1
-        require("state", len(beside) == bin(children).count("1") - on, "a branch has a hash too many or too few")
-        last = level == len(branches) - 1
-        require("state", on or (last and bucket is None), "a way goes on where it has ended")
-        require("state", not (on and last and bucket is None), "a way does not go to its end")
-    entries = [bucket[at:at + 64] for at in range(0, len(bucket), 64)] if bucket else []
-    if branches:
-        require("state", count >= 15 and count >= len(entries), "a count does not fit")
+def key_jsonb(r):
+    at = r.at
+    if r.byte() == 5:
+        n, is_array = r.unsigned(4), r.byte()
+        if is_array == 1: return jsonb_list(r, n, 1)
+        need(is_array == 0 and n == 1 and r.data[r.at:r.at + 1] < b'\5', 'row', 'jsonb in a key')
     else:
-        require("state", (bucket is not None) == (count != 0) and count == len(entries), "a count does not fit")
-    paths = [entry[:32] for entry in entries]
-    require("state", all(a < b for a, b in zip(paths, paths[1:])), "entries do not ascend")
-    require("state", all(digit(one, level) == digit(path, level) for one in paths for level in range(len(branches))),
-            "an entry is not below its branches")
-    if not branches and bucket is None:
-        return bytes(32), None
-    up = sha256(b"\x00", bucket) if bucket is not None else None
-    for level in reversed(range(len(branches))):
-        children, beside = branches[level]
+        r.at = at
+        need(r.data[at] == 6, 'row', 'jsonb in a key')
+    return jsonb_node(r, 1)
+
+def jsonb_list(r, n, depth):
+    items = []
+    for _ in range(n):  # no comprehension: n may be a lie, and the bytes end first
+        items.append(jsonb_node(r, depth + 1))
+    return '[' + ', '.join(items) + ']'
+
+def jsonb_node(r, depth):
+    """Its text."""
+    t = r.byte()
+    need(1 <= t <= 6 and depth <= 501, 'row', 'jsonb in a key')
+    if t in (1, 4): return 'null' if t == 1 else 'true' if r.boolean() else 'false'
+    if t == 2: return json.dumps(key_text(r), ensure_ascii=False)
+    if t == 3:
+        number = key_numeric(r)
+        need(number[-1].isdigit(), 'row', 'jsonb in a key')
+        return number
+    n = r.unsigned(4)
+    if t == 5: return jsonb_list(r, n, depth)
+    members, last = [], (-1, b'')
+    for _ in range(n):
+        name = key_text(r)
+        order = (len(name.encode()), name.encode())
+        need(last < order, 'row', 'jsonb in a key')
+        last = order
+        members.append(json.dumps(name, ensure_ascii=False) + ': ' + jsonb_node(r, depth + 1))
+    return '{' + ', '.join(members) + '}'
+
+
+# Values as text
+
+def day(n):
+    """Days since 1970 in the proleptic Gregorian calendar: (text, whether it is BC)."""
+    cycles, ordinal = divmod(n + 719_162, 146_097)  # 400 years have so many days
+    date = datetime.date.fromordinal(ordinal + 1)
+    year = date.year + 400 * cycles
+    return f'{year if year > 0 else 1 - year:04d}-{date.month:02d}-{date.day:02d}', year <= 0
+
+def show(t, v):
+    if isinstance(v, Large): return {'lengthBytes': v.length, 'sha256': v.sha.hex()}
+    if t in ('date', 'timestamp', 'timestamptz'):
+        bits = 31 if t == 'date' else 63
+        if v in (2**bits - 1, -2**bits, math.inf, -math.inf): return 'infinity' if v > 0 else '-infinity'
+        days, us = (v, 0) if t == 'date' else divmod(v, 86400 * 10**6)
+        out, bc = day(days)
+        if t != 'date':
+            s, us = divmod(us, 10**6)
+            out += ' %02d:%02d:%02d' % (s // 3600, s // 60 % 60, s % 60)
+            out += ('.%06d' % us).rstrip('0') if us else ''
+            out += '+00' if t == 'timestamptz' else ''
+        return out + (' BC' if bc else '')
+    if t == 'bigint': return str(v)
+    if t in ('real', 'double precision'):
+        v = float(v)
+        if not math.isfinite(v): return 'NaN' if v != v else 'Infinity' if v > 0 else '-Infinity'
+        if v == 0 and math.copysign(1, v) < 0: return '-0'
+        return shortest_real(v) if t == 'real' else v
+    if t == 'bytea': return '\\x' + v.hex()
+    if t == 'uuid':
+        h = v.hex()
+        return '-'.join((h[:8], h[8:12], h[12:16], h[16:20], h[20:]))
+    return v
+
+def js_number(v):
+    """As JavaScript writes it."""
+    if isinstance(v, int) or v == 0 or 1e-6 <= abs(v) < 1e21:
+        text = format(decimal.Decimal(repr(v)), 'f')
+        return text.rstrip('0').rstrip('.') if '.' in text else text
+    return re.sub(r'(\.0)?e([+-])0*', r'e\2', repr(v))
+
+def shortest_real(v):
+    """The number of the fewest digits, 6 to 8, that is this one of 32 bits; else the number itself."""
+    for n in (6, 7, 8):
+        short = float(decimal.Context(prec=n, rounding=decimal.ROUND_HALF_UP).create_decimal(decimal.Decimal(v)))
+        if abs(short) < 3.4028235677973366e38 and struct.pack('<f', short) == struct.pack('<f', v): return short
+    return v
+
+def js(v):
+    if v is None or isinstance(v, (bool, str)): return json.dumps(v, ensure_ascii=False)
+    if isinstance(v, (int, float)): return js_number(v)
+    if isinstance(v, (list, tuple)): return '[' + ','.join(map(js, v)) + ']'
+    return '{' + ','.join(json.dumps(k, ensure_ascii=False) + ':' + js(x) for k, x in v.items()) + '}'
+
+
+# State proofs
+
+def digit(path, i):
+    return path[i // 4] >> 6 - 2 * (i % 4) & 3
+
+def walk(way, path):
+    """-> top, what is found"""
+    c, last = 'state', len(way.branches) - 1
+    entries = [] if way.bucket is None else [way.bucket[i:i + 64] for i in range(0, len(way.bucket), 64)]
+    need(way.bucket is None or way.bucket and len(way.bucket) % 64 == 0, c, 'bucket')
+    for i, (children, beside) in enumerate(way.branches):
+        need(1 <= children <= 15, c, 'children')
+        bits, on = bin(children).count('1'), children >> digit(path, i) & 1
+        need(len(beside) == bits - on, c, 'hashes beside the way')
+        need(on or i == last and way.bucket is None, c, 'the way does not end')
+        need(not (on and i == last) or way.bucket is not None, c, 'no bucket')
+    if way.branches:
+        need(way.count >= 15 and way.count >= len(entries), c, 'count')
+    else:
+        need(way.count == len(entries), c, 'count')
+    paths = [e[:32] for e in entries]
+    need(all(a < b for a, b in zip(paths, paths[1:])), c, 'entries do not ascend')
+    need(all(digit(p, i) == digit(path, i) for p in paths for i in range(last + 1)), c, 'an entry of elsewhere')
+    top = sha(b'\0', way.bucket) if entries else bytes(32)
+    for i in range(last, -1, -1):
+        children, beside = way.branches[i]
+        d = digit(path, i)
         hashes = list(beside)
-        if up is not None:
-            hashes.insert(bin(children & ((1 << digit(path, level)) - 1)).count("1"), up)
-        up = sha256(b"\x01", bytes([children]), *hashes)
-    found = [entry[32:] for entry in entries if entry[:32] == path]
-    return up, (found[0] if found else None)
+        if children >> d & 1:
+            hashes.insert(bin(children & (1 << d) - 1).count('1'), top)
+        top = sha(b'\1', bytes([children]), *hashes)
+    found = [e[32:] for e in entries if e[:32] == path]
+    return top, found[0] if found else None
 
-
-def check_state_proof(proof, state_hash):
-    """The commitment of the event that wrote the row, or None: there is no row."""
-    named = struct.pack("<II", proof["tenant"], proof["table"])
-    top, table = walk_way(proof["tables"], sha256(b"\x04", named))
-    require("state", sha256(b"\x03", struct.pack("<Q", proof["tables"]["count"]), top) == state_hash,
-            "a proof does not lead to the state hash of the checkpoint")
-    require("state", (table is not None) == ("rows" in proof), "a table has rows, or has none")
+def check_state_proof(s, state_hash):
+    need(max(s.tenant, s.table) < 2**32 and s.key, 'state', 'tenant, table or key')
+    number = struct.pack('<II', s.tenant, s.table)
+    top, table = walk(s.tables, sha(b'\4', number))
+    need(sha(b'\3', struct.pack('<Q', s.tables.count), top) == state_hash, 'state', 'does not lead to the state hash')
     if table is None:
+        need(s.rows is None, 'state', 'rows of a table that is not there')
         return None
-    rows = proof["rows"]
-    top, found = walk_way(rows, hmac.new(proof["salt"], proof["key"], "sha256").digest())
-    hashed = sha256(b"\x02", named, sha256(b"\x05", proof["salt"]), struct.pack("<Q", rows["count"]), top)
-    require("state", rows["count"] > 0 and hashed == table, "rows are not those of the table")
+    need(s.rows is not None and s.rows.count != 0, 'state', 'no rows')
+    s.top, found = walk(s.rows, hmac.digest(s.salt, s.key, 'sha256'))
+    need(sha(b'\2', number, sha(b'\5', s.salt), struct.pack('<Q', s.rows.count), s.top) == table, 'state', 'does not lead to the table hash')
     return found
 
 
-# --- events ---------------------------------------------------------------------------------------------------------
+# Receipts
 
-class Malformed(Exception):
-    """Bytes that are not what the format says."""
-
-
-class Reader:
-    def __init__(self, raw):
-        self.raw, self.at = raw, 0
-
-    def take(self, count):
-        if self.at + count > len(self.raw):
-            raise Malformed("bytes end early")
-        self.at += count
-        return self.raw[self.at - count:self.at]
-
-    def u8(self):
-        return self.take(1)[0]
-
-    def varint(self, bits=53):
-        value = shift = 0
-        while True:
-            byte = self.u8()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-            shift += 7
-            if shift > 56:
-                raise Malformed("a number is too long")
-        if (byte == 0 and shift > 0) or value >= 1 << bits:
-            raise Malformed("a number is not in its shortest form, or too large")
-        return value
-
-    def bytes(self):
-        return self.take(self.varint())
-
-    def text(self):
-        try:
-            return self.bytes().decode("utf-8")
-        except UnicodeDecodeError:
-            raise Malformed("text is not UTF-8") from None
-
-    @property
-    def rest(self):
-        return len(self.raw) - self.at
-
-    def end(self):
-        if self.rest:
-            raise Malformed("bytes are left over")
-
-
-NUMBERS = {2, 3, 6, 9, 11, 13, 14, 15, 16, 17, 18, 20, 21, 25, 27, 29, 31}
-NEEDED = {1: (7, 13), 2: (2, 8), 3: (2, 3, 4, 5), 4: (2, 3, 4, 5), 5: (2, 3, 4), 6: (7, 9, 10), 7: (11, 12), 8: (12, 14, 15),
-          9: (11, 16, 17, 18, 19, 20), 10: (), 11: (2, 21), 12: (25, 26, 27, 28, 31), 13: (7, 10), 14: (31, 32, 33, 34)}
-
-
-def decode_event(raw):
-    reader = Reader(raw)
-    event = {"type": reader.u8(), "position": reader.varint(), "tenant": reader.varint()}
-    fields, last = {}, 0
-    while reader.rest:
-        tag = reader.u8()
-        if tag <= last:
-            raise Malformed("fields do not ascend")
-        last = tag
-        fields[tag] = reader.bytes()
-    return finish_event(event, fields)
-
-
-def finish_event(event, fields):
-    if event["type"] not in NEEDED:
-        raise Malformed("an event has an unknown type")
-    if any(tag not in fields for tag in NEEDED[event["type"]]):
-        raise Malformed("an event lacks a field")
-    for tag in NUMBERS & set(fields):
-        inner = Reader(fields[tag])
-        fields[tag] = inner.varint()
-        inner.end()
-    if 7 in fields:
-        fields[7] = Reader(bytes_with_length(fields[7])).text()
-    if 24 in fields and (len(fields[24]) % 52 or not fields[24]):
-        raise Malformed("references of large values are malformed")
-    for tag in {26, 28, 30, 32, 33} & set(fields):
-        if len(fields[tag]) != 32:
-            raise Malformed("a hash has not 32 bytes")
-    if (29 in fields) != (30 in fields):
-        raise Malformed("half a state")
-    if 1 in fields:
-        event["command"] = decode_command(fields.pop(1))
-    return {**event, "fields": fields}
-
-
-def bytes_with_length(raw):
-    out, value = bytearray(), len(raw)
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes(out) + bytes([value]) + raw
-
-
-def decode_command(raw, without_answer=False):
-    reader = Reader(raw)
-    command = {"time": reader.varint(), "count": reader.varint()}
-    flags = reader.u8()
-    for flag, name in ((1, "actor"), (2, "reason")):
-        if flags & flag:
-            command[name] = reader.text()
-    if flags & 4:
-        reader.bytes()
-    if flags & 8:
-        command["statement"] = reader.text()
-    if flags & 16 and not without_answer:
-        reader.bytes()
-    if without_answer:
-        reader.end()
-    return command
-
-
-def decode_fields(fields):
-    """An event of kind 1, of which some fields are withheld."""
-    def opened(place):
-        if place >= len(fields):
-            raise Malformed("an event lacks a field")
-        if "bytes" not in fields[place]:
-            raise Malformed("a field is withheld that is always opened")
-        return fields[place]["bytes"]
-
-    head = Reader(opened(0))
-    event = {"type": head.u8(), "position": head.varint(), "tenant": head.varint()}
-    if event["type"] not in (3, 4, 5):
-        raise Malformed("only rows are of kind 1")
-    tags, at = {}, 1
-    if head.rest == 1 and head.raw[-1] == 1:
-        length, answer = fields[1] if len(fields) > 1 else {}, fields[3] if len(fields) > 3 else {}
-        if ("bytes" in length) != ("bytes" in answer):
-            raise Malformed("the length of a command is opened exactly where its answer is")
-        command = opened(2)
-        event["command"] = decode_command(command, True)
-        if "bytes" in length:
-            inner = Reader(length["bytes"])
-            if inner.varint() != len(command) + len(answer["bytes"]):
-                raise Malformed("the length of a command is wrong")
-            inner.end()
-            inner = Reader(answer["bytes"])
-            inner.bytes()
-            inner.end()
-        at = 4
-    elif head.rest:
-        if head.u8() != 1:
-            raise Malformed("a head is malformed")
-        event["command"] = decode_command(head.bytes())
-        head.end()
-    table = Reader(opened(at))
-    for tag in (2, 3):
-        if table.u8() != tag:
-            raise Malformed("a table is malformed")
-        tags[tag] = table.bytes()
-    table.end()
-    at += 1
-    if at < len(fields) and "bytes" in fields[at]:
-        key = Reader(fields[at]["bytes"])
-        if key.u8() != 4:
-            raise Malformed("a key is malformed")
-        tags[4] = key.bytes()
-        key.end()
-    else:
-        tags[4] = None
-    at += 1
-    row, length = None, None
-    if event["type"] != 5:
-        length, row, at = fields[at] if at < len(fields) else {}, fields[at + 1:-2], at + 1
-        at += len(row)
-    if len(fields) != at + 2:
-        raise Malformed("an event has another count of fields")
-    previous = Reader(opened(at))
-    if previous.rest:
-        if previous.u8() != 6:
-            raise Malformed("a previous leaf is malformed")
-        tags[6] = previous.bytes()
-        previous.end()
-    if row is not None:
-        whole = all("bytes" in field for field in row)
-        if whole != ("bytes" in length):
-            raise Malformed("the length of a row is opened exactly where every value is")
-        if whole:
-            inner = Reader(length["bytes"])
-            if inner.u8() != 5 or inner.varint() != sum(len(field["bytes"]) for field in row):
-                raise Malformed("the length of a row is wrong")
-            inner.end()
-        tags[5] = row
-    key = tags.pop(4)
-    event = finish_event(event, {**tags, 4: b""})
-    event["fields"][4] = key
-    return event
-
-
-# --- rows -----------------------------------------------------------------------------------------------------------
-
-def definition_of(schema, number_of):
+def check_receipt(data, keys, witnesses=(), quorum=None, origin=None):
+    """All checks of receipt.md, in its order; Bad names the first that fails."""
     try:
-        tree = json.loads(schema.decode("utf-8"))
-        columns = [{"name": c["name"], "type": c["type"], "since": c.get("since", 1), "missing": c.get("missing"),
-                    "dropped": c.get("dropped") is True} for c in tree["columns"]]
-        fits = tree["id"] == number_of and isinstance(tree["name"], str) and isinstance(tree["version"], int)
-        fits = fits and all(c["type"]["name"] in TYPES for c in columns)
-        fits = fits and all(0 <= place < len(columns) for place in tree["primaryKey"])
-        require("definition", fits, "a definition is malformed")
-        return {"name": tree["name"], "version": tree["version"], "columns": columns, "key": tree["primaryKey"]}
-    except (ValueError, KeyError, TypeError):
-        raise Failure("definition", "a definition is malformed") from None
+        return checked(data, keys, witnesses, quorum, origin)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as e:
+        raise Bad('format', f'it cannot be read: {e!r}') from None  # what nobody thought of is no proof either
 
+def checked(data, keys, witnesses, quorum, origin):
+    need(keys, 'options', 'no verifier key')
+    keys = [read_vkey(k, 1, 'options') for k in keys]
+    witnesses = [read_vkey(k, 4, 'options') for k in witnesses]
+    need(len(set(keys)) == len(keys) and len({w.public for w in witnesses}) == len(witnesses), 'options', 'a key is given twice')
+    quorum = len(witnesses) if quorum is None else quorum
+    need(0 <= quorum <= len(witnesses), 'options', 'quorum')
+    r = read_receipt(data)
+    note = read_note(r.note)
+    need(note.origin == origin if origin is not None else any(k.name == note.origin for k in keys), 'origin', 'of another log')
+    check_tree(r, note)
+    check_signatures(r, note, keys, witnesses, quorum)
+    rec = Event(r.record)
+    need(rec.type == 12 and rec.tenant == 0 and rec.command and rec.command.count == 1, 'record', 'no checkpoint record')
+    need(rec.n[25] <= rec.leaf and rec.n[27] <= rec.position and rec.n.get(29, 0) <= rec.n[27], 'record', 'numbers')
+    events, context = [Event(o) for o in r.events], [Event(o) for o in r.context]
+    opened = {e.leaf: e for e in events + context}
+    positions = [0] + [opened[leaf].position for leaf in sorted(opened)]
+    need(all(1 <= p < rec.position for p in positions[1:]) and positions == sorted(positions), 'event', 'positions')
+    tenant = next((x.tenant for x in events + r.state), None)
+    need(tenant is not None and all(e.tenant == tenant for e in events), 'tenant', 'not one tenant')
+    creators = [e for e in context if e.type == 1 and e.tenant == 0 and e.n[13] == tenant]
+    need(all(e.tenant == tenant or e in creators for e in context), 'tenant', 'context of another tenant')
+    if r.kind in ('position', 'range'):
+        check_positions(events, r.kind)
+    if r.kind == 'row':
+        need(events and all(e.is_row for e in events) and events[-1].key is not None, 'history', 'not row events of a key that is shown')
+        need(len({(e.object, e.key) for e in events}) == 1, 'history', 'of several rows')
+        need([e.previous for e in events] == [None] + [e.leaf for e in events[:-1]], 'history', 'not linked')
+    used, definitions = read_rows(events, context, opened)
+    if r.kind in ('row', 'state'):
+        check_state(r, rec, events, tenant)
+        for s in r.state:
+            if s.event is None:
+                newest = max(definitions.get(s.table, []), key=lambda e: e.definition.version, default=None)
+                need(newest, 'definition', f'of table {s.table} is not there')
+                used.add(newest)
+            s.definition = s.event.definition if s.event else newest.definition
+            s.key_shown = read_key(s.key, s.definition)
+    places = {e.position for e in events} if r.kind in ('row', 'state') else ()
+    for e in context:
+        need(e in used or e in creators or e.command and e.position in places, 'context', f'leaf {e.leaf} is not used')
+    return Proved(r.kind, note.origin, note.size, tenant, creators[0].name if creators else None, rec, events, context, r.state)
 
-def groups_of(columns):
-    groups = []
-    for column in columns:
-        if groups and groups[-1][0]["since"] == column["since"]:
-            groups[-1].append(column)
-        else:
-            groups.append([column])
-    return groups
+def check_tree(r, note):
+    for part in (r.events, r.context):
+        need(all(a.leaf < b.leaf for a, b in zip(part, part[1:])), 'leaves', 'do not ascend')
+    everything = r.events + r.context + [r.record]
+    at = {o.leaf: sha(b'\0', o.commitment) for o in everything}
+    need(len(at) == len(everything) and max(at) == r.record.leaf == note.size - 1, 'leaves', 'one is twice, or behind the record')
+    proof = iter(r.proof)
 
+    def subtree(lo, hi, leaves):
+        if not leaves:
+            h = next(proof, None)
+            need(h is not None, 'inclusion', 'too few hashes')
+            return h
+        if hi - lo == 1: return at[lo]
+        middle = lo + (1 << (hi - lo - 1).bit_length() - 1)
+        left = subtree(lo, middle, [leaf for leaf in leaves if leaf < middle])
+        return sha(b'\1', left, subtree(middle, hi, [leaf for leaf in leaves if leaf >= middle]))
 
-def read_row(definition, row):
-    """(values by name, names of withheld columns)."""
-    values, withheld = {}, []
-    if isinstance(row, list):
-        fields = iter(row)
-        for number_of, group in enumerate(groups_of(definition["columns"])):
-            field = next(fields, None)
-            if field is None and number_of > 0:
-                show_missing(values, group)
-                continue
-            if field is None or "bytes" not in field:
-                raise Malformed("a null bitmap is withheld")
-            nulls = read_nulls(Reader(field["bytes"]), group, whole=True)
-            for column, is_null in zip(group, nulls):
-                field = next(fields, None)
-                if field is None:
-                    raise Malformed("a row has not the fields of its columns")
-                if "bytes" not in field:
-                    if is_null:
-                        show(values, column, None)
-                    elif not column["dropped"]:
-                        withheld.append(column["name"])
-                    continue
-                inner = Reader(field["bytes"])
-                show(values, column, None if is_null else read_value(inner, column["type"]))
-                inner.end()
-        if next(fields, None) is not None:
-            raise Malformed("a row has more fields than columns")
-        return values, withheld
-    reader = Reader(row)
-    for number_of, group in enumerate(groups_of(definition["columns"])):
-        if number_of > 0 and not reader.rest:
-            show_missing(values, group)
-            continue
-        for column, is_null in zip(group, read_nulls(reader, group)):
-            show(values, column, None if is_null else read_value(reader, column["type"]))
-    reader.end()
-    return values, withheld
+    need(subtree(0, note.size, sorted(at)) == note.root and next(proof, None) is None, 'inclusion', 'another root')
 
-
-def read_nulls(reader, group, whole=False):
-    bitmap = reader.take((len(group) + 7) // 8)
-    if whole:
-        reader.end()
-    if len(group) % 8 and bitmap[-1] >> len(group) % 8:
-        raise Malformed("an unused null bit is set")
-    return [bitmap[i // 8] >> i % 8 & 1 == 1 for i in range(len(group))]
-
-
-def show(values, column, value):
-    if not column["dropped"]:
-        values[column["name"]] = value
-
-
-def show_missing(values, group):
-    for column in group:
-        missing = column["missing"]
-        if isinstance(missing, dict):
-            if "bigint" in missing:
-                missing = native(column["type"]["name"], int(missing["bigint"]))
-            elif "bytes" in missing:
-                missing = "\\x" + missing["bytes"]
-            else:
-                missing = missing["number"]
-        elif isinstance(missing, (int, float)) and not isinstance(missing, bool):
-            missing = native(column["type"]["name"], missing)
-        show(values, column, missing)
-
-
-def native(name, value):
-    """A number as receipts show it."""
-    if name == "date":
-        return date_text(value)
-    if name in ("timestamp", "timestamptz"):
-        return time_text(value, "+00" if name == "timestamptz" else "")
-    return str(value) if name == "bigint" else value
-
-
-def read_value(reader, column_type):
-    name = column_type["name"]
-    if name in ("smallint", "integer"):
-        zigzag = reader.varint(32)
-        return zigzag >> 1 if zigzag % 2 == 0 else -(zigzag >> 1) - 1
-    if name in ("bigint", "timestamp", "timestamptz"):
-        return native(name, struct.unpack("<q", reader.take(8))[0])
-    if name == "date":
-        return date_text(struct.unpack("<i", reader.take(4))[0])
-    if name == "real":
-        return float_value(shortest(struct.unpack("<f", reader.take(4))[0]))
-    if name == "double precision":
-        return float_value(struct.unpack("<d", reader.take(8))[0])
-    if name == "boolean":
-        value = reader.u8()
-        if value > 1:
-            raise Malformed("a boolean is neither true nor false")
-        return value == 1
-    if name == "uuid":
-        h = reader.take(16).hex()
-        return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
-    length = reader.varint(32)
-    if length == 2**32 - 1:
-        reference = reader.take(52)
-        return {"lengthBytes": struct.unpack("<I", reference[16:20])[0], "sha256": reference[20:].hex()}
-    raw = reader.take(length)
-    if name == "bytea":
-        return "\\x" + raw.hex()
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Malformed("text is not UTF-8") from None
-
-
-def float_value(value):
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    if value == 0 and str(value) == "-0.0":
-        return "-0"
-    return int(value) if value.is_integer() and abs(value) < 1e21 else value
-
-
-def shortest(value):
-    if value != value or value in (float("inf"), float("-inf")):
-        return value
-    for digits in range(6, 10):
-        short = float(f"{value:.{digits}g}")
-        if struct.unpack("<f", struct.pack("<f", short))[0] == value:
-            return short
-    return value
-
-
-def civil(days):
-    """(year, month, day) of days since 1970-01-01, proleptic Gregorian."""
-    z = days + 719_468
-    era, of_era = divmod(z, 146_097)
-    year_of_era = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    mp = (5 * of_year + 2) // 153
-    month = mp + 3 if mp < 10 else mp - 9
-    return year_of_era + era * 400 + (month <= 2), month, of_year - (153 * mp + 2) // 5 + 1
-
-
-def date_text(days):
-    if days in (2**31 - 1, -(2**31)):
-        return "infinity" if days > 0 else "-infinity"
-    year, month, day = civil(days)
-    return f"{year if year > 0 else 1 - year:04d}-{month:02d}-{day:02d}{'' if year > 0 else ' BC'}"
-
-
-def time_text(micros, zone):
-    if micros in (2**63 - 1, -(2**63)):
-        return "infinity" if micros > 0 else "-infinity"
-    days, of_day = divmod(micros, 86_400_000_000)
-    date = date_text(days)
-    seconds, fraction = divmod(of_day, 1_000_000)
-    part = f".{fraction:06d}".rstrip("0") if fraction else ""
-    era = " BC" if date.endswith(" BC") else ""
-    clock = f"{seconds // 3_600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return f"{date.removesuffix(' BC')} {clock}{part}{zone}{era}"
-
-
-# --- what is claimed ------------------------------------------------------------------------------------------------
-
-def decode(opened, commitment):
-    try:
-        event = decode_event(opened["event"]) if "event" in opened else decode_fields(opened["fields"])
-    except Malformed as error:
-        raise Failure("event", f"the event at leaf {opened['leaf']}: {error}") from None
-    return {**event, "leaf": opened["leaf"], "commitment": commitment}
-
-
-def is_row(event):
-    return event["type"] in (3, 4, 5)
-
-
-def verify(text, keys, witnesses, quorum, origin):
-    require("options", len(keys) > 0, "no verifier key is given")
-    believed = keys_of(keys, 1)
-    trusted = keys_of(witnesses, 4)
-    wanted = len(trusted) if quorum is None else quorum
-    require("options", 0 <= wanted <= len(trusted), "the quorum is not from 0 to the count of witnesses")
-    receipt = parse_text(text)
-    note = parse_note(receipt["note"])
-    names = {origin} if origin is not None else {name for name, _, _ in believed}
-    require("origin", note["origin"] in names, "the checkpoint is of another log")
-    commitments = check_tree(receipt, note)
-    believed = follow(receipt["handovers"], note["origin"], believed)
-    check_signatures(note, believed, trusted, wanted)
-    record = check_record(decode(receipt["record"], commitments[receipt["record"]["leaf"]]))
-    events = [decode(one, commitments[one["leaf"]]) for one in receipt["events"]]
-    context = [decode(one, commitments[one["leaf"]]) for one in receipt["context"]]
-    check_places(events, context, record)
-    return check_claim(receipt, events, context, record) | {
-        "kind": receipt["kind"], "origin": note["origin"],
-        "checkpoint": {"size": note["size"], "root": note["root"].hex(), "position": record["fields"][27]}}
-
-
-def check_tree(receipt, note):
-    size = note["size"]
-    for list_of in (receipt["events"], receipt["context"]):
-        leaves = [one["leaf"] for one in list_of]
-        require("leaves", all(a < b for a, b in zip(leaves, leaves[1:])), "leaves do not ascend")
-    everything = receipt["events"] + receipt["context"]
-    leaves = [one["leaf"] for one in everything]
-    require("leaves", len(set(leaves)) == len(leaves) and receipt["record"]["leaf"] == size - 1
-            and all(leaf < size - 1 for leaf in leaves), "a leaf is there twice, or beyond the checkpoint")
-    commitments = {one["leaf"]: commitment_of(one) for one in everything + [receipt["record"]]}
-    require("inclusion", root_of(commitments, receipt["proof"], size) == note["root"], "events and proof do not lead to the root")
-    return commitments
-
-
-def follow(handovers, origin, believed):
-    believed = list(believed)
-    for source, signature, target in handovers:
-        old, new = parse_vkey(source, 1), parse_vkey(target, 1)
-        if old is None or old[0] != origin or old not in believed:
-            continue
-        require("handOver", new and new[0] == origin, "a signing key was handed over to a key that is not of this log")
-        message = f"veritydb/key-handover/v1\n{origin}\n{source}\n{target}\n".encode()
-        require("handOver", ed25519.verify(old[2], message, signature), "a hand-over is not signed by the key before it")
-        believed.append(new)
-    return believed
-
-
-def check_signatures(note, believed, trusted, wanted):
-    text, count = note["text"].encode(), 0
-    for name, key_id, signature in note["signatures"]:
-        for key in believed:
-            if key[:2] == (name, key_id):
-                require("signature", ed25519.verify(key[2], text, signature), "the signature of the log is wrong")
-                count += name == note["origin"]
-                break
-    require("signature", count > 0, "no believed key has signed")
-    seen = set()
-    for name, key_id, signature in note["signatures"]:
-        for key in trusted:
-            if key[:2] != (name, key_id):
-                continue
-            time = int.from_bytes(signature[:8], "big")
-            message = f"cosignature/v1\ntime {time}\n".encode() + text
-            require("witnesses", len(signature) == 72 and ed25519.verify(key[2], message, signature[8:]), "a cosignature is wrong")
-            seen.add(key[2])
-    require("witnesses", len(seen) >= wanted, "too few witnesses have signed")
-
-
-def check_record(record):
-    fields = record["fields"]
-    fits = record["type"] == 12 and record["tenant"] == 0 and record.get("command", {}).get("count") == 1
-    require("record", fits and fields[25] <= record["leaf"] and fields[27] <= record["position"]
-            and fields.get(29, 0) <= fields[27], "the last leaf is no checkpoint record")
-    return record
-
-
-def check_places(events, context, record):
-    ordered = sorted(events + context, key=lambda one: one["leaf"])
-    positions = [one["position"] for one in ordered]
-    require("event", all(1 <= at < record["position"] for at in positions) and positions == sorted(positions),
-            "positions do not ascend with the leaves")
-
-
-def check_claim(receipt, events, context, record):
-    kind = receipt["kind"]
-    tenants = {one["tenant"] for one in events} | {proof["tenant"] for proof in receipt["state"]}
-    require("tenant", len(tenants) == 1, "it is of several tenants, or of none")
-    tenant = tenants.pop()
-    created = [one for one in context if one["type"] == 1 and one["tenant"] == 0 and one["fields"][13] == tenant]
-    require("tenant", all(one["tenant"] == tenant or one in created for one in context), "context is of another tenant")
-    if kind in ("position", "range"):
-        check_positions(events, kind)
-    by_leaf = {one["leaf"]: one for one in events + context}
-    if kind == "row":
-        check_history(events)
-    tables = definitions_of(events + context)
-    used, commands = set(), {}
-    for event in sorted(events, key=lambda one: one["leaf"]):
-        facts = {"leaf": event["leaf"], "type": event["type"]}
-        if is_row(event):
-            facts |= row_facts(event, tables, by_leaf, used)
-        elif event["type"] == 2:
-            facts["name"] = definition_of(event["fields"][8], event["fields"][2])["name"]
-        elif event["type"] == 6:
-            facts |= {"name": event["fields"][7], "version": event["fields"][9], "data": event["fields"][10].decode()}
-        commands.setdefault(event["position"], []).append(facts)
-    result = {"tenant": {"id": tenant} | ({"name": created[0]["fields"][7]} if created else {})}
-    if kind in ("row", "state"):
-        result["state"] = check_state(receipt, events, record, tables, used)
-    check_context(events, context, {"kind": kind, "created": created, "used": used})
-    firsts = {one["position"]: one["command"] for one in events + context if "command" in one and one["tenant"] == tenant}
-    result["commands"] = [
-        {"position": position, **command_facts(firsts.get(position)), "events": facts} for position, facts in commands.items()]
-    return result
-
-
-def command_facts(command):
-    if command is None:
-        return {}
-    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=command["time"])
-    facts = {"time": moment.isoformat(timespec="microseconds") + "Z"}
-    return facts | {name: command[name] for name in ("actor", "reason", "statement") if name in command}
-
+def check_signatures(r, note, keys, witnesses, quorum):
+    believed = [k for k in keys if k.name == note.origin]
+    for giver, signature, taker in r.handovers:
+        known = next((k for k in believed if k.text == giver), None)
+        if known:
+            believed.append(read_vkey(taker, 1, 'handOver'))
+            message = f'veritydb/key-handover/v1\n{note.origin}\n{giver}\n{taker}\n'.encode()
+            need(believed[-1].name == note.origin and ed25519.verify(known.public, message, signature), 'handOver', 'wrong')
+    signed, cosigned = False, 0
+    for name, key_id, signature in note.signatures:
+        k = next((k for k in believed if (k.name, k.id) == (name, key_id)), None)
+        need(not k or ed25519.verify(k.public, note.text, signature), 'signature', 'a signature of the log is wrong')
+        signed = signed or k is not None
+    need(signed, 'signature', 'not signed by a key that is believed')
+    for name, key_id, signature in note.signatures:
+        w = next((w for w in witnesses if (w.name, w.id) == (name, key_id)), None)
+        if w:
+            time = int.from_bytes(signature[:8], 'big')
+            message = b'cosignature/v1\ntime %d\n' % time + note.text
+            need(len(signature) == 72 and time <= 8_640_000_000_000 and ed25519.verify(w.public, message, signature[8:]), 'witnesses', 'a cosignature is wrong')
+            cosigned += 1
+    need(cosigned >= quorum, 'witnesses', 'too few have signed')
 
 def check_positions(events, kind):
-    require("position", len(events) > 0, "it shows nothing")
-    at, seen = 0, []
+    at = count = last = 0
     while at < len(events):
         first = events[at]
-        count = first.get("command", {}).get("count", 0)
-        require("position", count > 0, "the first event of a position is missing")
-        part = events[at:at + count]
-        fits = len(part) == count and all(one["position"] == first["position"] and one["leaf"] == first["leaf"] + i
-                                          and ("command" in one) == (i == 0) for i, one in enumerate(part))
-        require("position", fits and first["position"] not in seen, "a position is not whole")
-        seen.append(first["position"])
-        at += count
-    require("position", seen == sorted(seen) and (kind == "range" or len(seen) == 1), "it shows more than one position")
+        need(first.command and first.position > last, 'position', 'the first event is missing, or positions do not ascend')
+        part = events[at:at + first.command.count]
+        need(part and len(part) == first.command.count, 'position', 'not whole')
+        need(all(e.position == first.position and e.leaf == first.leaf + i and (i == 0 or not e.command) for i, e in enumerate(part)),
+             'position', 'events of a command do not lie side by side')
+        at, count, last = at + len(part), count + 1, first.position
+    need(count == 1 or count > 1 and kind == 'range', 'position', 'none, or more than one')
 
+def read_rows(events, context, opened):
+    """Reads them by their definitions; (events of the context that were needed, definitions by table)."""
+    used, definitions = set(), {}
+    for e in context + events:
+        if e.type == 2:
+            e.definition = Definition(e)
+            definitions.setdefault(e.object, []).append(e)
 
-def check_history(events):
-    require("history", len(events) > 0 and all(map(is_row, events)), "it is not the history of a row")
-    previous, named = None, {(one["fields"][2], one["fields"][4]) for one in events}
-    require("history", len(named) == 1 and None not in (key for _, key in named), "it is of several rows")
-    for event in events:
-        require("history", event["fields"].get(6) == previous, "a change was left out")
-        previous = event["leaf"]
+    def definitions_of(e):
+        return [x for x in definitions.get(e.object, []) if x.definition.version == e.n[3] and x.leaf < e.leaf]
 
+    def read(e):
+        of_it = definitions_of(e)
+        need(of_it, 'definition', f'of leaf {e.leaf} is not there')
+        used.add(of_it[0])
+        e.definition = of_it[0].definition
+        if e.type != 5:
+            e.row, e.withheld = by_name(e.definition, read_row(e, e.definition))
 
-def definitions_of(everything):
-    tables = {}
-    for event in everything:
-        if event["type"] == 2:
-            definition = definition_of(event["fields"][8], event["fields"][2])
-            tables.setdefault(event["fields"][2], []).append((event["leaf"], definition))
-    return tables
+    for e in events:
+        if e.type == 6:
+            e.text = decode_utf8(e.tags[10], 'row')
+        if not e.is_row: continue
+        read(e)
+        e.key_shown = None if e.key is None else read_key(e.key, e.definition)
+        need(e.previous is None or e.previous < e.leaf, 'row', 'the previous leaf is none before it')
+        p = opened.get(e.previous)
+        if p:
+            need(p.is_row and e.key is not None and (p.tenant, p.object, p.key) == (e.tenant, e.object, e.key), 'row', 'previous leaf')
+            used.add(p)
+            if p.type != 5:
+                read(p)
+                e.before = p.row
+    # Of an event that is there for its command no row is shown, but its definition may stand beside it.
+    used.update(x for e in context if e.is_row for x in definitions_of(e)[:1])
+    return used, definitions
 
-
-def row_facts(event, tables, by_leaf, used):
-    definition = definition_for(event, tables, used)
-    fields = event["fields"]
-    facts = {"change": CHANGES[event["type"]], "table": definition["name"]}
-    facts |= read_by(definition, event)
-    before = by_leaf.get(fields.get(6))
-    if before is not None:
-        same = is_row(before) and fields[4] is not None and before["leaf"] < event["leaf"] and all(
-            before[name] == event[name] for name in ("tenant",)) and all(before["fields"][tag] == fields[tag] for tag in (2, 4))
-        require("row", same, "a previous leaf is of another row")
-        older = read_by(definition_for(before, tables, used), before)
-        if "after" in older:
-            facts["before"] = older["after"]
-    return facts
-
-
-def definition_for(event, tables, used):
-    for leaf, definition in tables.get(event["fields"][2], []):
-        if definition["version"] == event["fields"][3] and leaf < event["leaf"]:
-            used.add(leaf)
-            return definition
-    raise Failure("definition", f"the definition of the event at leaf {event['leaf']} is missing")
-
-
-def read_by(definition, event):
-    facts = {}
-    try:
-        if event["fields"][4] is not None:
-            facts["keyBytes"] = event["fields"][4].hex()
-        if 5 in event["fields"]:
-            facts["after"], facts["withheld"] = read_row(definition, event["fields"][5])
-        return facts
-    except Malformed as error:
-        raise Failure("row", f"a row cannot be read by its definition: {error}") from None
-
-
-def check_state(receipt, events, record, tables, used):
-    kind, state = receipt["kind"], receipt["state"]
-    require("state", 30 in record["fields"] and len(state) > 0 and (kind == "state" or len(state) == 1),
-            "the checkpoint has no state, or no proof is there")
-    position, shown, seen = record["fields"][29], [], set()
-    for proof in state:
-        commitment = check_state_proof(proof, record["fields"][30])
-        require("state", (proof["table"], proof["key"]) not in seen, "two proofs are of one row")
-        seen.add((proof["table"], proof["key"]))
-        event = None
+def check_state(r, rec, events, tenant):
+    c = 'state'
+    need(r.state and 30 in rec.tags, c, 'no state proof, or no state hash')
+    need(len({(s.table, s.key) for s in r.state}) == len(r.state), c, 'two of one key')
+    for s in r.state:
+        need(s.tenant == tenant, c, 'of another tenant')
+        commitment = check_state_proof(s, rec.tags[30])
+        s.event = next((e for e in events if e.commitment == commitment), None)
         if commitment is not None:
-            event = next((one for one in events if one["commitment"] == commitment), None)
-            fits = event is not None and is_row(event) and event["type"] != 5 and event["position"] <= position
-            fits = fits and event["fields"][2] == proof["table"] and event["fields"][4] == proof["key"]
-            require("state", fits, "the event that wrote the row is not there, or is of another row")
-        shown.append((proof, event))
-    if kind == "row":
-        (proof, event), last = shown[0], events[-1]
-        fits = last["fields"][2] == proof["table"] and last["fields"][4] == proof["key"] and last["position"] <= position
-        require("state", fits and (event is None if last["type"] == 5 else event is last), "the state is of another change")
-    if kind == "state":
-        named = {event["leaf"] for _, event in shown if event is not None}
-        require("state", named == {one["leaf"] for one in events}, "an event is of no proof")
-    for proof, event in shown:
-        if event is None:
-            newest = max(tables.get(proof["table"], []), key=lambda one: one[1]["version"], default=None)
-            require("definition", newest is not None, "the definition of a table is missing")
-            used.add(newest[0])
-    return [{"table": proof["table"], "keyBytes": proof["key"].hex(), "there": event is not None} for proof, event in shown]
+            e = s.event
+            need(e and e.type in (3, 4) and (e.object, e.key) == (s.table, s.key) and e.position <= rec.n[29], c, 'of another event')
+    if r.kind == 'state':
+        need({s.event for s in r.state if s.event} == set(events), c, 'an event that no proof names')
+    else:
+        s, last = r.state[0], events[-1]
+        need(len(r.state) == 1 and (s.table, s.key) == (last.object, last.key) and last.position <= rec.n[29], c, 'of another row')
+        need(s.event is (None if last.type == 5 else last), c, 'a newer event was left out')
+
+Proved = namedtuple('Proved', 'kind origin size tenant tenant_name record events context state')
+
+def by_name(d, values):
+    """(values by columns' names, names of withheld columns)"""
+    shown = [(x.name, v) for x, v in zip(d.columns, values) if not x.dropped]
+    return {n: v for n, v in shown if v is not HIDDEN}, [n for n, v in shown if v is HIDDEN]
+
+CHANGES = {2: 'define', 3: 'insert', 4: 'update', 5: 'delete', 6: 'append'}
+
+def facts(p):
+    """What a receipt that holds shows, as a document."""
+    commands = {}
+    firsts = {e.position: e.command for e in p.context + p.events if e.command and e.tenant == p.tenant}
+    for e in p.events:
+        one = {'leaf': e.leaf, 'change': CHANGES.get(e.type, 'other')}
+        if e.is_row:
+            one.update(table=e.definition.name, key=e.key_shown, before=e.before, after=e.row, withheld=e.withheld)
+        elif e.type == 2:
+            one.update(name=e.definition.name)
+        elif e.type == 6:
+            one.update(name=e.name, version=e.n[9], data=e.text)
+        first = firsts.get(e.position)
+        who = {'actor': first.actor, 'reason': first.reason, 'statement': first.statement} if first else {}
+        at = commands.setdefault(e.position, {'position': e.position, **who, 'events': []})
+        at['events'].append({k: v for k, v in one.items() if v is not None})
+    state = [{'table': s.definition.name, 'key': s.key_shown, **({'row': s.event.row} if s.event else {})} for s in p.state]
+    return {'kind': p.kind, 'origin': p.origin, 'size': p.size, 'tenant': {'id': p.tenant, 'name': p.tenant_name},
+            'commands': [{k: v for k, v in one.items() if v is not None} for one in commands.values()], 'state': state}
+
+def print_facts(f):
+    print(f"The receipt holds: {f['kind']} of tenant {js(f['tenant'])} in the log {f['origin']} of {f['size']} events")
+    for command in f['commands']:
+        print(f"position {command['position']}", *(f'{k} {js(command[k])}' for k in ('actor', 'reason') if k in command))
+        for e in command['events']:
+            print(' ', e['change'], *(js(v) if k in ('key', 'after') else f'before: {js(v)}' if k == 'before' else
+                                      f'withheld: {v}' if k == 'withheld' else v
+                                      for k, v in e.items() if k not in ('leaf', 'change') and v != []))
+    for s in f['state']:
+        print('state:', s['table'], js(s['key']), js(s['row']) if 'row' in s else 'there is no such row')
 
 
-def check_context(events, context, of):
-    previous = {one["fields"].get(6) for one in events if is_row(one)}
-    positions = {one["position"] for one in events}
-    for event in context:
-        explains = event in of["created"] or event["leaf"] in of["used"] or event["leaf"] in previous
-        explains = explains or (of["kind"] in ("row", "state") and "command" in event and event["position"] in positions)
-        require("context", explains, f"the event at leaf {event['leaf']} explains nothing")
+# Exports
 
+def trie(entries, level=0):
+    if not entries: return bytes(32)
+    if len(entries) <= 14: return sha(b'\0', *entries)
+    parts = [[e for e in entries if digit(e, level) == d] for d in range(4)]
+    children = sum(1 << d for d in range(4) if parts[d])
+    return sha(b'\1', bytes([children]), *(trie(p, level + 1) for p in parts if p))
+
+def read_file(root, path):
+    try:
+        with open(os.path.join(root, path), 'rb') as file:
+            return file.read()
+    except OSError as e:
+        raise Bad('file', f'{path}: {e.strerror}') from None
+
+def csv_field(v):
+    if v is None: return ''
+    if isinstance(v, dict):
+        v = js(v)
+    elif isinstance(v, bool):
+        v = 'true' if v else 'false'
+    elif not isinstance(v, str):
+        v = js_number(v)
+    return '"' + v.replace('"', '""') + '"' if v == '' or re.search('[,"\r\n]', v) else v
+
+def jsonl_line(row):
+    # JSON.stringify writes members whose names are array indices first, in ascending order.
+    names = sorted(row, key=lambda n: (0, int(n)) if re.fullmatch('0|[1-9][0-9]{0,9}', n) and int(n) < 2**32 - 1 else (1, 0))
+    return js({n: row[n] for n in names}) + '\n'
+
+def csv_line(values):
+    return ','.join(map(csv_field, values)) + '\n'
+
+def read_manifest(root):
+    c = 'manifest'
+    try:
+        m = json.loads(read_file(root, 'manifest.json'))
+        need(m['format'] == 'veritydb/export/v1' and m['rows'] in ('jsonl', 'csv') and type(m['receipts']) is int, c, 'format')
+        tables = {t['name']: (t['file'], t['state']) for t in m['tables']}
+        streams = {s['name']: (s['file'],) for s in m['streams']}
+        for path in [p for paths in [*tables.values(), *streams.values()] for p in paths]:
+            need(re.fullmatch(r'[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.[a-z]+', path), c, 'a file outside of the export')
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        raise Bad(c, f'cannot be read, or has no proofs: {e!r}') from None
+    return m, tables, streams
+
+def check_export(root, keys, witnesses=(), quorum=None, origin=None):
+    """The count of rows by table, of events by stream, and of tables with rows that are not shown."""
+    m, tables, streams = read_manifest(root)
+
+    def receipt(path, kinds):
+        try:
+            p = check_receipt(read_file(root, path), keys, witnesses, quorum, origin)
+        except Bad as e:
+            raise Bad(e.check, f'{path}: {e.message}') from None
+        need(p.kind in kinds, 'kind', path)
+        return p
+
+    states = [receipt(state, ('state',)) for _, state in tables.values()]
+    ranges = [receipt('proofs/events/%08d.json' % n, ('range', 'position')) for n in range(1, m['receipts'] + 1)]
+    need(states or ranges, 'state', 'there is no receipt')
+    need(len({p.tenant for p in states + ranges}) == 1, 'tenant', 'receipts of several tenants')
+    need(len({(p.record.tags[30], p.record.n[29]) for p in states}) <= 1, 'state', 'receipts of several states')
+    upto = states[0].record.n[29] if states else ranges[0].record.n[27]
+    last, defs, rows, streamed = -1, {}, {}, {}
+    for e in [e for p in ranges for e in p.events]:
+        need(e.leaf > last, 'leaves', 'receipts overlap, or are out of order')
+        last = e.leaf
+        if e.position > upto: continue
+        if e.type == 2:
+            defs[e.object] = e.definition
+        elif e.is_row:
+            need(e.key is not None and not (e.columns and None in e.columns), 'row', f'leaf {e.leaf}: not everything is opened')
+            if e.type == 5:
+                rows.setdefault(e.object, {}).pop(e.key, None)
+            else:
+                rows.setdefault(e.object, {})[e.key] = e
+        elif e.type == 6:
+            events = streamed.setdefault(e.name, [])
+            need(e.n[9] == len(events) + 1, 'history', f'an event of the stream {e.name} was left out')
+            events.append(e)
+    proofs = {s.table: s for p in states for s in p.state}
+    need(set(proofs) <= set(defs), 'state', 'a state proof of a table that no event defines')
+    there = {d.name: d for d in defs.values() if not d.dropped and not d.view}
+    need(set(tables) == set(there) and set(streams) == set(streamed), 'manifest', 'not the tables and streams that were recorded')
+    for d in there.values():
+        have = rows.get(d.id, {})
+        need(d.id in proofs, 'state', f'the state of {d.name} is not there')
+        check_complete(d.name, have, proofs[d.id])
+        check_rows(root, tables[d.name][0], m['rows'] == 'csv', d, [have[key] for key in sorted(have)])
+    for name, events in streamed.items():
+        lines = ['{"version":%d,"position":%d,"data":%s}\n' % (e.n[9], e.position, e.text) for e in events]
+        need(''.join(lines).encode() == read_file(root, streams[name][0]), 'row', streams[name][0])
+    shown = sum(s.rows is not None for s in proofs.values())
+    return {'tables': {d.name: len(rows.get(d.id, {})) for d in there.values()}, 'streams': {n: len(v) for n, v in streamed.items()},
+            'position': upto, 'tablesNotShown': next(iter(proofs.values())).tables.count - shown if proofs else None}
+
+def check_complete(name, have, proof):
+    """The trie of the rows that are left is the one that was signed."""
+    if proof.rows is None:
+        need(not have, 'state', f'{name} has rows that the state has not')
+        return
+    entries = sorted(hmac.digest(proof.salt, key, 'sha256') + e.commitment for key, e in have.items())
+    need(len(entries) == proof.rows.count and trie(entries) == proof.top, 'state', f'{name}: events were left out')
+
+def check_rows(root, path, csv, d, events):
+    columns = [x.name for x in d.columns if not x.dropped]
+    lines = [csv_line(columns)] if csv else []
+    for e in events:
+        row = by_name(d, read_row(e, d))[0]
+        lines.append(csv_line([row[n] for n in columns]) if csv else jsonl_line(row))
+        for v in row.values():
+            if isinstance(v, dict):
+                blob = read_file(root, 'blobs/' + v['sha256'])
+                need(len(blob) == v['lengthBytes'] and sha(blob).hex() == v['sha256'], 'row', 'blobs/' + v['sha256'])
+    need(''.join(lines).encode() == read_file(root, path), 'row', f'{path} is not what the events yield')
 
 def verify_receipt(text, keys, witnesses=(), quorum=None, origin=None):
-    """{"ok": True, "receipt": facts} or {"ok": False, "check": name, "message": why}. Never raises."""
+    """{"ok": True, "receipt": what it shows} or {"ok": False, "check": name, "message": why}. Never raises."""
     try:
-        return {"ok": True, "receipt": verify(text, keys, witnesses, quorum, origin)}
-    except Failure as failure:
-        return {"ok": False, "check": failure.check, "message": str(failure)}
-    except Exception as error:  # What nobody thought of is no proof either.
-        return {"ok": False, "check": "format", "message": f"it cannot be read: {error!r}"}
+        return {'ok': True, 'receipt': facts(check_receipt(text, keys, witnesses, quorum, origin))}
+    except Bad as e:
+        return {'ok': False, 'check': e.check, 'message': e.message}
 
+def verify_export(root, keys, witnesses=(), quorum=None, origin=None):
+    """As verify_receipt, of the directory of an export: what it shows is under "export"."""
+    try:
+        return {'ok': True, 'export': check_export(root, keys, witnesses, quorum, origin)}
+    except Bad as e:
+        return {'ok': False, 'check': e.check, 'message': e.message}
 
 def main():
-    parser = argparse.ArgumentParser(description="Checks a VerityDB receipt.")
-    parser.add_argument("receipt")
-    parser.add_argument("--key", action="append", required=True)
-    parser.add_argument("--witness", action="append", default=[])
-    parser.add_argument("--quorum", type=int)
-    parser.add_argument("--origin")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    try:
-        with open(arguments.receipt, "rb") as file:
-            text = file.read(RECEIPT_BYTES_MAX + 1)
-    except OSError as error:
-        parser.error(str(error))
-    result = verify_receipt(text, arguments.key, arguments.witness, arguments.quorum, arguments.origin)
-    if arguments.json:
-        print(json.dumps(result))
-    elif result["ok"]:
-        print("The receipt holds.", json.dumps(result["receipt"], ensure_ascii=False, indent=2), sep="\n")
+    parser = argparse.ArgumentParser(description='Checks a receipt or an export of VerityDB, offline and without a secret.')
+    parser.add_argument('path', help='a receipt, or the directory of an export')
+    parser.add_argument('--key', action='append', required=True, metavar='VKEY', help="the log's verifier key; again for several")
+    parser.add_argument('--witness', action='append', default=[], metavar='VKEY', help='of a witness that must have signed, too')
+    parser.add_argument('--quorum', type=int, metavar='N', help='how many of the witnesses must have (default: all)')
+    parser.add_argument('--origin', metavar='NAME', help="the log's name, where keys of several logs are given")
+    parser.add_argument('--json', action='store_true', help='print what is proved as one JSON document')
+    given = parser.parse_args()
+    sys.stdout.reconfigure(encoding='utf-8')
+    trust = (given.key, given.witness, given.quorum, given.origin)
+    if os.path.isdir(given.path):
+        result = verify_export(given.path, *trust)
     else:
-        print(f"The receipt does not hold: {result['message']} [check: {result['check']}]", file=sys.stderr)
-    if not result["ok"] and result["check"] == "options":
-        return 2
-    return 0 if result["ok"] else 3
+        try:
+            with open(given.path, 'rb') as file:
+                result = verify_receipt(file.read(RECEIPT_BYTES_MAX + 1), *trust)
+        except OSError as e:
+            parser.error(str(e))
+    if given.json:
+        print(js(result))
+    elif not result['ok']:
+        print(f"It does not hold: {result['message']} [check: {result['check']}]", file=sys.stderr)
+    elif 'export' in result:
+        print('The export holds:', js(result['export']))
+    else:
+        print_facts(result['receipt'])
+    return 0 if result['ok'] else 2 if result['check'] == 'options' else 3
 
 
-if __name__ == "__main__":
+
+if __name__ == '__main__':
     sys.exit(main())

@@ -12,8 +12,14 @@ import {
   type TreeId,
 } from '../base/index.ts';
 import { decodeKey, Reader, rowIdOfKey } from '../codec/index.ts';
-import type { KeyHierarchy } from '../engine/index.ts';
-import { firstUserObject, tableById, tablesObject, tenantsTree } from '../kernel/index.ts';
+import { blobPath, type KeyHierarchy, subjectOwner } from '../engine/index.ts';
+import {
+  blobRecords,
+  firstUserObject,
+  tableById,
+  tablesObject,
+  tenantsTree,
+} from '../kernel/index.ts';
 import { indexesOf } from '../sql/index.ts';
 import {
   PageFile,
@@ -22,6 +28,7 @@ import {
   StoreKeys,
   superblockIsAuthentic,
   TreeStore,
+  type WalkedStore,
 } from '../store/index.ts';
 import type { LostFrames } from './lost-frames.ts';
 
@@ -163,6 +170,32 @@ export class AffectedTables {
   }
 }
 
+/** What rests on a damaged file of subject keys, or of a large value: undefined for other files. Rows are those that named the value first. */
+export function affectedByFile(path: string, store: WalkedStore & ReadView): Affected | undefined {
+  const names = new Names(store);
+  const owner = subjectOwner(path.split('/').at(-1) ?? '');
+  if (owner !== undefined) return { tenants: [names.tenant(owner)], tables: [] };
+  const blob = [...blobRecords(store)].find(({ id }) => blobPath(id) === path);
+  if (blob === undefined) return undefined;
+  const tables = new AffectedTables(names);
+  for (const tree of store.trees()) {
+    const { tenant, object } = objectOfTree(tree);
+    if (object < firstUserObject || tenant !== blob.tenant) continue;
+    for (const { key, versions } of store.history(tree))
+      for (const { from, leaf } of versions) if (leaf === blob.leaf) tables.add(tree, key, from);
+  }
+  const found = tables.tables().filter(({ index }) => index === undefined);
+  const positions = found.flatMap(({ rows }) => rows.map(({ position }) => position));
+  return {
+    ...(positions.length > 0 && {
+      positions: { first: Math.min(...positions), last: Math.max(...positions) },
+    }),
+    leaves: { first: blob.leaf, last: blob.leaf },
+    tenants: [names.tenant(blob.tenant)],
+    tables: found,
+  };
+}
+
 /** The newest checkpoint's trees, whether or not they fit a log that is damaged; undefined if they cannot be read. */
 export function withStoredTrees<T>(
   disk: Disk,
@@ -213,11 +246,13 @@ export function nameAffected(
             for (const [index, { first, behind }] of ranges.entries())
               if (leaf >= first && leaf < behind) tables[index]?.add(tree, key, from);
       }
-      return plain.map((affected, index) => ({
-        ...affected,
-        tenants: affected.tenants.map((tenant) => names.tenant(tenant as TenantId)),
-        tables: tables[index]?.tables() ?? [],
-      }));
+      return plain.map((affected, index) => {
+        const named = tables[index]?.tables() ?? [];
+        // A header that is damaged tells no tenants; the rows that the store has still do.
+        const tenants = affected.tenants.map((tenant) => names.tenant(tenant as TenantId));
+        for (const { tenant } of named) if (!tenants.includes(tenant)) tenants.push(tenant);
+        return { ...affected, tenants, tables: named };
+      });
     }) ?? plain
   );
 }

@@ -3,17 +3,25 @@ import type { CorruptionError, Position, TreeId } from '../base/index.ts';
 import {
   checkGeneration,
   checkSubjectKeys,
+  isStoreDamage,
   type KeyHierarchy,
   loggedCuts,
   readNewerKeyring,
   type StateMark,
 } from '../engine/index.ts';
-import type { ReadView } from '../store/index.ts';
-import { type Affected, AffectedTables, Names, withStoredTrees } from './affected.ts';
+import { type ReadView, readSuperblock } from '../store/index.ts';
+import {
+  type Affected,
+  affectedByFile,
+  AffectedTables,
+  Names,
+  withStoredTrees,
+} from './affected.ts';
 import type { Auditing, Found } from './audit.ts';
 import { compareLive, differencesOf } from './live.ts';
 import type { AuditedLog } from './log-audit.ts';
 import { compareSegments, findingOf, readBlobs } from './parts.ts';
+import type { VerificationFinding } from './report.ts';
 import type { SegmentCommitments } from './segment-commitments.ts';
 import {
   type LogState,
@@ -29,15 +37,18 @@ import { checkStore, type StoreCheck } from './store-check.ts';
 /** Versions that differ, of which what is affected is told. */
 const differencesMax = 1_000;
 
-/** `onView` is given the definitions, settings and keys at the end of the log. */
-export async function auditState(
-  auditing: Auditing & { readonly hierarchy: KeyHierarchy },
-  { log, commitments }: { readonly log: AuditedLog; readonly commitments: SegmentCommitments },
-  found: Found,
-  onView: (view: ReadView) => void,
-): Promise<void> {
+type StateAudit = Auditing & { readonly hierarchy: KeyHierarchy };
+interface Basis {
+  readonly log: AuditedLog;
+  readonly commitments: SegmentCommitments;
+  /** Is given the definitions, settings and keys at the end of the log. */
+  readonly onView: (view: ReadView) => void;
+}
+
+export async function auditState(auditing: StateAudit, basis: Basis, found: Found): Promise<void> {
   const { settings, hierarchy, workers, pause } = auditing;
-  const { disk, entropy, scratch, cacheBytes, root, security } = settings;
+  const { disk, entropy, scratch, cacheBytes } = settings;
+  const { log } = basis;
   const of: StateAuditing = {
     disk,
     hierarchy,
@@ -50,9 +61,32 @@ export async function auditState(
     after: Math.max(0, ...log.segments.map(({ skippedTo }) => skippedTo)) as Position,
     onProgress: (phase, done, total) => settings.onPhase?.({ phase, done, total }),
   };
-  const proven = await proveCheckpoint(of);
+  // The owner in this process would write over pages that are read for a checkpoint of before.
+  const proven = settings.live === undefined ? await proveCheckpoint(of) : undefined;
   // Nothing is left for them: their memory is needed for what follows.
   await workers.close();
+  const before = found.findings.length;
+  try {
+    await auditYielded(auditing, { ...basis, of, proven }, found);
+  } catch (error) {
+    // As an owner in another process may have done meanwhile.
+    if (proven === undefined || !isStoreDamage(error) || !isReplaced(of, proven)) throw error;
+    found.findings.length = before;
+    await auditYielded(auditing, { ...basis, of, proven: undefined }, found);
+  }
+}
+
+const isReplaced = ({ disk, hierarchy }: StateAuditing, { opened }: ProvenCheckpoint): boolean =>
+  readSuperblock(disk, hierarchy.keyring.logId)?.newest?.sequence !== opened.sequence;
+
+async function auditYielded(
+  auditing: StateAudit,
+  basis: Basis & { readonly of: StateAuditing; readonly proven: ProvenCheckpoint | undefined },
+  found: Found,
+): Promise<void> {
+  const { settings, hierarchy, pause } = auditing;
+  const { disk, root, security } = settings;
+  const { log, commitments, of, proven } = basis;
   const yielded = proven === undefined ? await stateFromLog(of) : await stateFrom(of, proven);
   try {
     const { state, store } = yielded;
@@ -62,7 +96,7 @@ export async function auditState(
     if (current === hierarchy) readNewerKeyring(disk, hierarchy);
     for (const error of checkSubjectKeys({ disk, hierarchy: current, state })) {
       security?.observe(error);
-      found.findings.push(findingOf(error));
+      found.findings.push(withAffected(findingOf(error), store));
     }
     found.segmentsCompared = compareSegments(log, state, found.findings);
     const mark = await auditStore({ of, current, proven, yielded }, found);
@@ -71,12 +105,14 @@ export async function auditState(
     const { head } = log.tail;
     const compared = await compareStateHashes(
       { hierarchy, commitments, store },
-      { known, head, pause },
+      { known, head, changedAt: changedAt(log), pause },
     );
     found.stateHash = compared.stateHash;
     for (const error of compared.errors) found.findings.push(findingOf(error));
-    onView(store);
-    const blobs = await readBlobs(settings, { hierarchy, state }, found.findings);
+    basis.onView(store);
+    const damaged: VerificationFinding[] = [];
+    const blobs = await readBlobs(settings, { hierarchy, state }, damaged);
+    found.findings.push(...damaged.map((finding) => withAffected(finding, store)));
     if (blobs !== undefined) found.blobs = blobs;
     found.cuts = loggedCuts(state.store);
     const served = await compareLive(log, store, pause);
@@ -85,6 +121,14 @@ export async function auditState(
     yielded.close();
   }
 }
+
+function withAffected(finding: VerificationFinding, store: LogState['store']): VerificationFinding {
+  const affected = affectedByFile(finding.file, store);
+  return affected === undefined ? finding : { ...finding, affected };
+}
+
+const changedAt = ({ segments }: AuditedLog): Position =>
+  Math.max(0, ...segments.map(({ facts }) => facts.changedAt)) as Position;
 
 /** The newest state hash that a checkpoint's record tells. */
 function newestState({

@@ -10,8 +10,10 @@ import {
 import { ed25519Verify } from '../crypto/index.ts';
 import {
   checkpointsPath,
+  checkSubjectLayout,
   fileBytes,
   type KeyHierarchy,
+  type Keyring,
   type LoggedCut,
   olderKeyring,
   originOf,
@@ -22,7 +24,7 @@ import {
   timeStampsPath,
 } from '../engine/index.ts';
 import { KernelState, settingOf } from '../kernel/index.ts';
-import { openNote, parseCheckpoint } from '../proof/index.ts';
+import { openNote, parseCheckpoint, parseNote } from '../proof/index.ts';
 import { MemoryStore, type ReadView, readSuperblock } from '../store/index.ts';
 import { affectedBy, nameAffected } from './affected.ts';
 import { auditState } from './audit-state.ts';
@@ -166,13 +168,15 @@ async function audit(auditing: Auditing, found: Found): Promise<void> {
     checkProofs(auditing, { log, tree, attested, view: undefined }, found);
     const state = new KernelState(new MemoryStore());
     await readBlobs(settings, { hierarchy, state }, found.findings);
+    if (log.tail.head.lastKind === 'close')
+      found.findings.push(...checkSubjectLayout(disk, logId).map(findingOf));
     // Pages are sealed; that the copies of the superblock are as they were written can be told without a key.
     for (const error of readSuperblock(disk, logId)?.damaged ?? [])
       found.findings.push(findingOf(error));
   } else {
-    await auditState({ ...auditing, hierarchy }, { log, commitments }, found, (view) =>
-      checkProofs(auditing, { log, tree, attested, view }, found),
-    );
+    const onView = (view: ReadView): void =>
+      checkProofs(auditing, { log, tree, attested, view }, found);
+    await auditState({ ...auditing, hierarchy }, { log, commitments, onView }, found);
   }
   for (const error of errors) found.findings.push(findingOf(error));
 }
@@ -276,9 +280,29 @@ function checkProofs(
     ...stamps.report,
   };
   for (const error of [...errors, ...stamps.errors]) found.findings.push(findingOf(error));
-  if (since === undefined) return;
-  const { text } = openNote(since, vkeysFor(keyring, of.view), ed25519Verify);
-  const { origin, size, root } = parseCheckpoint(text);
+  if (since !== undefined) checkSince(since, { ...of, keyring }, found);
+}
+
+function checkSince(
+  since: string,
+  of: {
+    readonly log: AuditedLog;
+    readonly tree: AuditedTree;
+    readonly keyring: Keyring;
+    readonly view: ReadView | undefined;
+  },
+  found: Found,
+): void {
+  const { log, tree, keyring, view } = of;
+  const { origin, size, root } = parseCheckpoint(parseNote(since).text);
+  try {
+    openNote(since, vkeysFor(keyring, view), ed25519Verify);
+  } catch (error) {
+    if (!(error instanceof VerityError)) throw error;
+    const message = `The checkpoint that was given, of ${size} leaves, does not hold: ${error.message}`;
+    found.findings.push({ code: error.code, file: '', offset: 0, message });
+    return;
+  }
   const isPrefix = size <= tree.size && equalBytes(tree.root(size), root);
   if (origin === originOf(keyring) && isPrefix) {
     found.since = size;
@@ -286,7 +310,7 @@ function checkProofs(
   }
   const what = `The log does not begin with the ${size} leaves that the given checkpoint stands for: another log, or an older one,`;
   found.findings.push(
-    findingOf(new CorruptionError('LOG_ROLLED_BACK', of.log.tail.path, 0, `${what} lies`)),
+    findingOf(new CorruptionError('LOG_ROLLED_BACK', log.tail.path, 0, `${what} lies`)),
   );
 }
 

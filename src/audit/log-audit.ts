@@ -78,7 +78,6 @@ export async function auditLog(auditing: LogAuditing): Promise<AuditedLog> {
       const path = later.slice(0, 1);
       const after = { done: segments.length, later: later.slice(1), live };
       segments.push(...(await auditSegments(auditing, path, after)));
-      if (live.owner && (segments.at(-1)?.head.op ?? 0) >= live.head.op) break;
     }
     if (segments.at(-1)?.head.lastKind !== 'end') break;
   }

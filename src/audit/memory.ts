@@ -17,6 +17,7 @@ interface GoodSegment {
   readonly path: string;
   readonly digest: string;
   readonly generation: number;
+  readonly changedAt: number;
   readonly checkpoints: readonly (readonly [
     leaf: number,
     size: number,
@@ -59,6 +60,7 @@ export class AuditMemory {
       path,
       digest: toHex(digest),
       generation: facts.keyringGeneration,
+      changedAt: facts.changedAt,
       checkpoints: facts.checkpoints.map((seen) => [
         seen.leaf,
         seen.size,
@@ -83,10 +85,11 @@ export class AuditMemory {
     const mac = fromHex(line.slice(0, 64));
     const text = line.slice(65);
     if (mac === undefined || !constantTimeEqual(mac, this.#macOf(text))) return;
-    const { path, digest, generation, checkpoints } = JSON.parse(text) as GoodSegment;
+    const { path, digest, generation, changedAt, checkpoints } = JSON.parse(text) as GoodSegment;
     this.#segments.set(path, {
       digest: bytesOf(digest),
       keyringGeneration: generation,
+      changedAt: changedAt as Position,
       checkpoints: checkpoints.map(checkpointOf),
     });
   }

@@ -17,6 +17,7 @@ import {
   noteEntryAt,
   originOf,
   readWhole,
+  tileRoot,
   tilesPath,
   treeRecordPath,
   vkeysOf,
@@ -44,7 +45,7 @@ import type { AuditedLog } from './log-audit.ts';
 import type { SegmentCommitments } from './segment-commitments.ts';
 import { isAt, type SeenCheckpoint, type SegmentAudit } from './segment-job.ts';
 import type { TimeStampsReport } from './timestamps-check.ts';
-import { firstDifference, tileRootOf, type TreeJob } from './tree-job.ts';
+import { firstDifference, type TreeJob } from './tree-job.ts';
 
 /** Tiles of leaves that are hashed as one piece. */
 const tilesAtOnce = 64;
@@ -95,7 +96,7 @@ function rootsOf(hashes: Uint8Array): Uint8Array {
   const tiles = Math.floor(hashes.length / tileBytes);
   return joined(
     Array.from({ length: tiles }, (_, tile) =>
-      tileRootOf(hashes.subarray(tile * tileBytes, (tile + 1) * tileBytes)),
+      tileRoot(hashes.subarray(tile * tileBytes, (tile + 1) * tileBytes)),
     ),
   );
 }

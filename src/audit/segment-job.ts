@@ -62,6 +62,8 @@ export interface OpenedFacts {
   /** The newest keyring that the segment names; 0 without one. */
   readonly keyringGeneration: number;
   readonly checkpoints: readonly SeenCheckpoint[];
+  /** The position of the last event that is no record of a checkpoint, and so may change the state hash; 0 without one. */
+  readonly changedAt: Position;
 }
 
 /** A checkpoint record of the log. */
@@ -168,6 +170,7 @@ class SegmentWalk {
   #head: LogHead;
   #end: WalkEnd = { kind: 'tail', offset: segmentHeaderBytes };
   #keyringGeneration = 0;
+  #changedAt = 0 as Position;
   #checkpoints: SeenCheckpoint[] = [];
   #eventsOpened = 0;
   #skippedTo = 0 as Position;
@@ -208,6 +211,7 @@ class SegmentWalk {
     if (before === undefined) yield* this.#open();
     else {
       this.#keyringGeneration = before.keyringGeneration;
+      this.#changedAt = before.changedAt;
       this.#checkpoints = [...before.checkpoints];
     }
   }
@@ -234,7 +238,11 @@ class SegmentWalk {
       restAt: rest === -1 ? undefined : rest,
       frames: good.length,
       damages: this.#damages.toSorted((left, right) => left.offset - right.offset),
-      facts: { keyringGeneration: this.#keyringGeneration, checkpoints: this.#checkpoints },
+      facts: {
+        keyringGeneration: this.#keyringGeneration,
+        checkpoints: this.#checkpoints,
+        changedAt: this.#changedAt,
+      },
       eventsOpened: this.#eventsOpened,
       skippedTo: this.#skippedTo,
       commitments: commitmentsOf(good),
@@ -287,6 +295,7 @@ class SegmentWalk {
       const { header } = frame;
       if (header.firstLeaf + header.leafCount <= opensFrom && header.leafCount > 0) {
         this.#skippedTo = header.lastPosition;
+        this.#changedAt = header.lastPosition;
         continue;
       }
       const events = decodeFrame(hierarchy, frame);
@@ -298,6 +307,7 @@ class SegmentWalk {
         if (event.type === 'keyringChanged') this.#keyringGeneration = event.generation;
         if (event.type === 'checkpoint')
           this.#see(event, (header.firstLeaf + within) as LeafIndex, index);
+        else this.#changedAt = event.position;
       }
       this.#eventsOpened += events.length;
       yield header.frameLength;

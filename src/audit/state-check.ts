@@ -46,10 +46,13 @@ export async function compareStateHashes(
   {
     known,
     head,
+    changedAt,
     pause,
   }: {
     readonly known: readonly (StateHash | undefined)[];
     readonly head: LogHead;
+    /** From here on the log changes no state. */
+    readonly changedAt: Position;
     readonly pause: Pause;
   },
 ): Promise<{
@@ -60,11 +63,16 @@ export async function compareStateHashes(
   const computed = new Map<Position, Uint8Array>();
   // What an owner knows by now may be of positions that were not read.
   const wanted = known.filter((each) => each !== undefined && each.position <= head.position);
-  let position = head.position;
+  const hashAt = async (position: Position): Promise<Uint8Array> => {
+    const since = Math.min(position, changedAt) as Position;
+    const hash = computed.get(since) ?? (await stateHashAt(replayed, position, pause));
+    computed.set(since, hash);
+    return hash;
+  };
+  let { position } = head;
   for (const each of wanted as readonly StateHash[]) {
     ({ position } = each);
-    const hash = computed.get(position) ?? (await stateHashAt(replayed, position, pause));
-    computed.set(position, hash);
+    const hash = await hashAt(position);
     if (!equalBytes(hash, each.hash))
       errors.push(
         stateHashError(
@@ -72,7 +80,7 @@ export async function compareStateHashes(
         ),
       );
   }
-  const hash = computed.get(position) ?? (await stateHashAt(replayed, position, pause));
+  const hash = await hashAt(position);
   return { stateHash: { hash: toHex(hash), position }, errors };
 }
 
@@ -89,6 +97,7 @@ async function stateHashAt(
   const tables = new StateContents();
   const path = new Uint8Array(stateHashBytes);
   const tablePath = new Uint8Array(stateHashBytes);
+  let keyBytes = new Uint8Array(64);
   for (const tree of store.trees()) {
     const { tenant, object } = objectOfTree(tree);
     if (!isTable(view, tenant, object)) continue;
@@ -97,13 +106,12 @@ async function stateHashAt(
     const cursor = view.scan(tree, {});
     for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
       const { key: rowKey, leaf } = entry;
-      paths.rowInto(
-        path,
-        0,
-        Uint8Array.from(rowKey, (char) => char.charCodeAt(0)),
-      );
+      if (rowKey.length > keyBytes.length) keyBytes = new Uint8Array(2 * rowKey.length);
+      for (let at = 0; at < rowKey.length; at++) keyBytes[at] = rowKey.charCodeAt(at);
+      paths.rowInto(path, 0, keyBytes, { end: rowKey.length });
       rows.add(path, commitments.at(leaf));
-      await pause(entryCost);
+      const turn = pause(entryCost);
+      if (turn !== undefined) await turn;
     }
     const summary = await summaryOf(rows, pause);
     if (summary.count > 0) tables.add(tablePath, paths.tableHash(summary));

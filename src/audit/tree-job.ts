@@ -1,8 +1,7 @@
 /** The Merkle tree over the commitments of a log: made from its leaves, and held against the tiles on the disk. */
 import { type Disk, equalBytes } from '../base/index.ts';
-import { sha256 } from '../crypto/index.ts';
-import { tilesPath } from '../engine/index.ts';
-import { hashBytes, leafHash, nodeHash, tileBytes, tileWidth } from '../proof/index.ts';
+import { hashCommitments, tileRoot, tilesPath } from '../engine/index.ts';
+import { hashBytes, tileBytes, tileWidth } from '../proof/index.ts';
 
 export interface TreeJob {
   readonly kind: 'tree';
@@ -31,12 +30,9 @@ export function* hashTiles(disk: Disk, job: TreeJob): Generator<number, TreeTile
   try {
     const stored = new Uint8Array(tileBytes);
     for (let tile = 0; tile < full; tile++) {
-      const hashes = new Uint8Array(tileBytes);
-      for (let leaf = 0; leaf < tileWidth; leaf++) {
-        const at = (tile * tileWidth + leaf) * hashBytes;
-        hashes.set(leafHash(sha256, commitments.subarray(at, at + hashBytes)), leaf * hashBytes);
-      }
-      roots.set(tileRootOf(hashes), tile * hashBytes);
+      const at = tile * tileBytes;
+      const hashes = hashCommitments(commitments.subarray(at, at + tileBytes));
+      roots.set(tileRoot(hashes), tile * hashBytes);
       const offset = (firstTile + tile) * tileBytes;
       const length = badByte === undefined ? (file?.read(stored, offset) ?? 0) : 0;
       const bad = firstDifference(stored.subarray(0, length), hashes);
@@ -53,23 +49,4 @@ export function* hashTiles(disk: Disk, job: TreeJob): Generator<number, TreeTile
 export function firstDifference(bytes: Uint8Array, whole: Uint8Array): number | undefined {
   if (equalBytes(bytes, whole.subarray(0, bytes.length))) return undefined;
   return bytes.findIndex((byte, index) => byte !== whole[index]);
-}
-
-/** The root over the hashes of a full tile. */
-export function tileRootOf(tile: Uint8Array): Uint8Array {
-  let hashes = tile;
-  while (hashes.length > hashBytes) {
-    const above = new Uint8Array(hashes.length / 2);
-    for (let at = 0; at < above.length; at += hashBytes)
-      above.set(
-        nodeHash(
-          sha256,
-          hashes.subarray(2 * at, 2 * at + hashBytes),
-          hashes.subarray(2 * at + hashBytes, 2 * at + 2 * hashBytes),
-        ),
-        at,
-      );
-    hashes = above;
-  }
-  return hashes;
 }

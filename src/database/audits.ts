@@ -3,6 +3,7 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { type Audit, auditDatabase, type AuditNotebook } from '../audit/index.ts';
 import { VerityError } from '../base/index.ts';
 import { fileBytes, inspectDirectory, segmentPaths } from '../engine/index.ts';
+import { parseCheckpoint, parseNote } from '../proof/index.ts';
 import { startThreads, threadsFor } from './audit-threads.ts';
 import { timeStampCheck } from './timestamps.ts';
 import { auditReportOf, verifyReportOf } from './verify-report.ts';
@@ -41,6 +42,7 @@ async function audited(
   const { disk, entropy, scheduler } = host;
   if (inspectDirectory(disk) !== 'database')
     throw new VerityError('NO_DATABASE', `There is no database at ${path}. Check the path.`);
+  if (options.since !== undefined) checkNote(options.since);
   const logBytes = segmentPaths(disk).reduce((sum, each) => sum + fileBytes(disk, each), 0);
   const threads = threadsFor(logBytes, options.threads);
   const { onProgress } = options;
@@ -61,6 +63,20 @@ async function audited(
   });
   if (isPlain(options)) warnOfPlainMode(path, options.onWarning);
   return { audit, threads: Math.max(1, threads) };
+}
+
+/** Whether a good note is of this database is what the audit says; text that is no note at all is a mistake of the caller. */
+function checkNote(since: string): void {
+  try {
+    parseCheckpoint(parseNote(since).text);
+  } catch (cause) {
+    const what = cause instanceof VerityError ? cause.message : String(cause);
+    throw new VerityError(
+      'INVALID_ARGUMENT',
+      `The checkpoint that the log is to go on from is none: ${what} Pass the text of a signed note, as it was printed.`,
+      { cause },
+    );
+  }
 }
 
 /** A file of lines. A line that was torn when an audit was interrupted is not believed. */

@@ -31,9 +31,13 @@ export interface SigningIntent {
   readonly root: Uint8Array;
 }
 
-type Entry =
-  | ({ readonly kind: 'intent' } & SigningIntent)
-  | { readonly kind: 'note'; readonly size: number; readonly note: string };
+export interface NoteEntry {
+  readonly kind: 'note';
+  readonly size: number;
+  readonly note: string;
+}
+
+export type Entry = ({ readonly kind: 'intent' } & SigningIntent) | NoteEntry;
 
 interface FoundEntry {
   readonly entry: Entry;
@@ -57,6 +61,8 @@ export class CheckpointNotes {
   #places: NotePlace[] = [];
   /** Bytes of the file when it was read. */
   #readBytes = -1;
+  /** What is before was flushed, since an entry behind it was written. */
+  #flushedTo = 0;
 
   constructor(disk: Disk, isOwner: boolean) {
     this.#disk = disk;
@@ -92,14 +98,34 @@ export class CheckpointNotes {
     this.#forget();
     // What is damaged as a whole is left as it lies.
     this.#end = start;
+    let intentEnd = start;
     for (let at = 0; at + sectorBytes <= tail.length; at += sectorBytes) {
       const found = noteEntryAt(tail, at);
       if (found === undefined) continue;
       this.#end = start + found.end;
       const { entry } = found;
-      if (entry.kind === 'intent') this.#intent = entry;
-      else this.#places.push({ size: entry.size, offset: start + at });
+      if (entry.kind === 'intent') {
+        this.#intent = entry;
+        this.#flushedTo = intentEnd;
+        intentEnd = this.#end;
+      } else this.#places.push({ size: entry.size, offset: start + at });
     }
+  }
+
+  /**
+   * Makes durable what was read. A process before this one may have ended before a flush, or have been told that it failed: then
+   * the system may hold bytes that it never writes, until they are written again. Throws what the disk throws.
+   */
+  secure(): void {
+    const file = this.#opened();
+    if (file === undefined || this.#end === this.#flushedTo) return;
+    for (let offset = this.#flushedTo; offset < this.#end;) {
+      const found = this.#entryAt(offset);
+      // Anew, so that no damage behind an entry is made durable as if it were ours.
+      if (found !== undefined) file.write(bytesOf(found.entry), offset);
+      offset += found?.end ?? sectorBytes;
+    }
+    file.flush();
   }
 
   /** Every note, the oldest first; one that got further signatures appears again with them. */
@@ -114,10 +140,7 @@ export class CheckpointNotes {
 
   /** Adds what is about to be signed; durable with the next flush. Throws what the disk throws. */
   intend(intent: SigningIntent): void {
-    const content = new Writer(40);
-    content.u64(intent.size);
-    content.raw(intent.root);
-    this.#append(kinds.intent, content.finish());
+    this.#append({ kind: 'intent', ...intent });
     this.#intent = intent;
   }
 
@@ -129,8 +152,9 @@ export class CheckpointNotes {
   /** Adds a note, or one of before with more signatures; durable with the next flush. Throws what the disk throws. */
   add(note: string): void {
     const offset = this.#end;
-    this.#append(kinds.note, utf8Encode(note));
-    this.#places.push({ size: sizeOf(note), offset });
+    const size = sizeOf(note);
+    this.#append({ kind: 'note', note, size });
+    this.#places.push({ size, offset });
   }
 
   /** Forgets all notes but those, and what was about to be signed. Throws what the disk throws, and all are kept then. */
@@ -138,8 +162,8 @@ export class CheckpointNotes {
     const kept = [...this.all()].filter(isKept);
     if (this.#opened() === undefined) return;
     this.close();
-    const entries = kept.map((note) => entryBytes(kinds.note, utf8Encode(note)));
-    replaceFile(this.#disk, checkpointsPath, concatBytes(...entries));
+    const entries = kept.map((note): Entry => ({ kind: 'note', note, size: sizeOf(note) }));
+    replaceFile(this.#disk, checkpointsPath, notesFile(entries));
     this.#forget();
     this.#readBytes = -1;
     this.refresh();
@@ -152,12 +176,13 @@ export class CheckpointNotes {
 
   #forget(): void {
     this.#end = 0;
+    this.#flushedTo = 0;
     this.#intent = undefined;
     this.#places = [];
   }
 
-  #append(kind: number, content: Uint8Array): void {
-    const bytes = entryBytes(kind, content);
+  #append(entry: Entry): void {
+    const bytes = bytesOf(entry);
     const file = this.#opened() ?? this.#created();
     file.write(bytes, this.#end);
     this.#end += bytes.length;
@@ -189,13 +214,28 @@ export class CheckpointNotes {
   }
 }
 
-function entryBytes(kind: number, content: Uint8Array): Uint8Array {
+/** The good entries of a file. */
+export function* entriesOf(bytes: Uint8Array): Generator<Entry, void> {
+  for (let at = 0; at + sectorBytes <= bytes.length;) {
+    const found = noteEntryAt(bytes, at);
+    if (found !== undefined) yield found.entry;
+    at = found?.end ?? at + sectorBytes;
+  }
+}
+
+/** A file of these entries. */
+export function notesFile(entries: readonly Entry[]): Uint8Array {
+  return concatBytes(...entries.map(bytesOf));
+}
+
+function bytesOf(of: Entry): Uint8Array {
+  const content = contentOf(of);
   const length = headerBytes + content.length;
   const entry = new Writer(sectorsOf(length));
   entry.u32(magic);
   entry.u32(content.length);
   entry.u32(0);
-  entry.u8(kind);
+  entry.u8(kinds[of.kind]);
   entry.raw(content);
   entry.skip(sectorsOf(length) - length);
   const bytes = entry.finish();
@@ -207,6 +247,14 @@ const sectorsOf = (length: number): number => Math.ceil(length / sectorBytes) * 
 
 function checksumOf(entry: Uint8Array, length: number): number {
   return crc32(entry.subarray(12, length), crc32(entry.subarray(0, 8)));
+}
+
+function contentOf(of: Entry): Uint8Array {
+  if (of.kind === 'note') return utf8Encode(of.note);
+  const content = new Writer(40);
+  content.u64(of.size);
+  content.raw(of.root);
+  return content.finish();
 }
 
 /** The entry that begins here; undefined where none does, or it is torn. */

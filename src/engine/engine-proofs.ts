@@ -23,9 +23,7 @@ import { Proofs } from './proofs.ts';
 import { originOf } from './identity.ts';
 import { handOversOf, signingKeyOf, vkeysOf } from './signing-keys.ts';
 import type { StateHash } from './state-hasher.ts';
-import { TileFiles } from './tile-files.ts';
-
-const treeKeyPurpose = 'veritydb/tree/v1';
+import { TileFiles, treeKeyPurpose } from './tile-files.ts';
 
 export interface TreeParts {
   readonly host: EngineHost;

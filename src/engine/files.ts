@@ -23,6 +23,8 @@ export const temporarySuffix = '.tmp';
 /** The longest verity.json or keyring. */
 export const smallFileBytesMax = 64 << 20;
 export const segmentFileBytesMax = 256 << 20;
+/** Checkpoints of years, or tiles. */
+const proofsFileBytesMax = 2 ** 32;
 
 /** Names at the root that belong to a database; anything else there is not ours. */
 export const rootNames: ReadonlySet<string> = new Set([
@@ -57,14 +59,15 @@ export function readWhole(disk: Disk, path: string): Uint8Array | undefined {
   if (!disk.exists(path)) return undefined;
   const file = disk.open(path, 'read');
   try {
-    return readFrom(
-      file,
-      0,
-      path.startsWith(`${logDirectory}/`) ? segmentFileBytesMax : smallFileBytesMax,
-    );
+    return readFrom(file, 0, bytesMaxOf(path));
   } finally {
     file.close();
   }
+}
+
+function bytesMaxOf(path: string): number {
+  if (path.startsWith(`${logDirectory}/`)) return segmentFileBytesMax;
+  return path.startsWith(`${proofsDirectory}/`) ? proofsFileBytesMax : smallFileBytesMax;
 }
 
 /** Reads a file from `offset` to its end. */

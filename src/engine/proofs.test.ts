@@ -18,7 +18,7 @@ import { SimClock, SimDisk, SimScheduler } from '../sim/index.ts';
 import type { Engine } from './engine.ts';
 import { openEngine, type OpenSettings } from './open.ts';
 import type { ProofSettings } from './checkpoint-times.ts';
-import type { SignedCheckpoint } from './proofs.ts';
+import type { SignedCheckpoint } from './proofs-parts.ts';
 
 const provider = new HeldKeyProvider(
   'fixed',

@@ -3,13 +3,11 @@ import {
   CorruptionError,
   equalBytes,
   type LeafIndex,
-  type Scheduler,
   utf8Encode,
   VerityError,
 } from '../base/index.ts';
 import { ed25519Sign, ed25519Verify, sha256 } from '../crypto/index.ts';
-import type { CheckpointRecord, Command, LoggedCheckpoint } from '../kernel/index.ts';
-import type { LogHead } from '../log/index.ts';
+import type { CheckpointRecord, LoggedCheckpoint } from '../kernel/index.ts';
 import {
   addSignatures,
   formatCheckpoint,
@@ -21,50 +19,14 @@ import {
   signatureTypes,
   type Vkey,
 } from '../proof/index.ts';
-import type { CheckpointNotes } from './checkpoint-notes.ts';
 import { asVerityError, isDiskFull } from './commit-errors.ts';
-import { CheckpointTimes, type ProofSettings } from './checkpoint-times.ts';
+import { CheckpointTimes } from './checkpoint-times.ts';
+import type { ProofsParts, SignedCheckpoint } from './proofs-parts.ts';
 import { SignedBefore } from './signed-before.ts';
 import type { LogTree } from './log-tree.ts';
-import type { HandOver, SigningKey } from './signing-keys.ts';
+import type { HandOver } from './signing-keys.ts';
 import { StateCaptures } from './state-captures.ts';
 import type { StateHash } from './state-hasher.ts';
-
-/** A signed checkpoint: the record is the last leaf under the note. */
-export interface SignedCheckpoint {
-  /** A C2SP signed note, cosignatures included. */
-  readonly note: string;
-  readonly size: number;
-  readonly root: Uint8Array;
-  readonly record: LoggedCheckpoint;
-}
-
-export interface ProofsParts {
-  readonly tree: LogTree;
-  readonly notes: CheckpointNotes;
-  readonly scheduler: Scheduler;
-  readonly origin: string;
-  readonly settings: ProofSettings;
-  /** Absent for a handle that only reads. */
-  readonly submit: ((command: Command) => Promise<unknown>) | undefined;
-  readonly signingKey: () => SigningKey;
-  /** All keys of the log, the oldest first. */
-  readonly vkeys: () => readonly Vkey[];
-  /** How each of them but the first was handed over to. */
-  readonly handOvers: () => readonly HandOver[];
-  readonly head: () => LogHead;
-  /** The value of a setting of the database. */
-  readonly setting: (name: string) => unknown;
-  readonly stateHash: () => Promise<StateHash>;
-  /** As `stateHash` if that takes little for each change, else the newest that is known; undefined where none is kept. */
-  readonly stateHashAtHand: () => Promise<StateHash | undefined>;
-  /** As `stateHash`, of what is committed now, on this turn. */
-  readonly stateHashNow: () => StateHash;
-  /** The newest checkpoint record among what is committed. */
-  readonly newestRecord: () => LoggedCheckpoint | undefined;
-  /** The record at this leaf. */
-  readonly recordAt: (leaf: LeafIndex) => LoggedCheckpoint | undefined;
-}
 
 /**
  * Checkpoints of the log: a record in the log of what it was, and over that a signed note. docs/proofs.md says what for.
@@ -119,8 +81,11 @@ export class Proofs {
    * of this log, unless it is accepted, now or before: then the log says so, and notes of events that are gone are forgotten.
    */
   async checkRollback(isAccepted: boolean): Promise<void> {
-    const { submit } = this.#parts;
-    if (submit !== undefined) await this.#before.check(isAccepted, submit);
+    const { submit, notes } = this.#parts;
+    if (submit === undefined) return;
+    // What is shown to anybody from now on must be there after a loss of power.
+    notes.secure();
+    await this.#before.check(isAccepted, submit);
   }
 
   /** The newest signed checkpoint; undefined before the first. Throws CorruptionError. */
@@ -174,7 +139,11 @@ export class Proofs {
    * only reads gives the newest. Rejects with READ_ONLY where there is none for it, and with what a commit rejects with.
    */
   async checkpoint(): Promise<SignedCheckpoint> {
-    return this.#alone(async () => this.#current() ?? this.#make(await this.#parts.stateHash()));
+    return this.#alone(async () => {
+      if (this.#parts.submit === undefined) return this.#current() ?? this.#make(undefined);
+      const state = await this.#parts.stateHash();
+      return this.#currentOf(state) ?? this.#make(state);
+    });
   }
 
   /**
@@ -188,20 +157,24 @@ export class Proofs {
   }
 
   async #checkpointAt(capture: (state: StateHash) => void): Promise<SignedCheckpoint> {
-    const { stateHash, stateHashNow, head } = this.#parts;
+    const { stateHash, stateHashNow } = this.#parts;
     await stateHash();
     // What was committed since that promise was kept is little, and in this turn nothing more comes.
     const state = stateHashNow();
     capture(state);
-    const { newest } = this;
-    // With equal states alone, a definition that a proof rests on might be behind the checkpoint.
-    const isCovered =
-      newest?.size === head().leafCount &&
-      newest.record.state !== undefined &&
-      equalBytes(newest.record.state.hash, state.hash);
-    if (!isCovered) return this.#make(state);
+    const newest = this.#currentOf(state);
+    if (newest === undefined) return this.#make(state);
     await this.tree.catchUp();
     return newest;
+  }
+
+  /** The newest checkpoint, if it covers all that is committed, and names this state. */
+  #currentOf({ hash }: StateHash): SignedCheckpoint | undefined {
+    const { newest } = this;
+    // With equal states alone, a definition that a proof rests on might be behind the checkpoint.
+    if (newest?.size !== this.#parts.head().leafCount) return undefined;
+    const { state } = newest.record;
+    return state !== undefined && equalBytes(state.hash, hash) ? newest : undefined;
   }
 
   /** A state hash that would cost more than the commits themselves is left at where it was. */

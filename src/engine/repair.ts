@@ -58,6 +58,9 @@ import { checkGeneration } from './keyring-record.ts';
 import { OverlayDisk, type Replacement } from './overlay-disk.ts';
 import { keyringFor } from './reissue.ts';
 import { copiedFile } from './repair-copied.ts';
+import { proofsReplacements } from './repair-proofs.ts';
+import { originOf } from './identity.ts';
+import { vkeysOf } from './signing-keys.ts';
 import {
   type BorrowedKeyring,
   borrowKeys,
@@ -146,6 +149,17 @@ async function planWith(settings: CopyRepairSettings, keys: RepairKeys): Promise
   for (const [path, file] of subjects) replacements.set(path, file);
   const blobs = await blobFiles(copy, overlay, { hierarchy, state });
   for (const [path, file] of blobs) replacements.set(path, file);
+  const { keyring } = hierarchy;
+  const proofs = proofsReplacements({
+    disk,
+    copy,
+    hierarchy,
+    origin: originOf(keyring),
+    vkeys: vkeysOf(keyring, state.store),
+    leafCount: tail.head.leafCount,
+    leaves: () => leavesOf(overlay, { hierarchy, durable }),
+  });
+  for (const [path, file] of proofs) replacements.set(path, file);
   return {
     hierarchy,
     replacements,
@@ -154,6 +168,7 @@ async function planWith(settings: CopyRepairSettings, keys: RepairKeys): Promise
       ...(own === undefined ? [anchorPath] : []),
       ...subjects.keys(),
       ...blobs.keys(),
+      ...proofs.keys(),
     ],
     replaced: log.replaced,
     head: tail.head,
@@ -203,6 +218,16 @@ async function blobFiles(
     taken.set(path, file);
   }
   return taken;
+}
+
+function* leavesOf(
+  disk: Disk,
+  how: { readonly hierarchy: KeyHierarchy; readonly durable: DurableFrame | undefined },
+): Generator<Uint8Array, void> {
+  const start = emptyLogHead(how.hierarchy.keyring.logId);
+  const walk = new LogWalk({ disk, start, durable: how.durable });
+  for (let step = walk.next(); step !== undefined; step = walk.next())
+    if (step.kind !== 'finished') yield step.frame.leaves;
 }
 
 /** Undefined if no slot of it is good. */

@@ -1,5 +1,5 @@
 import { assert, type Scheduler } from '../base/index.ts';
-import type { SignedCheckpoint } from './proofs.ts';
+import type { SignedCheckpoint } from './proofs-parts.ts';
 import type { StateHash } from './state-hasher.ts';
 
 type Capture = (state: StateHash) => void;

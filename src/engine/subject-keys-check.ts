@@ -3,6 +3,7 @@ import {
   type Disk,
   type DiskFile,
   type ErrorCode,
+  type LogId,
   type TenantId,
 } from '../base/index.ts';
 import { type KernelState, type SubjectPageRecord, subjectPages } from '../kernel/index.ts';
@@ -17,6 +18,7 @@ import {
   subjectPath,
 } from './subject-keys-file.ts';
 import {
+  checkPageLayout,
   checkSubjectFileHeader,
   isPageProblem,
   type PageProblem,
@@ -58,6 +60,42 @@ export function checkSubjectKeys(check: SubjectCheck): CorruptionError[] {
     else if (!byOwner.has(owner)) byOwner.set(owner, []);
   }
   for (const [owner, records] of byOwner) found.push(...checkFile(check, owner, records));
+  return found;
+}
+
+/**
+ * What can be told without a key of a database that was closed, so that no page is just being written: that pages are whole and in their
+ * place. Which pages there are, and their generations, the log says to who can open it. Damage is returned, not thrown.
+ */
+export function checkSubjectLayout(disk: Disk, logId: LogId): CorruptionError[] {
+  return subjectPaths(disk).flatMap((path) => {
+    const owner = subjectOwner(path.slice(subjectsDirectory.length + 1));
+    if (owner === undefined)
+      return [new CorruptionError('FOREIGN_FILE', path, 0, 'A file that is none of ours lies')];
+    const file = disk.open(path, 'read');
+    try {
+      return layoutProblems(file, logId, owner).map(
+        ({ code, offset, what }) => new CorruptionError(code, path, offset, what),
+      );
+    } finally {
+      file.close();
+    }
+  });
+}
+
+function layoutProblems(file: DiskFile, logId: LogId, owner: TenantId): PageProblem[] {
+  const bytes = new Uint8Array(subjectPageBytes);
+  const header = checkSubjectFileHeader(bytes.subarray(0, file.read(bytes, 0)), logId, owner);
+  const found = header === undefined ? [] : [header];
+  for (let page = 0; copyOffset(page, 0) < file.sizeBytes(); page++)
+    for (const copy of copies) {
+      const offset = copyOffset(page, copy);
+      const count = file.read(bytes, offset);
+      // A disk that was full ends a file anywhere, or leaves zeros where a page was to come.
+      if (count < subjectPageBytes || bytes.every((byte) => byte === 0)) continue;
+      const problem = checkPageLayout(bytes, { logId, owner, page });
+      if (problem !== undefined) found.push({ ...problem, offset: offset + problem.offset });
+    }
   return found;
 }
 

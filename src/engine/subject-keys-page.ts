@@ -184,7 +184,7 @@ export function decodeSubjectPage(
   secretOf: SecretOf,
 ): SubjectPage | PageProblem {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const unsealed = checkLayout(bytes, view, place);
+  const unsealed = checkPageLayout(bytes, place);
   if (unsealed !== undefined) return unsealed;
   const generation = view.getUint32(36, true) * 0x1_0000_0000 + view.getUint32(32, true);
   const secretNumber = view.getUint32(40, true);
@@ -204,14 +204,14 @@ export function isPageProblem(result: SubjectPage | PageProblem): result is Page
   return 'what' in result;
 }
 
-/** All that needs no key. */
-function checkLayout(
+/** What is wrong with a page, as far as no key is needed to tell. */
+export function checkPageLayout(
   bytes: Uint8Array,
-  view: DataView,
   { logId, owner, page }: SubjectPagePlace & { readonly logId: LogId },
 ): PageProblem | undefined {
   if (bytes.length < subjectPageBytes)
     return { code: 'MISSING_DATA', offset: bytes.length, what: 'A page that is cut off lies' };
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(crcAt, true) !== crc32(bytes.subarray(0, crcAt)))
     return { code: 'CHECKSUM_MISMATCH', offset: 0, what: 'A page that is not as written lies' };
   if (view.getUint32(0, true) !== magic)

@@ -19,7 +19,8 @@ const revision = 1;
 const recordBytes = 512;
 const macOffset = 64;
 const crcOffset = recordBytes - 4;
-const macPurpose = 'veritydb/tree/v1';
+/** Of the key that the record is MACed with, and of the MAC. */
+export const treeKeyPurpose = 'veritydb/tree/v1';
 
 /** How many leaves the tiles on the disk are good for, and the root over these. */
 export interface TileRecord {
@@ -132,7 +133,7 @@ export class TileFiles {
   }
 
   #macOf(bytes: Uint8Array): Uint8Array {
-    return hmac(this.#parts.key, pae(macPurpose, bytes.subarray(0, macOffset)));
+    return hmac(this.#parts.key, pae(treeKeyPurpose, bytes.subarray(0, macOffset)));
   }
 
   #open(path: string): DiskFile {

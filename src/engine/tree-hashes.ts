@@ -4,34 +4,43 @@ import { digestBytes, sha256Into, sha256Lanes } from '../crypto/index.ts';
 import { leafBytes } from '../log/index.ts';
 import { tileBytes } from '../proof/index.ts';
 
-/** Of a leaf: 0x00, and the commitment behind the section's number. */
+/** Of a leaf: 0x00, and the commitment. */
 const leafInput = new Uint8Array(1 + digestBytes);
-const sectionBytes = leafBytes - digestBytes;
 /** So few leaves are hashed one behind the other. */
 const batchMin = 3;
 
-/** The hashes of leaves as they stand in a frame, one behind the other. */
+/** The hashes of leaves as they stand in a frame, one behind the other: their commitments end them. */
 export function hashLeaves(leaves: Uint8Array): Uint8Array {
-  assert(leaves.length % leafBytes === 0, 'leaves are whole');
-  const count = leaves.length / leafBytes;
+  return hashEach(leaves, leafBytes);
+}
+
+/** The hashes of leaves by their commitments, one behind the other. */
+export function hashCommitments(commitments: Uint8Array): Uint8Array {
+  return hashEach(commitments, digestBytes);
+}
+
+function hashEach(leaves: Uint8Array, bytesOfEach: number): Uint8Array {
+  assert(leaves.length % bytesOfEach === 0, 'leaves are whole');
+  const count = leaves.length / bytesOfEach;
   const hashes = new Uint8Array(count * digestBytes);
   if (count >= batchMin) {
-    hashMany(leaves, hashes);
+    hashMany(leaves, bytesOfEach, hashes);
     return hashes;
   }
   for (let leaf = 0; leaf < count; leaf++) {
-    writeLeaf(leafInput, 0, leaves, leaf);
+    writeLeaf(leafInput, 0, leaves, (leaf + 1) * bytesOfEach - digestBytes);
     sha256Into(hashes, leaf * digestBytes, leafInput);
   }
   return hashes;
 }
 
-function hashMany(leaves: Uint8Array, hashes: Uint8Array): void {
+function hashMany(leaves: Uint8Array, bytesOfEach: number, hashes: Uint8Array): void {
   const lanes = sha256Lanes();
-  const count = leaves.length / leafBytes;
+  const count = leaves.length / bytesOfEach;
   let done = 0;
   for (let leaf = 0; leaf < count; leaf++) {
-    writeLeaf(lanes.bytes, lanes.add(leafInput.length), leaves, leaf);
+    const from = (leaf + 1) * bytesOfEach - digestBytes;
+    writeLeaf(lanes.bytes, lanes.add(leafInput.length), leaves, from);
     if (leaf + 1 < count && lanes.hasRoom(leafInput.length)) continue;
     lanes.run();
     hashes.set(lanes.digests.subarray(0, (leaf + 1 - done) * digestBytes), done * digestBytes);
@@ -39,9 +48,8 @@ function hashMany(leaves: Uint8Array, hashes: Uint8Array): void {
   }
 }
 
-function writeLeaf(message: Uint8Array, at: number, leaves: Uint8Array, leaf: number): void {
+function writeLeaf(message: Uint8Array, at: number, leaves: Uint8Array, from: number): void {
   message[at] = 0;
-  const from = leaf * leafBytes + sectionBytes;
   for (let byte = 0; byte < digestBytes; byte++)
     message[at + 1 + byte] = leaves[from + byte] as number;
 }

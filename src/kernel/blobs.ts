@@ -37,6 +37,11 @@ export interface BlobRecord {
   readonly digest: Uint8Array;
 }
 
+/** A blob, and the event whose row named it first. */
+export interface NamedBlob extends BlobRecord {
+  readonly leaf: LeafIndex;
+}
+
 const keyTypes = [{ name: 'bytea' }] as const;
 
 const blobKey = (id: Uint8Array): StoreKey => encodeKey(keyTypes, [id]);
@@ -63,7 +68,7 @@ export function isBlobNamed(view: ReadView, id: Uint8Array): boolean {
 }
 
 /** All blobs that rows name, or named once, in the order of their ids. */
-export function* blobRecords(view: ReadView): Generator<BlobRecord, undefined> {
+export function* blobRecords(view: ReadView): Generator<NamedBlob, undefined> {
   const cursor = view.scan(blobsTree, {});
   for (let entry = cursor.next(); entry !== undefined; entry = cursor.next()) {
     const reader = new Reader(entry.row);
@@ -72,6 +77,7 @@ export function* blobRecords(view: ReadView): Generator<BlobRecord, undefined> {
       tenant: reader.u32() as TenantId,
       lengthBytes: reader.u32(),
       digest: reader.raw(32).slice(),
+      leaf: entry.leaf,
     };
   }
   return undefined;

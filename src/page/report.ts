@@ -62,8 +62,8 @@ function historyParts({ history }: ReceiptFacts): HTMLElement[] {
 
 function stateParts({ state, kind }: ReceiptFacts): HTMLElement[] {
   if (state === undefined || kind !== 'state') return [];
-  const rows = state.map(({ table, key, position, row }) => [
-    `${table}, ${keyText(key)}`,
+  const rows = state.map(({ table, object, key, position, row }) => [
+    `${table} (table number ${object}), ${keyText(key)}`,
     row === undefined ? `no such row at position ${position}` : `as above at position ${position}`,
   ]);
   return [element('h3', '', 'State'), tableOf(rows)];

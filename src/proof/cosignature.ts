@@ -2,6 +2,8 @@
 import { concatBytes, utf8Encode } from '../base/index.ts';
 
 const cosignatureBytes = 72;
+/** The last second that JavaScript's Date has, in the year 275760. */
+const timeMax = 8_640_000_000_000;
 
 /** What a cosigner signs: two lines before the checkpoint's text. `time` in seconds since 1970. */
 export function cosignatureMessage(time: number, checkpointText: string): Uint8Array {
@@ -15,12 +17,12 @@ export function encodeCosignature(time: number, signature: Uint8Array): Uint8Arr
   return concatBytes(head, signature);
 }
 
-/** Time and signature of a cosignature, or undefined for other than 72 bytes and for times beyond 2^53 − 1. */
+/** Time and signature of a cosignature, or undefined for other than 72 bytes and for times behind the year 275760. */
 export function parseCosignature(
   blob: Uint8Array,
 ): { readonly time: number; readonly signature: Uint8Array } | undefined {
   if (blob.length !== cosignatureBytes) return undefined;
   const time = Number(new DataView(blob.buffer, blob.byteOffset).getBigUint64(0));
-  if (!Number.isSafeInteger(time)) return undefined;
+  if (time > timeMax) return undefined;
   return { time, signature: blob.subarray(8) };
 }

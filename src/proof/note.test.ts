@@ -267,7 +267,10 @@ describe('a cosignature', () => {
 
   test('has a time that a number holds', () => {
     const at = (time: number) => encodeCosignature(time, new Uint8Array(64));
-    expect(parseCosignature(at(2 ** 53 - 1))?.time).toBe(2 ** 53 - 1);
+    const last = 8_640_000_000_000;
+    expect(parseCosignature(at(last))?.time).toBe(last);
+    expect(new Date(last * 1_000).getUTCFullYear()).toBe(275_760);
+    expect(parseCosignature(at(last + 1))).toBeUndefined();
     expect(parseCosignature(at(2 ** 53))).toBeUndefined();
     expect(parseCosignature(at(1).with(0, 0x80))).toBeUndefined();
     expect(parseCosignature(at(1).subarray(1))).toBeUndefined();

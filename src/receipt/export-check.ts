@@ -38,8 +38,6 @@ export interface ExportFacts {
   readonly checkpoint: ReceiptFacts['checkpoint'];
   readonly receipts: number;
   readonly events: number;
-  /** Events under the checkpoint that are not shown: of others, or left out. */
-  readonly eventsNotShown: number;
   /**
    * Tables with rows in the signed state that the export does not show: of other tenants, or left out; 0 proves that no table
    * with rows was. Absent: no state proof is there to tell.
@@ -211,7 +209,7 @@ export class ExportCheck {
       checkpoint: facts.checkpoint,
       receipts: this.#receipts,
       events: this.#events,
-      ...this.#notShown(facts.checkpoint.size),
+      ...this.#notShown(),
       tables,
       streams: [...this.#streams].map(([name, { lines }]) => ({
         name,
@@ -223,14 +221,12 @@ export class ExportCheck {
   }
 
   /** A table whose definition and rows were all left out is seen in the count of tables, which the state hash binds. */
-  #notShown(size: number): Pick<ExportFacts, 'eventsNotShown' | 'tablesNotShown'> {
-    // The checkpoint record is the last leaf.
-    const eventsNotShown = size - 1 - this.#eventsUnderIt(size);
+  #notShown(): Pick<ExportFacts, 'tablesNotShown'> {
     const states = [...this.#states.values()];
     const [state] = states;
-    if (state === undefined) return { eventsNotShown };
+    if (state === undefined) return {};
     const shown = states.filter(({ rows }) => rows !== undefined).length;
-    return { eventsNotShown, tablesNotShown: state.tables.count - shown };
+    return { tablesNotShown: state.tables.count - shown };
   }
 
   /** The trie of the rows, made of all of them, must be the one that the state proof leads to. */

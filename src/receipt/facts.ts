@@ -106,7 +106,10 @@ export interface HistoryFacts {
 }
 
 export interface StateRowFacts {
+  /** By the definition that the receipt shows, which may not be the newest: `object` says which table it is. */
   readonly table: string;
+  /** The table's number. */
+  readonly object: number;
   readonly key: ShownRow;
   /** The position of the state. */
   readonly position: number;

@@ -1,5 +1,5 @@
 /** State proofs held against the events of a receipt (docs/format/receipt.md, State). */
-import { equalBytes, type StoreKey } from '../base/index.ts';
+import { type StoreKey, toHex } from '../base/index.ts';
 import type { Sha256 } from '../proof/index.ts';
 import { CheckFailure, check } from './checks.ts';
 import type { Opened, OpenedHistory } from './claims.ts';
@@ -28,23 +28,33 @@ export function checkState(
   const { sha256, state, tenant } = against;
   check('state', state !== undefined, 'The checkpoint record names no state.');
   check('state', proofs.length > 0, 'There is no state proof.');
+  // A receipt has room for 10,000 proofs beside 200,000 events: they are not gone through for each.
+  const byCommitment = new Map<string, DecodedEvent>();
+  for (const event of opened.events) {
+    const name = toHex(event.commitment);
+    if (!byCommitment.has(name)) byCommitment.set(name, event);
+  }
   const rows = proofs.map((proof) => {
     const facts = checkStateProof(sha256, proof, state.hash);
     if (typeof facts === 'string') throw new CheckFailure('state', facts);
     check('state', facts.tenant === tenant, 'A state proof is of another tenant.');
-    return rowState(opened, facts, state);
+    return rowState(byCommitment, facts, state);
   });
   const keys = new Set(rows.map(({ object, key }) => `${object} ${key}`));
   check('state', keys.size === rows.length, 'Two state proofs are of the same row.');
   return rows;
 }
 
-function rowState(opened: Opened, facts: StateFacts, state: CheckpointState): RowState {
+function rowState(
+  byCommitment: ReadonlyMap<string, DecodedEvent>,
+  facts: StateFacts,
+  state: CheckpointState,
+): RowState {
   const key = String.fromCharCode(...facts.key) as StoreKey;
   const object = facts.table;
   const { commitment } = facts;
   if (commitment === undefined) return { object, key };
-  const event = opened.events.find((each) => equalBytes(each.commitment, commitment));
+  const event = byCommitment.get(toHex(commitment));
   const body = event?.body;
   check(
     'state',

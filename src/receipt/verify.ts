@@ -217,6 +217,7 @@ function stateRowFacts(
   const row = written?.body.row && tables.row(table, written.body.row).values;
   return {
     table: table.definition.name,
+    object,
     key: tables.key(table, key),
     position,
     ...(row !== undefined && { row }),

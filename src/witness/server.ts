@@ -9,6 +9,8 @@ const bodyBytesMax = 256 * 1024;
 const connectionsMax = 128;
 const requestMs = 10_000;
 const idleMs = 5_000;
+/** How often Node looks for connections that are over these times; its default is half a minute. */
+const checkMs = 1_000;
 
 export interface ServerOptions extends WitnessParts {
   readonly host: string;
@@ -30,7 +32,7 @@ export interface WitnessServer {
 export async function startWitness(options: ServerOptions): Promise<WitnessServer> {
   const witness = new Witness(options);
   const now = options.now ?? (() => Math.floor(Date.now() / 1000));
-  const server = createServer((request, response) => {
+  const server = createServer({ connectionsCheckingInterval: checkMs }, (request, response) => {
     answer(witness, request, now).then(
       (given) => send(request, response, given),
       (error: unknown) => {

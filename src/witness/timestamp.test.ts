@@ -13,6 +13,7 @@ import {
   serveAuthority,
 } from '../../test/support/timestamp-authority.ts';
 import { concatBytes, utf8Encode } from '../base/index.ts';
+import { sha256 } from '../crypto/index.ts';
 import { der, DerReader, tags } from './der.ts';
 import { readTrusted, requestTimeStamp, verifyTimeStamp } from './index.ts';
 import { readToken } from './timestamp-token.ts';
@@ -131,6 +132,23 @@ describe.skipIf(!hasOpenssl)('a time stamp', () => {
     expect(() => verifyTimeStamp(token, message, trust(files))).toThrow(/no chain/);
     const upstart = another('upstart', { middle: 'basicConstraints=critical,CA:FALSE\n' });
     expect(() => verifyTimeStamp(tokenOf(upstart), message, trust(upstart))).toThrow(/no chain/);
+  });
+
+  test('that names a certificate whose key does not sign is refused', () => {
+    const by = another('agreement');
+    openssl(by.directory, 'genpkey', '-algorithm', 'X25519', '-out', 'x.key');
+    openssl(by.directory, 'pkey', '-in', 'x.key', '-pubout', '-out', 'x.pub');
+    const ca = ['-CA', 'middle.pem', '-CAkey', 'middle.key', '-CAcreateserial', '-sha256'];
+    const files = ['-in', 'signer.csr', '-force_pubkey', 'x.pub', '-out', 'x.pem'];
+    openssl(by.directory, 'x509', '-req', ...ca, ...files);
+    const [good, other] = ['signer.pem', 'x.pem'].map(
+      (name) => readTrusted(openssl(by.directory, 'x509', '-in', name).toString())[0]!,
+    );
+    const token = signInfo(by, infoOf(tokenOf(by)));
+    const place = token.indexOf(sha256(good!.raw));
+    expect(place).toBeGreaterThan(0);
+    token.set(sha256(other!.raw), place);
+    expect(() => verifyTimeStamp(token, message, [other!])).toThrow(/its signature is wrong/);
   });
 
   test('made before or after its certificate was valid is refused', () => {

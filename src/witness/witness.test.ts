@@ -1,7 +1,8 @@
 /** A witness on loopback: every answer of the protocol, what survives a restart, and what a log makes of the answers. */
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -188,6 +189,16 @@ describe('the protocol', () => {
     });
     expect(outcome).toBe('413');
   });
+
+  test('a connection that sends nothing is closed soon, and takes no place for long', async () => {
+    const witness = await witnessFor([]);
+    const socket = connect(Number(new URL(witness.url).port), '127.0.0.1');
+    const before = Date.now();
+    await once(socket, 'connect');
+    socket.resume();
+    await once(socket, 'close');
+    expect(Date.now() - before).toBeLessThan(20_000);
+  }, 40_000);
 });
 
 describe('what a witness has cosigned', () => {

@@ -1,5 +1,13 @@
 /** `verity export` and the check of what it wrote. */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -13,6 +21,9 @@ const keyFile = join(folder, 'data.key');
 const origin = 'export.example/clinic';
 let vkey: string;
 let last: bigint;
+/** The last position before the table `fields` was defined, and the first behind its rows. */
+let visitsEnd: bigint;
+let fieldsEnd: bigint;
 
 beforeAll(async () => {
   await keys.generateFile(keyFile);
@@ -32,13 +43,15 @@ beforeAll(async () => {
   await clinic.execute('DELETE FROM visits WHERE id % 10 = 3');
   await clinic.execute("ALTER TABLE visits ADD COLUMN extra text DEFAULT 'none'");
   await clinic.execute('ALTER TABLE visits DROP COLUMN old');
-  await clinic.execute('CREATE TABLE nobody (a text, b uuid, PRIMARY KEY (a, b))');
+  ({ position: visitsEnd } = await clinic.execute(
+    'CREATE TABLE nobody (a text, b uuid, PRIMARY KEY (a, b))',
+  ));
   await clinic.execute(
     "CREATE TABLE fields (id int PRIMARY KEY, secret text) WITH (disclosure = 'field')",
   );
   await clinic.execute('INSERT INTO fields VALUES (1, $1), (2, NULL)', ['hidden']);
   await clinic.execute('INSERT INTO fields VALUES (3, $1)', ['q'.repeat(1_500_000)]);
-  await clinic.execute('CREATE TABLE gone (id int)');
+  ({ position: fieldsEnd } = await clinic.execute('CREATE TABLE gone (id int)'));
   await clinic.execute('INSERT INTO gone VALUES (1)');
   await clinic.execute('DROP TABLE gone');
   await clinic.append('orders', [{ item: 'é' }, 2, null]);
@@ -102,6 +115,7 @@ describe.each(['jsonl', 'csv'])('as %s', (format) => {
           { name: 'fields', rows: 3 },
         ]),
         streams: [{ name: 'orders', events: 3 }],
+        tablesNotShown: 0,
       },
     });
     const lines = readFileSync(join(out, fileOf(out, 'visits')), 'utf8').split('\n');
@@ -183,6 +197,35 @@ describe('an export that was altered', () => {
     change(out, fileOf(out, 'visits'), '"cost":"2"', '"cost":"1.50"');
     const { exitCode, document } = checked(out);
     expect([exitCode, document]).toMatchObject([3, { ok: false, check: 'state' }]);
+  });
+
+  test('that a whole table was left out, with its definition, is told', async () => {
+    const out = copied('table-left-out');
+    const { tables, ...manifest } = JSON.parse(
+      readFileSync(join(out, 'manifest.json'), 'utf8'),
+    ) as { readonly tables: readonly { readonly name: string; readonly file: string }[] };
+    const kept = tables.filter(({ name }) => name !== 'fields');
+    rmSync(join(out, 'proofs/events'), { recursive: true });
+    mkdirSync(join(out, 'proofs/events'));
+    const ranges = [[1n, visitsEnd] as const, [fieldsEnd, last] as const];
+    const db = await Verity.open(data, { masterKey: keys.fromFile(keyFile), readOnly: true });
+    for (const [index, [from, to]] of ranges.entries()) {
+      const receipt = await db.tenant('clinic').receipt({ from, to });
+      writeFileSync(join(out, `proofs/events/0000000${index + 1}.json`), receipt);
+    }
+    await db.close();
+    const { length: receipts } = ranges;
+    writeFileSync(
+      join(out, 'manifest.json'),
+      JSON.stringify({ ...manifest, tables: kept, receipts }),
+    );
+    // The receipts hold, and what is there is whole.
+    expect(checkExport(out, { keys: [vkey] })).toMatchObject({
+      ok: true,
+      export: { tablesNotShown: 1 },
+    });
+    const { stdout } = verity(['check', out, '--key', vkey]);
+    expect(stdout).toContain('The log has 1 more with rows: of other tenants, or left out.');
   });
 
   test('another key checks nothing', () => {

@@ -36,6 +36,7 @@ async function written(seed = 1): Promise<Written> {
     { masterKey: new TestKey() },
   );
   await fillSample(db, 200);
+  await db.tenant('north').createEnvelopeKey();
   const { note } = await db.proofs.checkpoint();
   await db.tenant('north').execute('CREATE INDEX visits_cost ON visits (cost)');
   await db.tenant('north').execute("UPDATE visits SET code = 'e' || id WHERE id > 90");
@@ -78,6 +79,28 @@ test('a database that is as it was written: what an audit tells of it', async ()
   expect(audit.proofs).toMatchObject({ treeSize: audit.events, checkpoints: 2, unchecked: 0 });
   const keyless = await auditOf(diskOf(good.image), { root: 'none' });
   expect(keyless).toMatchObject({ ok: true, opened: false, eventsOpened: 0, proofs: audit.proofs });
+});
+
+test('the state hash of a checkpoint, and that of the store, are each of their own position', async () => {
+  const disk = diskOf(good.image);
+  const db = await Verity.openOn(
+    { ...hostOn(disk, 4), logSizes, checkpoints },
+    { masterKey: new TestKey() },
+  );
+  await db.tenant('north').execute("UPDATE visits SET code = 'f' || id WHERE id > 80");
+  await db.close();
+  const before = await auditOf(diskOf(good.image));
+  const audit = await auditOf(disk);
+  expect(audit.findings).toEqual([]);
+  expect(audit.storeCompared).toBeGreaterThan(before.storeCompared ?? 0);
+});
+
+test('a damaged page of subject keys names whose keys they are', async () => {
+  const [path = ''] = names.filter((name) => name.startsWith('subjects/'));
+  const { findings } = await auditOf(diskOf(withFlip(good.image, path, 5_000, 1)));
+  expect(findings).toMatchObject([
+    { code: 'CHECKSUM_MISMATCH', file: path, affected: { tenants: ['north'], tables: [] } },
+  ]);
 });
 
 describe('a changed byte of any file', () => {

@@ -22,6 +22,7 @@ import {
 } from './corruption.ts';
 import { type CorruptionSample, corruptionSample } from './corruption-sample.ts';
 import { type DiskImage, imageOf } from './disk-image.ts';
+import { judgeFlip, proofsSample } from './proofs-flips.ts';
 import { sampleDatabase } from './sample-database.ts';
 import { type Counts, type Flip, flipsOf, sweepClosed, sweepOpen, sweepOpening } from './sweep.ts';
 
@@ -60,6 +61,7 @@ async function main(rows: number): Promise<void> {
   const files = Object.fromEntries([...sample.image].map(([path, bytes]) => [path, bytes.length]));
   const results: Result[] = [await bitsOfOpenHandle(rows)];
   for (const path of sample.image.keys()) results.push(...(await bitsOf(sample, path)));
+  results.push(...(await bitsOfProofs()));
   for (const kind of damageKinds) results.push(await partsOf(sample, kind));
   const sum = (name: 'damages' | 'refused' | 'repaired' | 'unharmed'): number =>
     results.reduce((total, result) => total + result[name], 0);
@@ -116,6 +118,35 @@ async function bitsOf(
   if (isSubjects(path)) return [verified];
   const opened = await sweepOpening(image, flips('open'), whole.position);
   return [verified, resultOf(opened, [path], 'open')];
+}
+
+/** Every bit of tiles, of their record and of checkpoints: verified, opened, and proofs made. */
+async function bitsOfProofs(): Promise<readonly Result[]> {
+  const sample = await proofsSample();
+  const results: Result[] = [];
+  for (const path of sample.paths) {
+    const silent: string[] = [];
+    let damages = 0;
+    for (let offset = 0; offset < (sample.image.get(path)?.length ?? 0); offset++) {
+      for (const mask of allBits) {
+        const what = await judgeFlip(sample, { path, offset, mask });
+        if (what !== undefined) silent.push(what);
+        damages += 1;
+        if (damages % progressEvery === 0) console.error(`${path}: ${damages}`);
+      }
+    }
+    const answered = { refused: damages - silent.length, repaired: 0, unharmed: 0 };
+    const lists = wrong({ silent, misplaced: [], crashed: [] });
+    results.push({
+      damage: 'every bit',
+      files: [path],
+      by: ['proofs'],
+      damages,
+      ...answered,
+      ...lists,
+    });
+  }
+  return results;
 }
 
 function only(image: DiskImage, path: string): DiskImage {

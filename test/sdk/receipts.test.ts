@@ -88,6 +88,23 @@ test("a row's history is complete, through deletion and insertion again", async 
   expect(again.state).toMatchObject([{ row: { id: 20, name: 'Dora' } }]);
 });
 
+test('the state of a key says which table it is of, whatever that is called', async () => {
+  await write('CREATE TABLE accounts (id integer PRIMARY KEY)');
+  await write('ALTER TABLE accounts RENAME TO closed');
+  await write('CREATE TABLE accounts (id integer PRIMARY KEY)');
+  await write('INSERT INTO accounts VALUES (1)');
+  const [one, other] = await Promise.all(
+    ['accounts', 'closed'].map(async (table) => {
+      const query = `SELECT id FROM ${table} WHERE id = 1`;
+      const { proof } = await clinic.query(query, [], { prove: true });
+      return shown(proof).state?.[0];
+    }),
+  );
+  expect(one).toMatchObject({ table: 'accounts', row: { id: 1 } });
+  expect(other).not.toHaveProperty('row');
+  expect(other?.object).toBe((one?.object ?? 0) - 1);
+});
+
 test('a row that was changed twice by one command has both changes in its history', async () => {
   await clinic.transaction(async (tx) => {
     await tx.execute("INSERT INTO patients VALUES (29, 'Eva', NULL)");

@@ -1,7 +1,7 @@
 /** Databases with a planted fault, one for each checker: what it must notice. */
 import { CorruptionError } from '../../src/base/index.ts';
 import { Verity } from '../../src/database/index.ts';
-import { StateHasher } from '../../src/engine/index.ts';
+import { LogTree, StateHasher } from '../../src/engine/index.ts';
 import type {
   DatabaseUnderTest,
   OpenDatabase,
@@ -12,9 +12,12 @@ import type {
 
 /** Whether rows that are written are kept from the state hash. */
 let isSkipping = false;
+/** Whether the tree's roots are wrong. */
+let isForking = false;
 
 const openVerity: OpenDatabase = (host, options) => {
   isSkipping = false;
+  isForking = false;
   return Verity.openOn(host, options);
 };
 const repairVerity: RepairDatabase = (host, copy, options) => Verity.repairOn(host, copy, options);
@@ -170,6 +173,47 @@ const skipsCommitments = planted((tenant) => ({
   },
 }));
 
+function withProofs(
+  change: (proofs: SimDatabase['proofs']) => Partial<SimDatabase['proofs']>,
+): OpenDatabase {
+  return async (host, options) => {
+    const db = await openVerity(host, options);
+    const proofs = altered<SimDatabase['proofs']>(db.proofs, change(db.proofs));
+    return altered<SimDatabase>(db, { proofs });
+  };
+}
+
+const swapsHashes = withProofs((proofs) => ({
+  inclusion: async (leaf, size) => {
+    const proof = await proofs.inclusion(leaf, size);
+    return { ...proof, hashes: proof.hashes.toReversed() };
+  },
+}));
+
+const forgetsANote = withProofs((proofs) => ({ list: () => proofs.list().slice(0, -1) }));
+
+const namesAnotherFrame = withProofs((proofs) => ({
+  list: () => proofs.list().map((signed) => ({ ...signed, chainHash: '00'.repeat(32) })),
+}));
+
+const root = Reflect.get(LogTree.prototype, 'root') as LogTree['root'];
+LogTree.prototype.root = function (size) {
+  const hash = root.call(this, size);
+  return isForking ? hash.toReversed() : hash;
+};
+
+/** Signs what the log is not. */
+const signsAnotherLog = withProofs((proofs) => ({
+  checkpoint: async () => {
+    isForking = true;
+    try {
+      return await proofs.checkpoint();
+    } finally {
+      isForking = false;
+    }
+  },
+}));
+
 /** Shows one proof for ever. */
 const provesThePast: OpenDatabase = async (host, options) =>
   withTenants(await openVerity(host, options), (tenant) => ({
@@ -199,6 +243,10 @@ export const plantedFaults: Readonly<Record<string, DatabaseUnderTest>> = {
   state: opened(losesARow),
   'state hash': opened(skipsCommitments),
   'row proof': opened(provesThePast),
+  'log tree': opened(swapsHashes),
+  'notes kept': opened(forgetsANote),
+  'checkpoint record': opened(namesAnotherFrame),
+  'signed notes': opened(signsAnotherLog),
   reader: opened(readerLosesARow),
   answers: opened(forgetsToAnswer),
   chain: opened(otherChain),

@@ -52,8 +52,8 @@ export async function runAudit(invocation: Invocation, request: AuditRequest): P
     .catch(brokenReport)
     .finally(progress.end);
   const json = jsonDocument(report);
-  if (request.out !== undefined) writeFileSync(request.out, json, { mode: 0o600 });
   await output.write(options.json === true ? json : reportText(report));
+  if (request.out !== undefined) writeReport(request.out, json);
   return report.ok ? 0 : 3;
 }
 
@@ -86,20 +86,34 @@ function textIn(path: string, what: string, advice: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown';
-    throw new VerityError('IO_ERROR', `Cannot read the ${what} in ${path}: ${reason}. ${advice}`, {
-      cause: error,
-      details: { path, reason },
-    });
+    throw fileError(error, path, `Cannot read the ${what} in ${path}`, advice);
   }
+}
+
+function writeReport(path: string, json: string): void {
+  try {
+    writeFileSync(path, json, { mode: 0o600 });
+  } catch (error) {
+    const advice = 'The audit is done, and was printed; --out takes a file that can be written.';
+    throw fileError(error, path, `Cannot write the report to ${path}`, advice);
+  }
+}
+
+function fileError(cause: unknown, path: string, what: string, advice: string): VerityError {
+  const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+  return new VerityError('IO_ERROR', `${what}: ${reason}. ${advice}`, {
+    cause,
+    details: { path, reason },
+  });
 }
 
 type PartialReport = Pick<AuditReport, 'ok' | 'findings'> & Partial<AuditReport>;
 
 /** Damage that ends the audit early is a finding like any other; everything else is an error. */
 function brokenReport(error: unknown): PartialReport {
-  if (!(error instanceof CorruptionError)) throw error;
-  const { code, file, offset, message } = error;
+  if (!(error instanceof VerityError) || error.exitCode !== 3) throw error;
+  const { code, message } = error;
+  const { file, offset } = error instanceof CorruptionError ? error : { file: '', offset: 0 };
   return { ok: false, findings: [{ code, file, offset, message }] };
 }
 
@@ -137,11 +151,17 @@ function reportText(report: PartialReport): string {
     const total = findings.length === 1 ? '1 finding' : `${count(findings.length)} findings`;
     return `${findings.map(findingText).join('')}NOT AS IT WAS WRITTEN: ${total}.\n`;
   }
-  const done =
-    report.opened === false
-      ? 'audited without a key: checksums, digests, chain, tree and signed checkpoints hold; nothing was opened.'
-      : 'audited: every byte is as it was written, and the store is what the log yields.';
-  return `${figures(report)}${done}\n`;
+  return `${figures(report)}${conclusion(report)}\n`;
+}
+
+function conclusion({ opened, storeCompared, since }: PartialReport): string {
+  if (opened === false)
+    return 'audited without a key: checksums, digests, chain, tree and signed checkpoints hold; nothing was opened.';
+  if (since !== undefined)
+    return 'audited: the log goes on from the checkpoint, and what came after it is as it was written.';
+  return storeCompared === undefined
+    ? 'audited: every byte is as it was written. There is no store yet that could be held against the log.'
+    : 'audited: every byte is as it was written, and the store is what the log yields.';
 }
 
 function figures(report: PartialReport): string {
@@ -181,7 +201,9 @@ function figures(report: PartialReport): string {
 }
 
 function findingText({ file, offset, code, message, affected }: AuditFinding): string {
-  const lines = [`${file} at byte ${offset}: ${code}`, `  ${message}`];
+  // Of no file is what is wrong with the checkpoint that was given.
+  const place = file === '' ? 'the database' : `${file} at byte ${offset}`;
+  const lines = [`${place}: ${code}`, `  ${message}`];
   if (affected !== undefined) {
     const { frames, positions, tenants, tables } = affected;
     if (frames !== undefined) lines.push(`  affected: frames ${rangeText(frames)}`);

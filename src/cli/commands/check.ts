@@ -73,7 +73,7 @@ function isDirectory(path: string): boolean {
 function exportText(of: Extract<ExportChecked, { ok: true }>['export']): string {
   const { tenant, origin, position, receipts, events, tables, streams, checkpoint } = of;
   const lines = [
-    `The export holds. It is all of tenant ${printable(JSON.stringify(tenant.name ?? tenant.id))} in the log ${printable(origin)} as of position ${position}.`,
+    `The export holds. It is of tenant ${printable(JSON.stringify(tenant.name ?? tenant.id))} in the log ${printable(origin)} as of position ${position}. ${otherTables(of)}`,
     ...tables.map(
       ({ name, rows }) => `  table ${printable(name)}: ${count(rows)} rows, all that there were`,
     ),
@@ -84,6 +84,14 @@ function exportText(of: Extract<ExportChecked, { ok: true }>['export']): string 
     `Proved by ${count(receipts)} receipts of ${count(events)} events and the checkpoint of ${count(checkpoint.size)} events, taken ${checkpoint.time}.`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Whether a table may have been left out as a whole. */
+function otherTables({ tablesNotShown }: Extract<ExportChecked, { ok: true }>['export']): string {
+  if (tablesNotShown === 0) return 'No table with rows was left out.';
+  return tablesNotShown === undefined
+    ? 'That no table was left out is not proved.'
+    : `The log has ${count(tablesNotShown)} more with rows: of other tenants, or left out.`;
 }
 
 function exportFailure({ file, message, check }: Extract<ExportChecked, { ok: false }>): string {

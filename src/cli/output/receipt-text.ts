@@ -46,9 +46,9 @@ function historyText({ history }: ReceiptFacts): string[] {
 
 function stateText({ kind, state = [] }: ReceiptFacts): string[] {
   if (kind !== 'state') return [];
-  return state.map(({ table, key, position, row }) => {
+  return state.map(({ table, object, key, position, row }) => {
     const what = row === undefined ? 'there is no such row' : 'the row is as above';
-    return `Table ${printable(table)}, ${keyText(key)}: ${what} at position ${position}.\n`;
+    return `Table ${printable(table)} (number ${object}), ${keyText(key)}: ${what} at position ${position}.\n`;
   });
 }
 

@@ -36,6 +36,8 @@ export class ProofWatch {
   /** State hashes by position. */
   #states = new Map<bigint, { readonly hash: string; readonly line: number }>();
   #violation: Violation | undefined;
+  /** Notes may be gone that were in the damaged file alone. */
+  #isRepaired = false;
 
   constructor(environment: Environment) {
     this.#environment = environment;
@@ -75,6 +77,11 @@ export class ProofWatch {
     this.#states = new Map([...this.#states].filter(([, state]) => state.line <= line));
   }
 
+  /** The file of notes was damaged, and repaired from a copy, which may lack the newest. */
+  repaired(): void {
+    this.#isRepaired = true;
+  }
+
   /** A checkpoint of a database without work: it names the state that the database says, and that is there. */
   async checkState({ db, simProcess }: Session, stateHash: string): Promise<void> {
     const signed = await simProcess.live(db.proofs.checkpoint()).catch(ignoreOverload);
@@ -109,6 +116,11 @@ export class ProofWatch {
     for (const signed of notes) {
       this.#checkRecord(signed, log);
       this.#tell(db, signed);
+    }
+    if (this.#isRepaired) {
+      const there = new Set(notes.map(({ note }) => note));
+      for (const note of this.#told.keys()) if (!there.has(note)) this.#told.delete(note);
+      this.#isRepaired = false;
     }
     for (const told of this.#told.values()) this.#checkTold(told, log, notes);
   }

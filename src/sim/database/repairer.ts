@@ -141,9 +141,12 @@ export class Repairer {
     let isCurable = true;
     for (let at = offset; at < offset + lengthBytes; at++) {
       if (!disk.rot(path, at, mask)) continue;
+      if (path === 'proofs/checkpoints') this.#environment.proofs.repaired();
       const frame = frames.find((one) => one.path === path && one.offset <= at && at < one.end);
       const isHeader = path.startsWith('log/') && at < segmentHeaderBytes;
-      isCurable &&= isHeader || (frame !== undefined && frame.op <= backup.frames);
+      // Of these what is good is kept, and the rest made again or lost.
+      const isOfProofs = path.startsWith('proofs/');
+      isCurable &&= isHeader || isOfProofs || (frame !== undefined && frame.op <= backup.frames);
     }
     return isCurable;
   }
