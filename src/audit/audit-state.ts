@@ -1,5 +1,5 @@
 /** Everything of an audit that rests on what the log yields. */
-import type { CorruptionError, Position, TreeId } from '../base/index.ts';
+import { CorruptionError, objectOfTree, type Position, type TreeId } from '../base/index.ts';
 import {
   checkGeneration,
   checkSubjectKeys,
@@ -24,6 +24,7 @@ import { compareSegments, findingOf, readBlobs } from './parts.ts';
 import type { VerificationFinding } from './report.ts';
 import type { SegmentCommitments } from './segment-commitments.ts';
 import {
+  type LoggedLink,
   type LogState,
   type ProvenCheckpoint,
   proveCheckpoint,
@@ -98,6 +99,7 @@ async function auditYielded(
       security?.observe(error);
       found.findings.push(withAffected(findingOf(error), store));
     }
+    found.findings.push(...yielded.broken.map((link) => linkFinding(link, store)));
     found.segmentsCompared = compareSegments(log, state, found.findings);
     const mark = await auditStore({ of, current, proven, yielded }, found);
     settings.onPhase?.({ phase: 'state', done: 0, total: 1 });
@@ -120,6 +122,24 @@ async function auditYielded(
   } finally {
     yielded.close();
   }
+}
+
+/** The history of a row that a receipt shows by these links would not be all of it. */
+function linkFinding(link: LoggedLink, store: LogState['store']): VerificationFinding {
+  const { tree, key, position, leaf, place } = link;
+  const what = `An event of a row (leaf ${leaf}) that does not name the event of that row before it, as nobody but the holder of the key can write it, lies`;
+  const names = new Names(store);
+  const tables = new AffectedTables(names);
+  tables.add(tree, key, position);
+  return {
+    ...findingOf(new CorruptionError('STATE_MISMATCH', place.path, place.offset, what)),
+    affected: {
+      positions: { first: position, last: position },
+      leaves: { first: leaf, last: leaf },
+      tenants: [names.tenant(objectOfTree(tree).tenant)],
+      tables: tables.tables(),
+    },
+  };
 }
 
 function withAffected(finding: VerificationFinding, store: LogState['store']): VerificationFinding {

@@ -4,14 +4,17 @@ import {
   type Disk,
   type Entropy,
   equalBytes,
+  type LeafIndex,
   type Op,
   type Position,
   type StoreKey,
   type TreeId,
 } from '../base/index.ts';
+import type { LogEvent } from '../codec/index.ts';
 import {
   applyFrame,
   frameCorruption,
+  type FramePlace,
   type FrameSpan,
   hashOfTries,
   isStoreDamage,
@@ -25,7 +28,7 @@ import {
   type StateMark,
 } from '../engine/index.ts';
 import { DefinitionCache, type KernelSnapshot, KernelState } from '../kernel/index.ts';
-import { emptyLogHead, type LogHead } from '../log/index.ts';
+import { emptyLogHead, type FrameHeader, type LogHead } from '../log/index.ts';
 import {
   hashSeedOf,
   MemoryStore,
@@ -38,6 +41,7 @@ import {
 import { type AuditWorkers, runAll } from './jobs.ts';
 import type { AuditedLog } from './log-audit.ts';
 import type { Pause } from './pause.ts';
+import { type BrokenLink, brokenLinks } from './row-links.ts';
 import type { ReplayJob, WalkJob } from './versions-job.ts';
 import { treesThatDiffer, VersionSums } from './version-sums.ts';
 
@@ -48,12 +52,21 @@ const checkpointCacheBytes = 16 << 20;
 /** About so many versions are walked as one piece. */
 const walkedAtOnce = 64 * 1_024;
 const sampledEvery = 1_024;
+/** More links that are wrong are not told one by one. */
+const brokenMax = 1_000;
 
 /** What the log yields. */
 export interface LogState {
   readonly store: WalkedStore & Store;
   readonly state: KernelState;
+  /** Links of rows that are not of the version before, in what was replayed. */
+  readonly broken: readonly LoggedLink[];
   close(): void;
+}
+
+/** A link that is wrong, and the frame that its event is in. */
+export interface LoggedLink extends BrokenLink {
+  readonly place: FramePlace;
 }
 
 export interface StateAuditing {
@@ -139,9 +152,11 @@ async function compareVersions(
     .map(({ path }): ReplayJob => ({ kind: 'replay', path, after, upTo, sumKey, durable }));
   const made = new VersionSums(sumKey);
   const sampled = new Map<TreeId, StoreKey[]>();
+  const rowTrees = new Set<TreeId>();
   let done = 0;
-  await runAll(workers, replays, ({ sums, sampled: keys }) => {
+  await runAll(workers, replays, ({ sums, sampled: keys, rowTrees: rows }) => {
     made.addAll(sums);
+    for (const tree of rows) rowTrees.add(tree);
     for (const [tree, some] of keys) sampled.set(tree, [...(sampled.get(tree) ?? []), ...some]);
     onProgress?.('replay', ++done, replays.length);
   });
@@ -150,6 +165,7 @@ async function compareVersions(
     rangesOf(sampled.get(tree) ?? []).map((range): WalkJob => ({
       kind: 'walk',
       tree,
+      isRows: rowTrees.has(tree),
       ...range,
       after,
       upTo,
@@ -206,13 +222,16 @@ export async function stateFrom(
     closeCheckpoint(opened);
   };
   try {
-    if (base.appliedPosition < of.log.tail.head.position || place.head.op < of.log.tail.head.op)
-      await applyFrames(of, target, { head: place.head, frame: place.frame });
+    const isBehind =
+      base.appliedPosition < of.log.tail.head.position || place.head.op < of.log.tail.head.op;
+    const broken = isBehind
+      ? await applyFrames(of, target, { head: place.head, frame: place.frame })
+      : [];
+    return { store: target.store, state: target.state, broken, close };
   } catch (error) {
     close();
     throw error;
   }
-  return { store: target.store, state: target.state, close };
 }
 
 /** The state at the end of the log, from its beginning. */
@@ -222,14 +241,14 @@ export async function stateFromLog(of: StateAuditing): Promise<LogState> {
   if (scratch === undefined || entropy === undefined) {
     const store = new MemoryStore(entropy && hashSeedOf(entropy.bytes(8)));
     const state = new KernelState(store);
-    await applyFrames(of, { store, state, relieve: () => undefined }, start);
-    return { store, state, close: () => undefined };
+    const broken = await applyFrames(of, { store, state, relieve: () => undefined }, start);
+    return { store, state, broken, close: () => undefined };
   }
   const replayed = new ScratchStore({ entropy, scratch, cacheBytes });
   try {
     const target = targetOf(replayed, undefined);
-    await applyFrames(of, target, start);
-    return { store: target.store, state: target.state, close: () => replayed.close() };
+    const broken = await applyFrames(of, target, start);
+    return { store: target.store, state: target.state, broken, close: () => replayed.close() };
   } catch (error) {
     replayed.close();
     throw error;
@@ -256,7 +275,8 @@ async function applyFrames(
   { disk, hierarchy, log, pause, onProgress }: StateAuditing,
   { state, relieve }: Target,
   { head: start, frame: behind }: { readonly head: LogHead; readonly frame: FrameSpan | undefined },
-): Promise<void> {
+): Promise<LoggedLink[]> {
+  const broken: LoggedLink[] = [];
   const { op } = log.tail.head;
   const index = new LogIndex();
   const walk = new LogWalk({
@@ -269,11 +289,18 @@ async function applyFrames(
   for (let step = walk.next(); step !== undefined; step = walk.next()) {
     if (step.kind !== 'frame') continue;
     const { frame, place } = step;
-    const problem = applyFrame({ hierarchy, state, index }, frame, place);
+    const onEvents = (events: readonly LogEvent[], { firstLeaf }: FrameHeader): void => {
+      const latest = (tree: TreeId, key: StoreKey): LeafIndex | undefined =>
+        state.store.latest(tree, key)?.leaf;
+      for (const link of brokenLinks(events, firstLeaf, latest))
+        if (broken.length < brokenMax) broken.push({ ...link, place });
+    };
+    const problem = applyFrame({ hierarchy, state, index, onEvents }, frame, place);
     if (problem !== undefined) throw frameCorruption(place, problem);
     relieve();
     await pause(frame.header.frameLength);
     // Behind an end frame the walk would go on to the next segment, which may not be there.
-    if (frame.header.op >= op) return;
+    if (frame.header.op >= op) break;
   }
+  return broken;
 }

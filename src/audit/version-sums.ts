@@ -12,6 +12,8 @@ export interface SummedVersion {
   readonly from: Position;
   readonly leaf: LeafIndex;
   readonly row: Uint8Array | undefined;
+  /** Of a row: the leaf of the version before, `noLink` without one; undefined for what is no row. */
+  readonly link: number | undefined;
 }
 
 /** The sum of some versions of a tree's keys, and how many these are. */
@@ -37,12 +39,14 @@ export class VersionSums {
     this.#start = this.#record.length;
   }
 
-  add(tree: TreeId, { key, from, leaf, row }: SummedVersion): void {
+  add(tree: TreeId, { key, from, leaf, row, link }: SummedVersion): void {
     const record = this.#record;
     record.truncate(this.#start);
     record.u64(tree);
     record.u64(from);
     record.u64(leaf);
+    // 0 for what is no row, 1 for the first of one.
+    record.u64(link === undefined ? 0 : link + 2);
     record.u32(key.length);
     for (let index = 0; index < key.length; index++) record.u8(key.charCodeAt(index));
     record.u8(row === undefined ? 0 : 1);

@@ -4,6 +4,7 @@
  * those of a rebuild: what the first position makes rests on nothing, and what each further one makes rests on versions that are right.
  */
 import {
+  type LeafIndex,
   objectOfTree,
   type Position,
   type StoreKey,
@@ -11,6 +12,7 @@ import {
   type TreeId,
   type TenantId,
 } from '../base/index.ts';
+import type { LogEvent } from '../codec/index.ts';
 import { applyEvents, corruption, decodeFrame, type KeyHierarchy } from '../engine/index.ts';
 import { catalogObject, definitionsObject, KernelState, tablesObject } from '../kernel/index.ts';
 import {
@@ -31,6 +33,7 @@ import type {
   StoreVersion,
   TreeStore,
 } from '../store/index.ts';
+import { FrameLinks, noLink } from './row-links.ts';
 import { VersionSums, type VersionSum } from './version-sums.ts';
 
 /** Of so many versions that were made, one key is told, so that the walk over them can be divided. */
@@ -53,11 +56,15 @@ export interface ReplayedVersions {
   readonly sums: ReadonlyMap<TreeId, VersionSum>;
   /** Some of the keys that the segment's commands wrote. */
   readonly sampled: ReadonlyMap<TreeId, readonly StoreKey[]>;
+  /** Trees that events of rows wrote to, whose links are in the sums. */
+  readonly rowTrees: ReadonlySet<TreeId>;
 }
 
 export interface WalkJob {
   readonly kind: 'walk';
   readonly tree: TreeId;
+  /** Whether rows lie in it. */
+  readonly isRows: boolean;
   readonly from?: StoreKey;
   readonly to?: StoreKey;
   readonly after: Position;
@@ -101,6 +108,7 @@ export function* replaySegment(
     const events = decodeFrame(hierarchy, frame);
     if (isProblem(events))
       throw corruption(job.path, { ...events, offset: offset + events.offset });
+    target.begin(events, frameHeader.firstLeaf);
     const steps = applyEvents(state, events);
     let step = steps.next();
     while (step.done !== true) step = steps.next();
@@ -108,7 +116,7 @@ export function* replaySegment(
     offset += frameHeader.frameLength;
     yield frameHeader.frameLength;
   }
-  return { sums: target.sums.sums, sampled: target.sampled };
+  return { sums: target.sums.sums, sampled: target.sampled, rowTrees: target.rowTrees };
 }
 
 /** Sums up the versions of a range of a checkpoint's tree; yields a cost in bytes now and then. Throws CorruptionError. */
@@ -122,8 +130,12 @@ export function* walkVersions(store: TreeStore, job: WalkJob): Generator<number,
   const cursor = past?.histories(job.tree, range);
   for (let entry = cursor?.next(); entry !== undefined; entry = cursor?.next()) {
     const { key, versions } = entry;
-    for (const { from, leaf, row } of versions)
-      if (from > job.after) sums.add(job.tree, { key, from, leaf, row });
+    for (const [index, { from, leaf, row }] of versions.entries()) {
+      // Newest first: what is older need not be looked at.
+      if (from <= job.after) break;
+      const link = job.isRows ? (versions[index + 1]?.leaf ?? noLink) : undefined;
+      sums.add(job.tree, { key, from, leaf, row, link });
+    }
     yield 1_024;
   }
   return { sums: sums.sums };
@@ -138,11 +150,13 @@ function changed(path: string, offset: number): Error {
 class SummingStore implements Store {
   readonly sums: VersionSums;
   readonly sampled = new Map<TreeId, StoreKey[]>();
+  readonly rowTrees = new Set<TreeId>();
   readonly #store: TreeStore;
   readonly #definitions = new Map<TreeId, Map<StoreKey, StoredRow>>();
   readonly #after: Position;
   #position: Position;
   #count = 0;
+  #links: FrameLinks | undefined;
 
   constructor(store: TreeStore, position: Position, { sumKey, after }: ReplayJob) {
     this.#store = store;
@@ -155,13 +169,20 @@ class SummingStore implements Store {
     return this.#position;
   }
 
+  /** The next positions are those of a frame with these events. */
+  begin(events: readonly LogEvent[], firstLeaf: LeafIndex): void {
+    this.#links = new FrameLinks(events, firstLeaf, (tree) => this.rowTrees.add(tree));
+  }
+
   apply(position: Position, batch: readonly StoreChange[]): void {
     this.#position = position;
+    const linkOf = this.#links?.take(position);
     // The later of two changes of a key is the version of the position.
     const settled = batch.length === 1 ? batch : lastOfEach(batch);
     for (const change of settled) {
       const { tree, key, leaf, row } = change;
-      if (position > this.#after) this.sums.add(tree, { key, from: position, leaf, row });
+      if (position > this.#after)
+        this.sums.add(tree, { key, from: position, leaf, row, link: linkOf?.(tree, key) });
       if (isDefinitions(tree)) this.#definitions.clear();
       if (++this.#count % sampledEvery === 0) this.#sample(tree, key);
     }

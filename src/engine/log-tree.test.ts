@@ -296,6 +296,16 @@ test('tiles are written while the whole log is read on one turn, and stay behind
   check(crashed);
 });
 
+test('a close keeps tiles that were written, and for which no record stood yet', async () => {
+  // 64 tiles, which a flush is begun for, and 128 more: none waits.
+  for (let frame = 0; frame < 48; frame++) log.add(1_024);
+  const tree = treeOn(disk);
+  tree.catchUpNow();
+  expect(disk.image().get('proofs/tile-0')?.length).toBe(192 * tileBytes);
+  await scheduler.settle(tree.close());
+  expect(treeOn(disk.crash()).size).toBe(log.size);
+});
+
 test('on a full disk tiles wait in memory, and are written when there is room', async () => {
   const fail = Array.from({ length: 3_000 }, (_, call) => ({
     call: call + 1,

@@ -356,6 +356,8 @@ test('a rollback that was accepted, and whose notes a crash left, is finished at
   const again = await open(disk);
   expect(again.setting('rollback-accepted')).toHaveLength(1);
   expect(again.proofs.all().map(({ size }) => size)).toEqual([kept.size]);
+  const file = new TextDecoder().decode(imageOf(disk).get('proofs/checkpoints'));
+  expect([kept, gone].map(({ note }) => file.includes(note))).toEqual([true, false]);
   await rows(gone.size, { ...world, engine: again });
   check(again, await checkpointOf(again));
 });
@@ -383,6 +385,25 @@ test('a full disk puts a checkpoint off: with room the record that has no note i
     await scheduler.settle(on.close());
   }
   expect(putOff).toBeGreaterThanOrEqual(2);
+});
+
+test('nothing is signed before what is to be signed is durable', async () => {
+  await checkpointOf(engine);
+  await rows(1);
+  await scheduler.settle(engine.close());
+  const image = imageOf(disk);
+  const before = image.get('proofs/checkpoints')!.length;
+  const sectors: number[] = [];
+  for (let flush = 1; flush < 8; flush++) {
+    disk = SimDisk.fromImage(image);
+    const on = await open(disk);
+    const call = disk.calls.flush + flush;
+    disk.setFaults({ fail: [{ kind: 'flush', call, code: 'IO_ERROR' }] });
+    await checkpointOf(on).catch(() => undefined);
+    sectors.push((imageOf(disk).get('proofs/checkpoints')!.length - before) / 512);
+  }
+  // None; the intent alone, whose flush failed; intent and note.
+  expect([...new Set(sectors)].toSorted((a, b) => a - b)).toEqual([1, 2]);
 });
 
 test('nothing is signed when it cannot be kept what is signed', async () => {

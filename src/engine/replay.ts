@@ -4,6 +4,7 @@ import type { KernelState } from '../kernel/index.ts';
 import {
   type CheckedFrame,
   type DurableFrame,
+  type FrameHeader,
   type FrameProblem,
   isProblem,
   type LogHead,
@@ -32,6 +33,8 @@ export interface Replay {
   readonly onSegment?: ((done: number, total: number) => void) | undefined;
   /** Called behind each frame that was applied. */
   readonly onFrame?: ((place: FramePlace, end: number) => void) | undefined;
+  /** Is told what a frame holds before it is applied. */
+  readonly onEvents?: ((events: readonly LogEvent[], header: FrameHeader) => void) | undefined;
   /** Is told what each frame holds that was applied. */
   readonly hasher?: Pick<StateHasher, 'note'> | undefined;
 }
@@ -55,7 +58,7 @@ export function replayLog(replay: Replay, start: LogHead, behind?: FrameSpan): L
 
 /** Opens a frame's sections, checks each event against its commitment, and applies its commands. */
 export function applyFrame(
-  replay: Pick<Replay, 'hierarchy' | 'state' | 'index' | 'hasher'>,
+  replay: Pick<Replay, 'hierarchy' | 'state' | 'index' | 'onEvents' | 'hasher'>,
   frame: CheckedFrame,
   place: FramePlace,
 ): FrameProblem | undefined {
@@ -75,6 +78,7 @@ export function applyFrame(
       throw olderKeyring(generation, logged);
     return events;
   }
+  replay.onEvents?.(events, header);
   const steps = applyEvents(replay.state, events);
   let step = steps.next();
   while (step.done !== true) step = steps.next();

@@ -1,11 +1,15 @@
 /**
- * The verifier in Python (examples/verifier-python), written from docs/format alone, beside ours: receipts of every kind from a real
- * database, and mutated ones. Both say the same of each. Without Python it says so and is skipped.
+ * The verifier in Python (examples/verifier-python), written from docs/format alone, beside ours: receipts of every kind and exports
+ * from a real database, and mutated ones. Both say the same of each. Without Python it says so and is skipped.
  */
 import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Prng } from '../../src/base/index.ts';
+import { checkExport } from '../../src/cli/commands/export.ts';
 import { type TenantHandle, Verity } from '../../src/database/index.ts';
 import { type ReceiptFacts, verifyReceipt } from '../../src/receipt/index.ts';
 
@@ -23,12 +27,18 @@ interface PythonResult {
   readonly check?: string;
   readonly message?: string;
   readonly receipt?: Record<string, unknown>;
+  readonly export?: Record<string, unknown>;
 }
 
-/** What the verifier in Python says of each. */
-function checkInPython(receipts: readonly Uint8Array[], keys: readonly string[]): PythonResult[] {
-  const lines = receipts.map((text) =>
-    JSON.stringify([Buffer.from(text).toString('base64'), keys, []]),
+/** What the verifier in Python says of each receipt, and of each export, whose directory is given. */
+function checkInPython(
+  given: readonly (Uint8Array | string)[],
+  keys: readonly string[],
+): PythonResult[] {
+  const lines = given.map((each) =>
+    typeof each === 'string'
+      ? JSON.stringify({ export: each, keys })
+      : JSON.stringify({ receipt: Buffer.from(each).toString('base64'), keys }),
   );
   const { status, stdout, stderr } = spawnSync(
     python,
@@ -93,18 +103,42 @@ async function makeReceipts(clinic: TenantHandle): Promise<void> {
   receipts.set('hand-over', await clinic.rowReceipt('people', [9]));
 }
 
+const directory = mkdtempSync(join(tmpdir(), 'verity-python-'));
+const exports = { jsonl: join(directory, 'jsonl'), csv: join(directory, 'csv') };
+
+/** What the order of names, the digits of numbers, NULL, quotes, large values and streams are in files. */
+async function makeExports(clinic: TenantHandle): Promise<void> {
+  await clinic.execute(
+    'CREATE TABLE odd ("10" text, "2" real, "b,c" double precision PRIMARY KEY, large text)',
+  );
+  const large = 'é'.repeat(600_000);
+  await clinic.execute(
+    `INSERT INTO odd VALUES ('', '133.203125', 1e21, $1), (NULL, '1e-45', 1e-7, NULL), ('a"b,c', '-0', 0.1, 'x')`,
+    [large],
+  );
+  await clinic.execute('CREATE TABLE nobody (a text)');
+  await clinic.append('orders', [{ n: 1.5 }, { n: 'é' }]);
+  for (const format of ['jsonl', 'csv'] as const)
+    await db.exportTenant('clinic', { out: exports[format], format, withProofs: true });
+}
+
 beforeAll(async () => {
   db = await Verity.open(':memory:');
   keys = [db.keys.exportPublic().vkey];
-  await makeReceipts(await db.createTenant('clinic'));
+  const clinic = await db.createTenant('clinic');
+  await makeReceipts(clinic);
+  await makeExports(clinic);
 });
-afterAll(() => db.close());
+afterAll(async () => {
+  rmSync(directory, { recursive: true, force: true });
+  await db.close();
+});
 
 /** The rows that a receipt shows, as both tell them. */
 const rowsOf = ({ commands }: Pick<ReceiptFacts, 'commands'>): unknown[] =>
   commands.flatMap(({ position, events }) =>
     events
-      .map((event) => ({ position, ...pick(event) }))
+      .map((event): Record<string, unknown> => ({ position, ...pick(event) }))
       .filter(({ change }) => ['insert', 'update', 'delete'].includes(String(change))),
   );
 
@@ -200,4 +234,59 @@ describe.skipIf(!hasPython)('the verifier in Python', () => {
     expect(refused.length).toBeGreaterThan(mutants.length * 0.9);
     expect(new Set(refused.map(({ check }) => check)).size).toBeGreaterThan(5);
   });
+
+  test('accepts exports, whose files are what was proved', () => {
+    const theirs = checkInPython(Object.values(exports), keys);
+    for (const [index, path] of Object.values(exports).entries()) {
+      const ours = checkExport(path, { keys });
+      if (!ours.ok) throw new Error(`${ours.file}: ${ours.message}`);
+      const { tables, streams, position } = ours.export;
+      const shown = {
+        tables: Object.fromEntries(tables.map(({ name, rows }) => [name, rows])),
+        streams: Object.fromEntries(streams.map(({ name, events }) => [name, events])),
+        position,
+      };
+      expect(theirs[index]).toMatchObject({ ok: true, export: shown });
+    }
+  });
+
+  test('refuses exports that ours refuses', () => {
+    const random = new Prng(5);
+    const altered = filesOf(exports.jsonl).flatMap((file) => [
+      alteredExport(file, (bytes) => {
+        const at = random.below(bytes.length);
+        bytes[at] = (bytes[at] as number) ^ 1;
+        return bytes;
+      }),
+      alteredExport(file, (bytes) => bytes.subarray(0, random.below(bytes.length))),
+      alteredExport(file, (bytes) => Buffer.concat([bytes, Buffer.from('\n')])),
+    ]);
+    const theirs = checkInPython(altered, keys).map(({ ok }) => ok);
+    const ours = altered.map((path) => isHeld(path));
+    expect(theirs).toEqual(ours);
+    // A manifest in another spelling, or with another count for information, is none that proves less.
+    expect(ours.filter((ok) => ok).length).toBeLessThan(3);
+  });
 });
+
+const filesOf = (path: string): string[] =>
+  readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1))
+    .toSorted();
+
+let copies = 0;
+function alteredExport(file: string, change: (bytes: Buffer) => Uint8Array): string {
+  const copy = join(directory, `altered-${copies++}`);
+  cpSync(exports.jsonl, copy, { recursive: true });
+  writeFileSync(join(copy, file), change(readFileSync(join(copy, file))));
+  return copy;
+}
+
+function isHeld(path: string): boolean {
+  try {
+    return checkExport(path, { keys }).ok;
+  } catch {
+    return false;
+  }
+}
