@@ -277,7 +277,7 @@ class Command:
         need(r.end() or not cut, 'event', 'bytes behind the command')
 
 MUST = {1: (7, 13), 2: (2, 8), 3: (2, 3, 4, 5), 4: (2, 3, 4, 5), 5: (2, 3, 4), 6: (7, 9, 10), 7: (11, 12), 8: (12, 14, 15),
-        9: (11, 16, 17, 18, 19, 20), 10: (1,), 11: (2, 21), 12: (25, 26, 27, 28, 31), 13: (7, 10), 14: (31, 32, 33, 34)}
+        9: (11, 16, 17, 18, 19, 20), 10: (), 11: (2, 21), 12: (25, 26, 27, 28, 31), 13: (7, 10), 14: (31, 32, 33, 34)}
 NUMBERS = (2, 3, 6, 9, 11, 13, 14, 15, 16, 17, 18, 20, 21, 25, 27, 29, 31)
 LENGTHS = {26: 32, 28: 32, 30: 32, 32: 32, 33: 32, 34: 64}
 
@@ -302,7 +302,7 @@ class Event:
         self.n = {tag: Reader(self.tags[tag], 'event').only_varint() for tag in NUMBERS if tag in self.tags}
         for tag, n in LENGTHS.items():
             need(tag not in self.tags or len(self.tags[tag]) == n, 'event', f'field {tag}')
-        need((29 in self.tags) == (30 in self.tags), 'event', 'half a state')
+        need(self.type != 12 or (29 in self.tags) == (30 in self.tags), 'event', 'half a state')
         if 7 in self.tags:
             self.name = decode_utf8(self.tags[7], 'event')
         if 24 in self.tags:
@@ -600,7 +600,7 @@ def show(t, v):
     if t in ('real', 'double precision'):
         v = float(v)
         if not math.isfinite(v): return 'NaN' if v != v else 'Infinity' if v > 0 else '-Infinity'
-        if v == 0 and math.copysign(1, v) < 0: return '-0'
+        if v == 0: return '-0' if t != 'real' and math.copysign(1, v) < 0 else 0
         return shortest_real(v) if t == 'real' else v
     if t == 'bytea': return '\\x' + v.hex()
     if t == 'uuid':
@@ -919,12 +919,13 @@ def read_manifest(root):
     c = 'manifest'
     try:
         m = json.loads(read_file(root, 'manifest.json'))
-        need(m['format'] == 'veritydb/export/v1' and m['rows'] in ('jsonl', 'csv') and type(m['receipts']) is int, c, 'format')
+        need(m['format'] == 'veritydb/export/v1' and m['rows'] in ('jsonl', 'csv') and type(m['receipts']) in (int, float), c, 'format')
+        need(m['receipts'] == int(m['receipts']), c, 'receipts')
         tables = {t['name']: (t['file'], t['state']) for t in m['tables']}
         streams = {s['name']: (s['file'],) for s in m['streams']}
         for path in [p for paths in [*tables.values(), *streams.values()] for p in paths]:
             need(re.fullmatch(r'[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.[a-z]+', path), c, 'a file outside of the export')
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as e:
         raise Bad(c, f'cannot be read, or has no proofs: {e!r}') from None
     return m, tables, streams
 
@@ -941,7 +942,7 @@ def check_export(root, keys, witnesses=(), quorum=None, origin=None):
         return p
 
     states = [receipt(state, ('state',)) for _, state in tables.values()]
-    ranges = [receipt('proofs/events/%08d.json' % n, ('range', 'position')) for n in range(1, m['receipts'] + 1)]
+    ranges = [receipt('proofs/events/%08d.json' % n, ('range', 'position')) for n in range(1, int(m['receipts']) + 1)]
     need(states or ranges, 'state', 'there is no receipt')
     need(len({p.tenant for p in states + ranges}) == 1, 'tenant', 'receipts of several tenants')
     need(len({(p.record.tags[30], p.record.n[29]) for p in states}) <= 1, 'state', 'receipts of several states')

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { VerityError } from '../base/index.ts';
 import {
+  type AuditOptions,
   type CommandOptions,
   type OpenOptions,
   type Progress,
@@ -84,6 +85,17 @@ export async function accessTo(
     masterKey: await masterKeyOf(source, terminal),
     onWarning: (warning) => warn(invocation, warning),
   };
+}
+
+/** As `accessTo`; without a key, and with a warning, where none was named, none is in its usual place, and one is needed. */
+export async function accessIfNamed(
+  invocation: Invocation,
+): Promise<Pick<AuditOptions, 'masterKey' | 'encryption' | 'withoutKey' | 'onWarning'>> {
+  const { directory, options, terminal } = invocation;
+  const isNamed = !isAbsentDefault(keySourceOf(directory, options, terminal));
+  if (isNamed || Verity.encryptionOf(directory) === 'none') return accessTo(invocation);
+  warn(invocation, 'no key was named: only what needs none is checked. Name one with --key-file.');
+  return { withoutKey: true };
 }
 
 const warned = new WeakMap<Invocation, Set<string>>();

@@ -10,6 +10,7 @@ import {
   openEngine,
   planCut,
   planFromCopy,
+  planProofs,
   type RepairPlan,
 } from '../engine/index.ts';
 import { acquireLock } from '../host/index.ts';
@@ -54,7 +55,7 @@ export async function repairOn(
     if (!dryRun) {
       // Derived from the log, which is about to change: the next open makes it again.
       dropStore(disk);
-      kept = await applyRepair(disk, plan, () => new Promise((done) => host.scheduler.defer(done)));
+      kept = await applyRepair(disk, plan, pauseOf(host));
     }
   } finally {
     plan.hierarchy.wipe();
@@ -63,6 +64,11 @@ export async function repairOn(
   const verification = await afterwards(host, { provider, plan, options });
   return reportOf(plan, { dryRun, kept, verification });
 }
+
+const pauseOf =
+  (host: EngineHost): (() => Promise<void>) =>
+  () =>
+    new Promise((done) => host.scheduler.defer(done));
 
 /** A cut is recorded in the log at once; then everything is read. */
 async function afterwards(
@@ -90,16 +96,21 @@ async function afterwards(
   return verified(host, provider, onProgress);
 }
 
-/** Has the log make the store again, and reads everything. */
+/** Has the log make the store again, and tiles of the tree that are damaged, drops damaged entries of checkpoints, and reads everything. */
 async function rebuildStore(
   host: EngineHost,
   provider: MasterKeyProvider,
   { dryRun = false, onProgress }: RepairOptions,
 ): Promise<RepairReport> {
+  // With a wrong key, nothing is to be removed.
+  const hierarchy = await loadKeys(host.disk, provider);
+  const proofs = planProofs(host.disk, hierarchy);
+  hierarchy.wipe();
+  const { restored } = proofs;
+  let kept: string | undefined;
   if (!dryRun) {
-    // With a wrong key, nothing is to be removed.
-    (await loadKeys(host.disk, provider)).wipe();
     dropStore(host.disk);
+    if (restored.length > 0) kept = await applyRepair(host.disk, proofs, pauseOf(host));
     const engine = await openEngine(host, {
       provider,
       mode: 'owner',
@@ -110,15 +121,19 @@ async function rebuildStore(
     });
     try {
       await engine.checkpoint();
+      // The newest note is signed again if it was lost.
+      if (restored.length > 0) await engine.proofs.whileNoneIsMade(async () => undefined);
     } finally {
       await engine.close();
     }
   }
   const verification = await verified(host, provider, onProgress);
   const { ok, position, frames, chainHash } = verification;
-  const nothing = { restored: [], replaced: [], removed: [], cut: undefined, kept: undefined };
+  const nothing = { replaced: [], removed: [], cut: undefined };
   return {
     ...nothing,
+    restored: [...restored],
+    kept,
     ok,
     dryRun,
     copyGoesOn: false,

@@ -441,7 +441,7 @@ export interface RepairReport {
   /** Whether the database verifies now, or, for a dry run, whether the plan was read back well. */
   readonly ok: boolean;
   readonly dryRun: boolean;
-  /** Whole files that were restored: keyring, verity.json, anchor, files of subject keys. */
+  /** Whole files that were restored: keyring, verity.json, anchor, files of subject keys, of proofs (tiles are removed). */
   readonly restored: string[];
   /** Frames that were taken from the copy, by places in the repaired files. */
   readonly replaced: {

@@ -23,8 +23,13 @@ import { hashLeaves, tileRoot } from './tree-hashes.ts';
 
 export interface ProofsRepair {
   readonly disk: Disk;
-  readonly copy: Disk;
   readonly hierarchy: KeyHierarchy;
+  /** What the copy's are checked with; absent where there is none. */
+  readonly copy?: CopiedProofs;
+}
+
+export interface CopiedProofs {
+  readonly disk: Disk;
   readonly origin: string;
   readonly vkeys: readonly Vkey[];
   readonly leafCount: number;
@@ -45,8 +50,8 @@ export function proofsReplacements(repair: ProofsRepair): Map<string, Replacemen
   const own = readWhole(repair.disk, checkpointsPath) ?? new Uint8Array();
   const kept = [...entriesOf(own)];
   const known = new Set(kept.map((entry) => (entry.kind === 'note' ? entry.size : undefined)));
-  const others = notesOfCopy(repair).filter(({ size }) => !known.has(size));
-  const taken = ofThisLog(others, repair).map(({ entry }) => entry);
+  const others = notesOfCopy(repair.copy).filter(({ size }) => !known.has(size));
+  const taken = ofThisLog(others, repair.copy).map(({ entry }) => entry);
   const bytes = notesFile([...taken, ...kept]);
   if (!equalBytes(bytes, own)) replaced.set(checkpointsPath, { kind: 'bytes', bytes });
   return replaced;
@@ -123,9 +128,11 @@ interface CopiedNote {
 }
 
 /** The notes of the copy that are signed by keys of this log. */
-function notesOfCopy({ copy, origin, vkeys, leafCount }: ProofsRepair): CopiedNote[] {
+function notesOfCopy(copy: CopiedProofs | undefined): CopiedNote[] {
   const found: CopiedNote[] = [];
-  for (const entry of entriesOf(readWhole(copy, checkpointsPath) ?? new Uint8Array())) {
+  if (copy === undefined) return found;
+  const { disk, origin, vkeys, leafCount } = copy;
+  for (const entry of entriesOf(readWhole(disk, checkpointsPath) ?? new Uint8Array())) {
     if (entry.kind !== 'note' || entry.size === 0 || entry.size > leafCount) continue;
     try {
       const { text } = openNote(entry.note, vkeys, ed25519Verify);
@@ -138,12 +145,12 @@ function notesOfCopy({ copy, origin, vkeys, leafCount }: ProofsRepair): CopiedNo
   return found;
 }
 
-function ofThisLog(notes: readonly CopiedNote[], { leaves }: ProofsRepair): CopiedNote[] {
-  if (notes.length === 0) return [];
+function ofThisLog(notes: readonly CopiedNote[], copy: CopiedProofs | undefined): CopiedNote[] {
+  if (copy === undefined || notes.length === 0) return [];
   const sizes = new Set(notes.map(({ size }) => size));
   const roots = new Map<number, Uint8Array>();
   const stack = new RootStack();
-  for (const frame of leaves()) {
+  for (const frame of copy.leaves()) {
     const hashes = hashLeaves(frame);
     for (let at = 0; at < hashes.length; at += hashBytes) {
       stack.push(hashes.subarray(at, at + hashBytes));

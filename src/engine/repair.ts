@@ -150,15 +150,14 @@ async function planWith(settings: CopyRepairSettings, keys: RepairKeys): Promise
   const blobs = await blobFiles(copy, overlay, { hierarchy, state });
   for (const [path, file] of blobs) replacements.set(path, file);
   const { keyring } = hierarchy;
-  const proofs = proofsReplacements({
-    disk,
-    copy,
-    hierarchy,
+  const copied = {
+    disk: copy,
     origin: originOf(keyring),
     vkeys: vkeysOf(keyring, state.store),
     leafCount: tail.head.leafCount,
     leaves: () => leavesOf(overlay, { hierarchy, durable }),
-  });
+  };
+  const proofs = proofsReplacements({ disk, hierarchy, copy: copied });
   for (const [path, file] of proofs) replacements.set(path, file);
   return {
     hierarchy,
@@ -218,6 +217,21 @@ async function blobFiles(
     taken.set(path, file);
   }
   return taken;
+}
+
+/** Plans to remove tiles of the tree that are damaged, and of checkpoints what is: for that no copy is needed. The log stays. */
+export function planProofs(disk: Disk, hierarchy: KeyHierarchy): RepairPlan {
+  const replacements = proofsReplacements({ disk, hierarchy });
+  return {
+    hierarchy,
+    replacements,
+    restored: [...replacements.keys()],
+    replaced: [],
+    head: emptyLogHead(hierarchy.keyring.logId),
+    anchor: undefined,
+    cut: undefined,
+    copyGoesOn: false,
+  };
 }
 
 function* leavesOf(

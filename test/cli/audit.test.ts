@@ -90,6 +90,22 @@ test('an intact database: exit code 0 and these fields, without a key', () => {
   expect(document).toEqual(withoutKey);
 });
 
+test('where no key is named, only what needs none is checked, and that is said', async () => {
+  const copy = workspace.path('keyless');
+  cpSync(directory, copy, { recursive: true, filter: (source) => !source.endsWith('LOCK') });
+  const { exitCode, stdout, stderr } = await verityHere(['audit', copy]);
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/\naudited without a key: /);
+  expect(stderr).toMatch(/^WARNING: no key was named: only what needs none is checked\./);
+  const json = await verityHere(['audit', copy, '--json']);
+  expect(JSON.parse(json.stdout)).toEqual(withoutKey);
+  expect(JSON.parse(json.stderr)).toEqual({ warning: expect.stringContaining('no key was named') });
+  // Said by whoever wants it so, it needs no warning; one that is named has to be there.
+  expect((await verityHere(['audit', copy, '--without-key'])).stderr).toBe('');
+  const missing = await verityJsonHere(['audit', copy, '--key-file', workspace.path('no.key')]);
+  expect(missing).toMatchObject({ exitCode: 1, document: { error: { code: 'KEY_MISSING' } } });
+});
+
 test('what is printed for people, and no bar where there is no terminal', async () => {
   const { exitCode, stdout, stderr } = await verityHere(['audit', directory, ...key]);
   expect([exitCode, stderr]).toEqual([0, '']);

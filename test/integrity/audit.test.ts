@@ -9,8 +9,9 @@ import {
   type AuditSettings,
   type AuditWorkers,
 } from '../../src/audit/index.ts';
-import { type Disk, firstNonZero, Prng } from '../../src/base/index.ts';
+import { type Disk, firstNonZero, objectOfTree, Prng } from '../../src/base/index.ts';
 import { Verity } from '../../src/database/index.ts';
+import { firstUserObject, Overlay } from '../../src/kernel/index.ts';
 import { decodeFrameHeader, segmentHeaderBytes } from '../../src/log/index.ts';
 import { type StoreChange, TreeStore } from '../../src/store/index.ts';
 import { diskOf, type DiskImage, imageOf, withFlip } from './disk-image.ts';
@@ -90,9 +91,32 @@ test('the state hash of a checkpoint, and that of the store, are each of their o
   await db.tenant('north').execute("UPDATE visits SET code = 'f' || id WHERE id > 80");
   await db.close();
   const before = await auditOf(diskOf(good.image));
-  const audit = await auditOf(disk);
+  const lines: string[] = [];
+  const append = (line: string): void => void lines.push(line);
+  const audit = await auditOf(disk, { notebook: { lines: [], append } });
   expect(audit.findings).toEqual([]);
   expect(audit.storeCompared).toBeGreaterThan(before.storeCompared ?? 0);
+  const again = await auditOf(disk, { notebook: { lines, append } });
+  expect(again).toMatchObject({ findings: [], eventsOpened: 0 });
+});
+
+test('a changed byte of a tile of the tree, and of what is kept of the tree, is found where it is', async () => {
+  const disk = memoryDisk();
+  const db = await Verity.openOn({ ...hostOn(disk, 6), logSizes }, { masterKey: new TestKey() });
+  await fillSample(db, 600);
+  await db.proofs.checkpoint();
+  await db.close();
+  const image = imageOf(disk);
+  expect((await auditOf(diskOf(image), { root: 'none' })).findings).toEqual([]);
+  for (const [file, offset, code] of [
+    ['proofs/tile-0', 0, 'STATE_MISMATCH'],
+    ['proofs/tile-0', 8_191, 'STATE_MISMATCH'],
+    ['proofs/tile-0', 9_000, 'STATE_MISMATCH'],
+    ['proofs/tree', 0, 'CHECKSUM_MISMATCH'],
+  ] as const) {
+    const { findings } = await auditOf(diskOf(withFlip(image, file, offset, 8)), { root: 'none' });
+    expect(findings, `${file} at ${offset}`).toMatchObject([{ code, file, offset }]);
+  }
 });
 
 test('a damaged page of subject keys names whose keys they are', async () => {
@@ -239,6 +263,56 @@ test('a row of the store that is not the log’s is named, though every page is 
       rows: expect.arrayContaining([expect.objectContaining({ key: '42' })]),
     }),
   );
+});
+
+describe('an event of a row that names another one before it than there was', () => {
+  /** A database whose operator leaves one change out of the row's history, or names an earlier one. */
+  async function lying(how: 'left out' | 'an earlier one'): Promise<DiskImage> {
+    // oxlint-disable-next-line typescript/unbound-method -- called with the `this` of each call
+    const latest = Overlay.prototype.latest;
+    const disk = diskOf(good.image);
+    const db = await Verity.openOn(
+      { ...hostOn(disk, 8), logSizes, checkpoints },
+      { masterKey: new TestKey() },
+    );
+    const north = db.tenant('north');
+    await north.execute('UPDATE visits SET cost = 1 WHERE id = 42');
+    vi.spyOn(Overlay.prototype, 'latest').mockImplementation(function lies(
+      this: Overlay,
+      ...of: Parameters<typeof latest>
+    ) {
+      const found = latest.apply(this, of);
+      if (found === undefined || objectOfTree(of[0]).object < firstUserObject) return found;
+      return how === 'left out' ? undefined : Object.create(found, { leaf: { value: 1 } });
+    });
+    await north.execute('UPDATE visits SET cost = 2 WHERE id = 42');
+    vi.restoreAllMocks();
+    await north.execute('UPDATE visits SET cost = 3 WHERE id = 42');
+    await db.close();
+    return imageOf(disk);
+  }
+
+  for (const how of ['left out', 'an earlier one'] as const)
+    test(`is found and named (${how}): held against the store, behind it, and without one`, async () => {
+      const image = await lying(how);
+      const isStore = (path: string): boolean => path.startsWith('store/');
+      const without = new Map([...image].filter(([path]) => !isStore(path)));
+      const behind = new Map([...without, ...[...good.image].filter(([path]) => isStore(path))]);
+      for (const each of [image, behind, without]) {
+        const { findings } = await auditOf(diskOf(each));
+        expect(findings).toHaveLength(1);
+        const [{ affected, ...finding }] = findings as [(typeof findings)[number]];
+        expect(finding).toMatchObject({
+          code: 'STATE_MISMATCH',
+          file: expect.stringMatching(/^log\//),
+          message: expect.stringContaining('does not name the event of that row before it'),
+        });
+        expect(affected).toMatchObject({
+          tenants: ['north'],
+          tables: [{ tenant: 'north', table: 'visits', versions: 1, rows: [{ key: '42' }] }],
+        });
+      }
+    });
 });
 
 /** Several at a time, whose pieces end in another order than they were given out in. */

@@ -11,7 +11,7 @@ import {
 } from '../../database/index.ts';
 import { type ExitCode, usageError } from '../failure.ts';
 import {
-  accessTo,
+  accessIfNamed,
   assertDatabaseDirectory,
   type Invocation,
   memoryOptions,
@@ -40,15 +40,12 @@ export async function runAudit(invocation: Invocation, request: AuditRequest): P
   const { directory, options, output } = invocation;
   assertDatabaseDirectory(directory);
   const wanted = optionsOf(request);
+  const memory = memoryOptions(options);
   const { withoutKey } = request;
-  const access = withoutKey ? { withoutKey } : await accessTo(invocation);
+  const access = withoutKey ? { withoutKey } : await accessIfNamed(invocation);
   const progress = auditProgress(invocation);
-  const report = await Verity.audit(directory, {
-    ...access,
-    ...memoryOptions(options),
-    ...wanted,
-    onProgress: progress.onProgress,
-  })
+  const { onProgress } = progress;
+  const report = await Verity.audit(directory, { ...access, ...memory, ...wanted, onProgress })
     .catch(brokenReport)
     .finally(progress.end);
   const json = jsonDocument(report);

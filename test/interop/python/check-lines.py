@@ -7,6 +7,8 @@ import base64
 import json
 import sys
 
+# A test leaves no files beside the sources.
+sys.dont_write_bytecode = True
 sys.path.insert(0, sys.argv[1])
 import verity_verifier  # noqa: E402
 
