@@ -408,7 +408,7 @@ class Definition:
         t, m = x['type'], x.get('missing')
         for n in [t[name] for name in ('length', 'precision', 'scale') if name in t]:
             whole(n, -NUMBER_MAX)
-        need(isinstance(x['name'], str) and t['name'] in TYPES, 'definition', 'column')
+        need(isinstance(x['name'], str) and t['name'] in (*TYPES, 'interval'), 'definition', 'column')  # interval: of views
         if isinstance(m, (dict, list)):
             m = self.missing(m)
         return Column(x['name'], t['name'], whole(x.get('since', 1), -NUMBER_MAX), m, x.get('dropped') is True)
@@ -813,9 +813,10 @@ def read_rows(events, context, opened):
         need(e.previous is None or e.previous < e.leaf, 'row', 'the previous leaf is none before it')
         p = opened.get(e.previous)
         if p:
-            need(p.is_row and e.key is not None and (p.tenant, p.object, p.key) == (e.tenant, e.object, e.key), 'row', 'previous leaf')
+            hidden = e.key is None or p.is_row and p.key is None
+            need(p.is_row and (p.tenant, p.object) == (e.tenant, e.object) and (hidden or p.key == e.key), 'row', 'previous leaf')
             used.add(p)
-            if p.type != 5:
+            if p.type != 5 and not hidden:
                 read(p)
                 e.before = p.row
     # Of an event that is there for its command no row is shown, but its definition may stand beside it.

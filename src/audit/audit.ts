@@ -21,6 +21,7 @@ import {
   readAnchorWith,
   readKeyFiles,
   readWhole,
+  segmentPaths,
   timeStampsPath,
 } from '../engine/index.ts';
 import { KernelState, settingOf } from '../kernel/index.ts';
@@ -207,6 +208,7 @@ async function readSegments(
     hierarchy === undefined || notebook === undefined
       ? undefined
       : new AuditMemory(hierarchy, notebook);
+  onPhase?.({ phase: 'log', done: 0, total: segmentPaths(disk).length });
   const opensFrom = since === undefined ? undefined : (sizeOfNote(since) as LeafIndex);
   try {
     return await auditLog({

@@ -154,6 +154,7 @@ async function compareVersions(
   const sampled = new Map<TreeId, StoreKey[]>();
   const rowTrees = new Set<TreeId>();
   let done = 0;
+  onProgress?.('replay', 0, replays.length);
   await runAll(workers, replays, ({ sums, sampled: keys, rowTrees: rows }) => {
     made.addAll(sums);
     for (const tree of rows) rowTrees.add(tree);
@@ -175,6 +176,7 @@ async function compareVersions(
   );
   const there = new VersionSums(sumKey);
   done = 0;
+  onProgress?.('store', 0, walks.length);
   await runAll(workers, walks, ({ sums }) => {
     there.addAll(sums);
     onProgress?.('store', ++done, walks.length);

@@ -26,7 +26,7 @@ export async function verifyDirectory(path: string, options: AuditOptions): Prom
     ...others,
     ...(onProgress !== undefined && {
       onProgress: ({ phase, done, total }: Progress) => {
-        if (phase === 'log') onProgress({ phase: 'verify', done: done - 1, total });
+        if (phase === 'log' && done > 0) onProgress({ phase: 'verify', done: done - 1, total });
       },
     }),
   });

@@ -23,7 +23,7 @@ import {
   type Value,
   VerityError,
 } from '../base/index.ts';
-import { blobOf, encodeKey, groupedRowCodec, type TableSchema } from '../codec/index.ts';
+import { blobOf, encodeKey, groupedRowCodec, rowIdKey, type TableSchema } from '../codec/index.ts';
 import type { Engine, SignedCheckpoint } from '../engine/index.ts';
 import {
   decodeStreamRow,
@@ -163,7 +163,7 @@ async function stateOf({ engine, tenant, options }: Scope): Promise<ExportedStat
 
 /** A key that a row of the table might have: of an empty one any will do. */
 function someKey({ primaryKey, columns }: TableSchema): StoreKey {
-  if (primaryKey.length === 0) return encodeKey([{ name: 'bigint' }], [1n]);
+  if (primaryKey.length === 0) return rowIdKey(1);
   const types = primaryKey.map(
     (ordinal) => (columns[ordinal] as TableSchema['columns'][number]).type,
   );

@@ -71,11 +71,14 @@ function rowBefore(
   const earlier = opened.byLeaf.get(body.previousLeaf);
   if (earlier === undefined) return undefined;
   const its = earlier.body;
+  // Where a key is withheld nobody can tell whether it is the same, and what was there before is not shown.
+  const isHidden = body.key === undefined || (isRow(its) && its.key === undefined);
   check(
     'row',
-    isRow(its) && its.object === body.object && its.key === body.key && body.key !== undefined,
+    isRow(its) && its.object === body.object && (isHidden || its.key === body.key),
     `The event that the one at leaf ${leaf} names as the one before it is not of the same row.`,
   );
+  if (isHidden) return undefined;
   return its.row === undefined ? undefined : tables.row(tables.of(earlier, its), its.row).values;
 }
 

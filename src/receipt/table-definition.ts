@@ -64,7 +64,8 @@ function columnOf(json: unknown): ColumnDefinition {
   const { name, type, since, missing, dropped } = objectOf(json);
   if (typeof name !== 'string') return fail('has a column without a name');
   const { name: typeName, length, precision, scale } = objectOf(type);
-  const known = typeNames.find((each) => each === typeName);
+  // Views may have columns of intervals; no row does.
+  const known = [...typeNames, 'interval'].find((each) => each === typeName);
   if (known === undefined) return fail('has a column of an unknown type');
   if (![length, precision, scale, since].every((each) => each === undefined || isNumber(each)))
     return fail('has a column whose type or version is malformed');

@@ -51,11 +51,7 @@ export class Tables {
 
   /** The definition of a row event's table under its version. Throws CheckFailure 'definition'. */
   of(event: DecodedEvent, body: RowBody): KnownTable {
-    const known = this.#byObject
-      .get(body.object)
-      ?.find(
-        ({ definition, leaf }) => definition.version === body.schemaVersion && leaf < event.leaf,
-      );
+    const known = this.#find(event, body);
     check(
       'definition',
       known !== undefined,
@@ -63,6 +59,18 @@ export class Tables {
     );
     this.used.add(known.leaf);
     return known;
+  }
+
+  /** A definition that nothing that is shown needs may be there for an event. */
+  use(event: DecodedEvent, body: RowBody): void {
+    const known = this.#find(event, body);
+    if (known !== undefined) this.used.add(known.leaf);
+  }
+
+  #find({ leaf }: DecodedEvent, body: RowBody): KnownTable | undefined {
+    return this.#byObject
+      .get(body.object)
+      ?.find((known) => known.definition.version === body.schemaVersion && known.leaf < leaf);
   }
 
   /** The newest definition of a table. Throws CheckFailure 'definition'. */

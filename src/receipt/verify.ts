@@ -14,7 +14,7 @@ import {
 } from './claims.ts';
 import { commitmentOf } from './commitment.ts';
 import { checkContext } from './context.ts';
-import { decodeOpened } from './decoded-event.ts';
+import { decodeOpened, isRow } from './decoded-event.ts';
 import type {
   CheckpointFacts,
   HistoryFacts,
@@ -180,6 +180,7 @@ function checkClaim(
       : undefined;
   const position = of.record.state?.position ?? 0;
   const state = rows?.map((row) => stateRowFacts(row, position, tables));
+  for (const event of opened.context) if (isRow(event.body)) tables.use(event, event.body);
   checkContext(opened, { kind, tenant, definitions: tables.used });
   return {
     tenant: tenantFacts(opened, tenant),

@@ -1,8 +1,10 @@
 /** `verity audit` as a user runs it: what it prints, its JSON fields, its exit codes. What it finds is in test/integrity/audit.test.ts. */
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
-import { keys, Verity } from '../../src/database/index.ts';
+import { PassThrough } from 'node:stream';
+import { afterAll, expect, test, vi } from 'vitest';
+import { runCli } from '../../src/cli/index.ts';
+import { type AuditReport, keys, Verity } from '../../src/database/index.ts';
 import {
   type Document,
   verity,
@@ -304,4 +306,26 @@ test('what is no damage is exit code 1: no database, another key, files that can
   // The audit itself is not lost.
   expect(unwritable.stdout).toContain('audited: ');
   expect(unwritable.stderr).toContain('IO_ERROR');
+});
+
+test('on a terminal a bar is shown on standard error, and none with --json', async () => {
+  const audited = vi.spyOn(Verity, 'audit').mockImplementation((_, { onProgress }) => {
+    for (let done = 0; done <= 3; done++) onProgress?.({ phase: 'log', done, total: 3 });
+    onProgress?.({ phase: 'store', done: 0, total: 2 });
+    return Promise.resolve({ ok: true, findings: [] } as unknown as AuditReport);
+  });
+  const shownOf = async (...flags: string[]): Promise<string> => {
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    Object.assign(stderr, { isTTY: true, columns: 100 });
+    const streams = { stdin: new PassThrough(), stdout, stderr, env: {} };
+    const rest = { now: () => performance.now(), onInterrupt: () => () => undefined };
+    expect(await runCli(['audit', directory, ...key, ...flags], { ...streams, ...rest })).toBe(0);
+    stderr.end();
+    return (await stderr.toArray()).join('');
+  };
+  const bars = await shownOf();
+  for (const text of ['checking the log', '0/3 segments', '3/3 segments', 'reading the store back'])
+    expect(bars).toContain(text);
+  expect(await shownOf('--json')).toBe('');
+  audited.mockRestore();
 });

@@ -54,6 +54,7 @@ beforeAll(async () => {
   ({ position: fieldsEnd } = await clinic.execute('CREATE TABLE gone (id int)'));
   await clinic.execute('INSERT INTO gone VALUES (1)');
   await clinic.execute('DROP TABLE gone');
+  await clinic.execute('CREATE TABLE keyless (a text)');
   await clinic.append('orders', [{ item: 'é' }, 2, null]);
   ({ position: last } = await clinic.execute('UPDATE visits SET cost = 2 WHERE id = 8'));
   [vkey] = db.proofs.vkeys() as [string];

@@ -240,7 +240,7 @@ describe.skipIf(!hasPython)('the verifier in Python', () => {
     expect(differ).toEqual([]);
     const refused = theirs.filter(({ ok }) => !ok);
     expect(refused.length).toBeGreaterThan(mutants.length * 0.9);
-    expect(new Set(refused.map(({ check }) => check)).size).toBeGreaterThan(5);
+    expect(new Set(refused.map(({ check }) => check)).size).toBeGreaterThan(3);
   });
 
   test('accepts exports, whose files are what was proved', () => {

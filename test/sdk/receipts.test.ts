@@ -209,3 +209,38 @@ test('where there is nothing, that is said', async () => {
     code: 'INVALID_ARGUMENT',
   });
 });
+
+test('a view of intervals is a definition like others', async () => {
+  await clinic.execute(
+    'CREATE TABLE stays (id integer PRIMARY KEY, came timestamp, went timestamp)',
+  );
+  const position = await write(
+    'CREATE VIEW lengths AS SELECT id, went - came AS length FROM stays',
+  );
+  expect(shown(await clinic.receipt(position)).commands).toHaveLength(1);
+});
+
+test('the commands of a row are shown with the definitions of what else they wrote', async () => {
+  await clinic.execute('CREATE TABLE ones (id integer PRIMARY KEY)');
+  await clinic.execute('CREATE TABLE twos (id integer PRIMARY KEY)');
+  await clinic.transaction(async (tx) => {
+    await tx.execute('INSERT INTO ones VALUES (1)');
+    await tx.execute('INSERT INTO twos VALUES (1)');
+  });
+  const receipt = await clinic.rowReceipt('twos', [1], { commands: true });
+  expect(shown(receipt).history).toMatchObject({ table: 'twos', changes: 1 });
+});
+
+test('what was there before is not shown where the key is withheld', async () => {
+  await clinic.execute(
+    "CREATE TABLE wards (id integer PRIMARY KEY, name text, floor text) WITH (disclosure = 'field')",
+  );
+  const from = await write("INSERT INTO wards VALUES (1, 'west', 'first')");
+  const to = await write("UPDATE wards SET name = 'east' WHERE id = 1");
+  const { commands } = shown(await clinic.receipt({ from, to }, { columns: ['name'] }));
+  expect(commands.map(({ events: [event] }) => event)).toMatchObject([
+    { change: 'insert', after: { name: 'west' } },
+    { change: 'update', after: { name: 'east' } },
+  ]);
+  expect(commands[1]?.events[0]).not.toHaveProperty('before');
+});

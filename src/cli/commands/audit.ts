@@ -116,7 +116,7 @@ function brokenReport(error: unknown): PartialReport {
 
 const phaseNames: Readonly<Record<string, { readonly label: string; readonly unit: string }>> = {
   log: { label: 'checking the log', unit: 'segments' },
-  replay: { label: 'holding the store against it', unit: 'segments' },
+  replay: { label: 'holding the store to it', unit: 'segments' },
   store: { label: 'reading the store back', unit: 'parts' },
 };
 

@@ -70,6 +70,28 @@ interface Manifest {
 
 /** Checks an export in a directory: its receipts, and every row and event of its files against them. */
 export function checkExport(directory: string, options: VerifyOptions): ExportChecked {
+  try {
+    return checkFiles(directory, options);
+  } catch (error) {
+    if (error instanceof BadFile) return failed('format', error.file, error.message);
+    throw error;
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** A file of an export that is missing, or is no text of the form that it must have. */
+class BadFile extends Error {
+  readonly file: string;
+
+  constructor(file: string, message: string) {
+    super(message);
+    this.file = file;
+  }
+}
+
+/** Throws BadFile. */
+function checkFiles(directory: string, options: VerifyOptions): ExportChecked {
   const manifest = manifestOf(directory);
   const check = new ExportCheck(options);
   for (const { state } of manifest.tables) {
@@ -141,11 +163,18 @@ function failed(check: string, file: string, message: string): ExportChecked {
 }
 
 function manifestOf(directory: string): Manifest {
+  const file = 'manifest.json';
+  if (!existsSync(join(directory, file)))
+    throw new VerityError(
+      'IO_ERROR',
+      `There is no ${file} in ${directory}. Name the directory that "verity export" wrote.`,
+    );
+  const text = read(directory, file);
   let manifest: unknown;
   try {
-    manifest = JSON.parse(read(directory, 'manifest.json'));
-  } catch (error) {
-    if (error instanceof VerityError) throw error;
+    manifest = JSON.parse(text);
+  } catch {
+    throw new BadFile(file, 'It is not JSON.');
   }
   const { format, rows, tables, streams, receipts } = (manifest ?? {}) as Record<string, unknown>;
   const isOurs =
@@ -155,10 +184,7 @@ function manifestOf(directory: string): Manifest {
     areFiles(streams) &&
     Number.isSafeInteger(receipts);
   if (isOurs) return manifest as Manifest;
-  throw new VerityError(
-    'PROOF_MALFORMED',
-    `${directory}/manifest.json is not that of an export. Name the directory that "verity export" wrote.`,
-  );
+  throw new BadFile(file, 'It is not the manifest of an export.');
 }
 
 function areFiles(list: unknown): boolean {
@@ -172,12 +198,16 @@ function areFiles(list: unknown): boolean {
 }
 
 function read(directory: string, file: string): string {
+  const path = join(directory, file);
+  let bytes: Uint8Array;
   try {
-    return readFileSync(join(directory, file), 'utf8');
+    bytes = readFileSync(path);
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
-    throw new VerityError('IO_ERROR', `Cannot read ${join(directory, file)}: ${why}.`, {
-      cause: error,
-    });
+    if (why === 'ENOENT') throw new BadFile(file, 'It is missing.');
+    throw new VerityError('IO_ERROR', `Cannot read ${path}: ${why}.`, { cause: error });
   }
+  const text = utf8.decode(bytes);
+  if (!Buffer.from(text).equals(bytes)) throw new BadFile(file, 'It is not UTF-8.');
+  return text;
 }
