@@ -153,7 +153,7 @@ async function audit(auditing: Auditing, found: Found): Promise<void> {
   const log = await readSegments(auditing, { logId, durable: anchor.newest }, found);
   found.log = log;
   const stray = strayBytes(log);
-  if (stray !== undefined) note(auditing, stray, found);
+  if (stray !== undefined) found.findings.push(findingOf(stray));
   // An older keyring than the log names lacks keys: that is what is wrong then, and not the sections.
   const lacking = hierarchy && keyringOlderThan(log, hierarchy);
   if (lacking !== undefined) throw lacking;
@@ -192,11 +192,6 @@ const readAttested = (disk: Disk): Attested => ({
   notes: readWhole(disk, checkpointsPath) ?? new Uint8Array(),
   timeStamps: readWhole(disk, timeStampsPath) ?? new Uint8Array(),
 });
-
-function note({ settings }: Auditing, error: VerityError, { findings }: Found): void {
-  settings.security?.observe(error);
-  findings.push(findingOf(error));
-}
 
 async function readSegments(
   { settings, hierarchy, workers }: Auditing,

@@ -24,11 +24,12 @@ export function claimedHead(bytes: Uint8Array, logId: LogId): LogHead {
   }
   return {
     ...nothing,
-    logId: header.logId,
+    // Copies: the next segment is read into the same bytes.
+    logId: header.logId.slice() as LogId,
     op: (header.firstOp - 1) as Op,
     position: (header.firstPosition - 1) as Position,
     leafCount: header.firstLeaf,
-    chainHash: header.parent,
+    chainHash: header.parent.slice() as LogHead['chainHash'],
     lastKind: undefined,
   };
 }
@@ -41,7 +42,7 @@ export function headBefore(header: FrameHeader, head: LogHead): LogHead {
     position: (position - 1) as Position,
     leafCount: leaf,
     timestamp: header.timestamp,
-    chainHash: header.parent,
+    chainHash: header.parent.slice() as LogHead['chainHash'],
     lastKind: undefined,
   };
 }

@@ -159,7 +159,7 @@ test('in a directory that may not be written to, reading works and opening for w
   if (isRoot) {
     for (const path of [folder, directory, keyFile, ...inside]) chownSync(path, nobody, nobody);
   }
-  const isDirectory = (path: string): boolean => /(?:log|store)$/.test(path);
+  const isDirectory = (path: string): boolean => /(?:log|store|proofs)$/.test(path);
   for (const path of inside) chmodSync(path, isDirectory(path) ? 0o500 : 0o400);
   chmodSync(directory, 0o500);
   const run = (task: 'open' | 'read'): string => {

@@ -1,5 +1,13 @@
 /** A database with a witness and a time-stamp authority on loopback; its disk rolled back, all but the witness. */
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -59,8 +67,11 @@ async function write(db: Verity, id: number): Promise<void> {
   await db.tenant('clinic').execute('INSERT INTO notes VALUES ($1, $2)', [id, 'note']);
 }
 
-const saveAs = (name: string): void =>
+function saveAs(name: string): void {
   cpSync(join(folder, 'data'), join(folder, name), { recursive: true });
+  // Not every Node takes the mode of a directory along.
+  chmodSync(join(folder, name), 0o700);
+}
 
 /** Puts a saved copy in the place of the database: the whole disk is rewound. */
 function putBack(name: string): void {
