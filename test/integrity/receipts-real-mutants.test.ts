@@ -114,10 +114,14 @@ function isOtherAbsence(facts: ReceiptFacts, truth: ReceiptFacts): boolean {
 }
 
 test('carry what was asked for', () => {
-  const carried = [...receipts.values()].map((text) => parseReceipt(text).checkpoint);
-  expect(carried.every(({ handOvers }) => handOvers.length === 1)).toBe(true);
-  expect(carried.filter(({ note }) => note.includes('— witness.example/w ')).length).toBe(2);
-  expect(carried.filter(({ timeStamps }) => timeStamps.length > 0).length).toBe(hasOpenssl ? 2 : 0);
+  for (const [kind, text] of receipts) {
+    const { handOvers, note, timeStamps } = parseReceipt(text).checkpoint;
+    expect(handOvers).toHaveLength(1);
+    // In the background others may be cosigned and stamped, too.
+    if (!attested.includes(kind)) continue;
+    expect(note).toContain('— witness.example/w ');
+    expect(timeStamps.length > 0).toBe(hasOpenssl);
+  }
 });
 
 test.each(['row', 'state', 'absence', 'position', 'withheld'])(
@@ -145,13 +149,14 @@ test.each(['row', 'state', 'absence', 'position', 'withheld'])(
         throw new Error(`${check}: ${message}`);
       refused += 1;
     };
-    for (let at = 0; at < text.length; at++) {
+    // Of the longest, which are of the same parts, every third byte.
+    for (let at = 0; at < text.length; at += attested.includes(kind) ? 3 : 1) {
       const before = text.slice(0, at);
       const after = text.slice(at + 1);
       refuse(`${before}${String.fromCharCode(text.charCodeAt(at) ^ (1 << (at % 7)))}${after}`, at);
       refuse(`${before}${after}`, at);
       if (at % 16 === 0) refuse(before, at);
     }
-    expect(refused).toBeGreaterThan(text.length * 1.9);
+    expect(refused).toBeGreaterThan(text.length * (attested.includes(kind) ? 0.6 : 1.9));
   },
 );
