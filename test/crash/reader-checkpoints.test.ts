@@ -189,7 +189,7 @@ test('a reader reads the log from the newest checkpoint on, and no page before i
   const counting = new CountingDisk(disk);
   const reader = await openReader(counting);
   const { logBytes, store } = owner.status();
-  expect(counting.logBytesRead()).toBeLessThan(logBytes / 3);
+  expect(counting.logBytesRead()).toBeLessThan(logBytes / 2);
   expect(counting.bytesRead.get(pagesPath)).toBeLessThan(store.bytes / 2);
   await expectSame(reader);
   await reader.close();

@@ -59,6 +59,8 @@ async function importRows() {
   };
   await Promise.all(Array.from({ length: statementsAtOnce }, write));
   await readAll(tenant);
+  // A checkpoint that is being written holds what it writes.
+  await db.stateHash();
   // What a process holds that has the database open.
   globalThis.keptOpen = db;
 }
