@@ -37,3 +37,30 @@ test('is HMAC-SHA256, whatever keys and messages came before', () => {
     { numRuns: 200 },
   );
 });
+
+test('made side by side are the same, whatever their lengths and their number', () => {
+  const mac = new ShortMac();
+  const lengths = fc.array(fc.nat({ max: 200 }), { maxLength: 600 });
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      fc.uint8Array({ minLength: 800, maxLength: 800 }),
+      lengths,
+      (key, source, all) => {
+        mac.setKey(key);
+        const together = new Uint8Array(all.length * 32);
+        const single = new Uint8Array(all.length * 32);
+        for (const [number, length] of all.entries()) {
+          const range = { start: number, end: number + length };
+          // From behind, so that places are not those of the batch.
+          const offset = (all.length - 1 - number) * 32;
+          mac.macLater(together, offset, source, range);
+          mac.macInto(single, offset, source, range);
+        }
+        mac.finish();
+        expect(toHex(together)).toBe(toHex(single));
+      },
+    ),
+    { numRuns: 100 },
+  );
+});

@@ -318,11 +318,15 @@ export class StateHasher {
       const nodes = rowNodes(this.#records(), tree);
       const changes = new StateChanges(starts.length);
       for (const [index, start] of starts.entries()) {
-        if (index % pathsAtOnce === pathsAtOnce - 1) yield pathsAtOnce * pathCost;
+        if (index % pathsAtOnce === pathsAtOnce - 1) {
+          this.#paths.finishRows();
+          yield pathsAtOnce * pathCost;
+        }
         const reader = readers[Math.floor(start / recordSpan)] as ChangeReader;
         reader.read(start % recordSpan);
         addRow(changes, reader, this.#paths);
       }
+      this.#paths.finishRows();
       const before = trieSummary(nodes).count;
       const summary = yield* updateTrie(nodes, changes);
       this.#rows = Math.max(0, this.#rows + summary.count - before);
@@ -386,7 +390,7 @@ function gather(tables: Map<TreeId, TableChanges>, reader: ChangeReader, number:
 function addRow(changes: StateChanges, reader: ChangeReader, paths: StatePaths): void {
   const { bytes, keyStart, keyEnd, commitmentAt } = reader;
   const at = changes.add(commitmentAt === -1);
-  paths.rowInto(changes.bytes, at, bytes, { start: keyStart, end: keyEnd });
+  paths.rowLater(changes.bytes, at, bytes, { start: keyStart, end: keyEnd });
   if (commitmentAt === -1) return;
   const commitment = bytes.subarray(commitmentAt, commitmentAt + stateHashBytes);
   changes.bytes.set(commitment, at + stateHashBytes);

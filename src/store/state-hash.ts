@@ -66,6 +66,16 @@ export class StatePaths {
     this.#mac.macInto(target, offset, source, key);
   }
 
+  /** As `rowInto`, but the path is there after `finishRows` only: see `ShortMac.macLater` for what must hold until then. */
+  rowLater(target: Uint8Array, offset: number, source: Uint8Array, key: Required<ByteRange>): void {
+    this.#mac.macLater(target, offset, source, key);
+  }
+
+  /** Writes the paths that `rowLater` has begun. */
+  finishRows(): void {
+    this.#mac.finish();
+  }
+
   /** What stands for the table in the state hash, while it has rows. */
   tableHash({ count, hash }: TrieSummary): Digest32 {
     const writer = this.#message;
