@@ -101,7 +101,8 @@ export class CommitFlights {
   }
 
   #takesTurn(flight: Flight): boolean {
-    return flight.bytes <= frameBytesOnTurnMax && this.#parts.pace.takeTurn();
+    const { pace, turn } = this.#parts;
+    return flight.bytes <= frameBytesOnTurnMax && !turn.isLong && pace.takeTurn();
   }
 
   /** Flushes the oldest frame on the calling turn. Never throws. */
@@ -147,6 +148,7 @@ export class CommitFlights {
   /** The oldest has been flushed in the background. Never throws. */
   #flushed(): void {
     if (this.#parts.hasFailed()) return;
+    this.#parts.turn.turned();
     const next = this.#flights[1];
     const takesTurn = next !== undefined && this.#takesTurn(next);
     try {
@@ -157,12 +159,15 @@ export class CommitFlights {
       this.#parts.fail(error);
       return;
     }
-    if (takesTurn) {
+    const { turn, scheduler, replies } = this.#parts;
+    if (takesTurn && !turn.isLong) {
       this.#flush();
       return;
     }
+    if (takesTurn) this.#flushInBackground();
     this.#afterLanding();
-    this.#parts.replies.answer();
+    if (turn.isLong) scheduler.defer(() => replies.answer());
+    else replies.answer();
   }
 
   #afterLanding(): void {

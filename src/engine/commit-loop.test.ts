@@ -57,6 +57,24 @@ describe('frames', () => {
     expect(answers).toHaveLength(64);
   });
 
+  test('what takes long to decide is written on the next turn, and answered after that', async () => {
+    const here = await world({ pace: defaultPace });
+    const { calls } = here.disk;
+    for (const [count, isLong] of [
+      [300, false],
+      [520, true],
+    ] as const) {
+      const before = calls.write;
+      const answers = burst(here, sizes(count));
+      await turn();
+      expect(calls.write > before).toBe(!isLong);
+      expect(answers).toHaveLength(0);
+      await idle(here.scheduler);
+      expect(answers).toHaveLength(count);
+      expect(answers).toEqual(ascending(answers));
+    }
+  });
+
   test('each names as durable only what was flushed when it was written', async () => {
     const here = await world();
     burst(here, sizes(64));

@@ -3,6 +3,7 @@ import {
   CorruptionError,
   type LeafIndex,
   type Position,
+  type Scheduler,
   VerityError,
 } from '../base/index.ts';
 import type { LogEvent } from '../codec/index.ts';
@@ -41,6 +42,8 @@ type Wanting = Extract<Decision, { kind: 'wanting' }>;
 export interface CommitLoopParts extends FrameParts {
   readonly state: KernelState;
   readonly anchor: AnchorFile;
+  /** For what can wait. */
+  readonly background: Scheduler;
   /** Has checkpoints of the store written, if that is on the disk. */
   readonly checkpoints?: Checkpointer | undefined;
   readonly blobs: BlobStore;
@@ -91,9 +94,7 @@ export class CommitLoop {
     const pace = parts.host.pace ?? defaultPace;
     this.#pace = new CommitPace(pace);
     this.#queue = new CommitQueue(pace);
-    this.#turn = new TurnWatch(parts.host.scheduler, () => {
-      if (!this.#queue.isEmpty) this.#pump();
-    });
+    this.#turn = new TurnWatch(parts.host.scheduler, () => this.#pump());
     this.#frameBytesTarget = pace.frameBytesTarget;
     this.#checkpoints = parts.checkpoints;
     this.#blobs = parts.blobs;
@@ -121,6 +122,7 @@ export class CommitLoop {
     });
     this.#tail = new CommitTail({
       host: parts.host,
+      background: parts.background,
       state: parts.state,
       frames: this.#frames,
       anchor: parts.anchor,
@@ -373,7 +375,7 @@ export class CommitLoop {
       const changes = this.#state.evolveNew(events, () => this.#decided());
       const before = this.#frames.sizeBytes;
       for (const event of events) this.#frames.add(event);
-      this.#turn.worked(events.length, this.#frames.sizeBytes - before);
+      this.#turn.decided(events.length, this.#frames.sizeBytes - before);
       return changes;
     } catch (error) {
       if (error instanceof CorruptionError) return error;
@@ -408,7 +410,8 @@ export class CommitLoop {
   }
 
   #schedule(): void {
-    if (this.#scheduled) return;
+    // With the next turn, what was decided is written.
+    if (this.#scheduled || this.#turn.isLong) return;
     this.#scheduled = true;
     // At the end of this turn's microtasks: everybody who was woken by the last frame has decided by then.
     void Promise.resolve().then(() => {
@@ -421,7 +424,7 @@ export class CommitLoop {
     const onTheirWay = this.#flights.count;
     // A full segment is rolled when nothing is on its way; where the disk is full too, it grows on.
     const mayWrite = onTheirWay === 0 || !this.#frames.isSegmentFull;
-    return onTheirWay < framesOnTheirWayMax && mayWrite && !this.#stalled;
+    return onTheirWay < framesOnTheirWayMax && mayWrite && !this.#stalled && this.#hasTime;
   }
 
   /** Does whatever can be done now: rolls, launches a frame, has those decided that wait for room. Never throws. */
@@ -449,9 +452,14 @@ export class CommitLoop {
     }
   }
 
-  /** Whether a command that waits may be decided. What is left when the log is closed does not wait for turns. */
+  /** Whether a command that waits may be decided. */
   get #decidesNext(): boolean {
-    return !this.#queue.isEmpty && this.#hasRoom && (this.#closing || !this.#turn.isLong);
+    return !this.#queue.isEmpty && this.#hasRoom && this.#hasTime;
+  }
+
+  /** Whether more is to be done on this turn. What is left when the log is closed does not wait for turns. */
+  get #hasTime(): boolean {
+    return this.#closing || !this.#turn.isLong;
   }
 
   #stall(): void {
@@ -503,6 +511,9 @@ export class CommitLoop {
     assert(batch !== undefined, 'only a frame on its way becomes durable');
     this.#frames.landed();
     this.#state.commitAll(batch.commands);
+    let changes = 0;
+    for (const command of batch.commands) changes += command.changes.length;
+    this.#turn.committed(changes);
     const { position } = this.#frames.head;
     assert(this.#state.store.appliedPosition === position, 'a durable frame is applied whole');
     // Whatever becomes of the anchor: these commands are durable. Until here a failure answers them, too.

@@ -1,3 +1,4 @@
+import type { Scheduler } from '../base/index.ts';
 import type { SecretKey } from '../crypto/index.ts';
 import type { KernelState } from '../kernel/index.ts';
 import { anchoredAt, type AnchorFile } from './anchor.ts';
@@ -8,6 +9,7 @@ import { SegmentDigester, type SegmentDigesterParts } from './segment-digests.ts
 
 export interface CommitTailParts {
   readonly host: EngineHost;
+  readonly background: Scheduler;
   readonly state: KernelState;
   readonly frames: CommitFrames;
   readonly anchor: AnchorFile;
@@ -36,7 +38,7 @@ export class CommitTail {
     const { host, state, frames } = parts;
     this.#digests = new SegmentDigester({
       disk: host.disk,
-      scheduler: host.scheduler,
+      scheduler: parts.background,
       state,
       tip: () => frames.segment,
       submit: parts.submit,

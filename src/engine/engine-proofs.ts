@@ -1,5 +1,5 @@
 /** Puts the Merkle tree and the checkpoints of an engine together. */
-import { type LeafIndex, systemTenant } from '../base/index.ts';
+import { type LeafIndex, type Scheduler, systemTenant } from '../base/index.ts';
 import { deriveKey } from '../crypto/index.ts';
 import {
   type Command,
@@ -30,13 +30,22 @@ export interface TreeParts {
   readonly hierarchy: KeyHierarchy;
   readonly index: LogIndex;
   readonly reader: LogReader;
+  readonly background: Scheduler;
   readonly isOwner: boolean;
   readonly head: () => LogHead;
 }
 
 /** The tree of the log, as far as tiles on the disk hold it. */
-export function treeOf({ host, hierarchy, index, reader, isOwner, head }: TreeParts): LogTree {
-  const { disk, scheduler } = host;
+export function treeOf({
+  host,
+  hierarchy,
+  index,
+  reader,
+  background,
+  isOwner,
+  head,
+}: TreeParts): LogTree {
+  const { disk } = host;
   const lasting = lastingKey(hierarchy.keyring, hierarchy.root);
   const key = deriveKey(lasting, treeKeyPurpose);
   lasting.wipe();
@@ -44,7 +53,7 @@ export function treeOf({ host, hierarchy, index, reader, isOwner, head }: TreePa
   return new LogTree({
     files,
     isOwner,
-    scheduler,
+    scheduler: background,
     framesFrom: (leaf: LeafIndex) => reader.frames(placeOfLeaf({ disk, index }, leaf)),
     leafCount: () => head().leafCount,
   });

@@ -1,6 +1,7 @@
 import {
   CorruptionError,
   type Position,
+  type Scheduler,
   type TenantId,
   type TimestampMicros,
   VerityError,
@@ -19,6 +20,7 @@ import type { StateProof } from '../proof/index.ts';
 import { pageBytes, type WalkedStore } from '../store/index.ts';
 import { type AnchorFile, anchorKey } from './anchor.ts';
 import type { CommandResult } from './commit-batch.ts';
+import { Background } from './background.ts';
 import { BlobStore } from './blob-store.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { closedError } from './commit-errors.ts';
@@ -137,6 +139,7 @@ export class Engine {
   readonly #stored: StoredState | undefined;
   readonly #checkpoints: Checkpointer | undefined;
   readonly #hasher: StateHasher;
+  readonly #background: Background;
   #closed = false;
 
   constructor(parts: EngineParts) {
@@ -145,7 +148,8 @@ export class Engine {
     this.walked = parts.walked;
     this.#hasher = parts.hasher;
     this.#stored = stored;
-    this.#checkpoints = stored && checkpointerOf(stored, parts.host.scheduler);
+    this.#background = new Background(parts.host.scheduler);
+    this.#checkpoints = stored && checkpointerOf(stored, this.#background);
     this.hierarchy = parts.hierarchy;
     this.recovery = parts.recovery;
     this.#host = parts.host;
@@ -163,8 +167,10 @@ export class Engine {
     const head = (): LogHead => this.head;
     this.reader = new LogReader({ disk, hierarchy, index, head: () => this.head.op });
     this.timeStamps = new TimeStampFile(disk);
-    this.opened = new OpenedEvents({ disk, hierarchy, index, reader: this.reader });
-    const tree = treeOf({ ...parts, reader: this.reader, isOwner: writer !== undefined, head });
+    const { reader } = this;
+    this.opened = new OpenedEvents({ disk, hierarchy, index, reader });
+    const isOwner = writer !== undefined;
+    const tree = treeOf({ ...parts, reader, background: this.#background, isOwner, head });
     this.blobs = new BlobStore({
       disk: parts.host.disk,
       entropy: parts.host.entropy,
@@ -182,6 +188,7 @@ export class Engine {
             ...parts,
             writer,
             anchor,
+            background: this.#background,
             checkpoints: this.#checkpoints,
             hasher: parts.hasher,
             tree,
@@ -193,7 +200,7 @@ export class Engine {
       submit: (command) => this.submit(command),
     });
     if (this.#loop !== undefined) this.#indexes.resume();
-    stored?.walk?.start(parts.host.scheduler, (error) => this.#noteDamage(error));
+    stored?.walk?.start(this.#background, (error) => this.#noteDamage(error));
     this.subjects = new SubjectKeys({
       disk: parts.host.disk,
       entropy: parts.host.entropy,
@@ -299,7 +306,7 @@ export class Engine {
   async stateHash(): Promise<StateHash> {
     this.checkOpen();
     this.#loop?.checkWritable();
-    return this.#hasher.update(this.#host.scheduler);
+    return this.#hasher.update(this.#background);
   }
 
   /**
@@ -570,7 +577,7 @@ export class Engine {
 
 const asItIs = (result: CommandResult): CommandResult => result;
 
-function checkpointerOf(stored: StoredState, scheduler: EngineHost['scheduler']): Checkpointer {
+function checkpointerOf(stored: StoredState, scheduler: Scheduler): Checkpointer {
   const { writer, hasher, settings, store, pages, walk, replayedBytes } = stored;
   return new Checkpointer({
     writer,

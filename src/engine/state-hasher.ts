@@ -58,7 +58,7 @@ const batchChangesMax = 1 << 20;
 /** The same as a share of the memory for pages. */
 const batchShare = 1 / 8;
 /** Done within a turn of the event loop, in hashes of short messages: one to two milliseconds. */
-const turnCost = 3_000;
+const turnCost = 800;
 /** Paths made at a stretch. */
 const pathsAtOnce = 256;
 /** What they cost, and the change of a table, in hashes. */

@@ -1,13 +1,15 @@
 import type { Scheduler } from '../base/index.ts';
 
-/** After so much work the event loop gets its turn: about five milliseconds. */
-const workMicrosMax = 6_000;
-/** What an event of a table with an index costs until it is durable, and a byte of it, measured. */
-const eventMicros = 5;
+/** After so much work the event loop gets its turn: four to six milliseconds. */
+const workMicrosMax = 4_000;
+/** What it costs to decide and to write an event of a table with an index, and a byte of it, measured. */
+const eventMicros = 8;
 const byteMicros = 1 / 400;
+/** What it costs to move one change of the store into the trees. */
+const changeMicros = 4;
 
 /**
- * Knows how much the commit loop has decided since the event loop had its turn. It counts work instead of reading the
+ * Knows how much the commit loop has done since the event loop had its turn. It counts work instead of reading the
  * clock, so that the same commands always make the same frames.
  */
 export class TurnWatch {
@@ -28,8 +30,17 @@ export class TurnWatch {
   }
 
   /** So many events, of so many bytes, were decided. */
-  worked(events: number, bytes: number): void {
-    this.#workMicros += events * eventMicros + bytes * byteMicros;
+  decided(events: number, bytes: number): void {
+    this.#worked(events * eventMicros + bytes * byteMicros);
+  }
+
+  /** So many changes of the store were committed. */
+  committed(changes: number): void {
+    this.#worked(changes * changeMicros);
+  }
+
+  #worked(micros: number): void {
+    this.#workMicros += micros;
     if (this.#isLong || this.#workMicros <= workMicrosMax) return;
     this.#isLong = true;
     this.#scheduler.defer(() => {
