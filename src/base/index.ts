@@ -2,6 +2,7 @@ export * from './assert.ts';
 export * from './brand.ts';
 export * from './bytes.ts';
 export * from './disk.ts';
+export * from './disk-path.ts';
 export * from './errors.ts';
 export * from './host-interfaces.ts';
 export * from './ids.ts';

@@ -1,24 +1,20 @@
 /** A store that is read while another process owns it: what is here may go at any time, and is then had again. */
+import { type CorruptionError, type Position, type StoreKey, type TreeId } from '../base/index.ts';
 import {
-  assert,
-  type CorruptionError,
-  type Position,
-  type StoreKey,
-  type TreeId,
-} from '../base/index.ts';
-import type {
-  Cursor,
-  HistoryCursor,
-  KeyRange,
-  PastView,
-  ReadView,
-  Store,
-  StoreChange,
-  StoredRow,
-  StoreHistory,
-  StoreVersion,
-  TreeStore,
-  WalkedStore,
+  type Cursor,
+  type HistoryCursor,
+  type KeyRange,
+  pastOf,
+  type PastView,
+  type ReadView,
+  type Store,
+  type StoreChange,
+  type StoredRow,
+  type StoreHistory,
+  type StoreVersion,
+  type TreeStore,
+  viewOf,
+  type WalkedStore,
 } from '../store/index.ts';
 import type { RecordTree } from './checkpoint-records.ts';
 import { isStoreDamage } from './store-opening.ts';
@@ -112,19 +108,15 @@ export class FollowedStore implements Store, WalkedStore {
   }
 
   viewAt(position: Position): ReadView {
-    assert(position <= this.#position, 'a view lies at or before the applied position');
-    const pastAt = (): PastView => this.#pastAt(position);
-    return {
-      get: (tree, key) => this.getAt(tree, key, position),
-      scan: (tree, range) => this.scanAt(tree, range, position),
-      get past() {
-        return pastAt();
-      },
-    };
+    return viewOf(this, position);
   }
 
   get past(): PastView {
-    return this.#pastAt(this.#position);
+    return pastOf(this, this.#position);
+  }
+
+  historiesAt(tree: TreeId, range: KeyRange, position: Position): HistoryCursor {
+    return this.#walk(range, (store, rest) => store.historiesAt(tree, rest, position));
   }
 
   changedSince(tree: TreeId, range: KeyRange, position: Position): boolean {
@@ -146,15 +138,6 @@ export class FollowedStore implements Store, WalkedStore {
 
   #settled(versions: readonly StoreVersion[]): readonly StoreVersion[] {
     return versions.filter(({ from }) => from <= this.#position);
-  }
-
-  #pastAt(position: Position): PastView {
-    return {
-      position,
-      viewAt: (earlier) => this.viewAt(earlier),
-      histories: (tree, range): HistoryCursor =>
-        this.#walk(range, (store, rest) => store.viewAt(position).past!.histories(tree, rest)),
-    };
   }
 
   /** Walks on behind the last key when the trees are replaced. */

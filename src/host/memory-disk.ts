@@ -1,5 +1,12 @@
-import { assert, VerityError, type Disk, type DiskFile } from '../base/index.ts';
-import { diskPathDirectory, diskPathNames } from './disk-path.ts';
+import {
+  assert,
+  diskPathDirectory,
+  diskPathNames,
+  VerityError,
+  type Disk,
+  type DiskFile,
+} from '../base/index.ts';
+
 import { readOnlyError, withErrno, ioError } from './io-error.ts';
 
 const capacityMin = 4096;

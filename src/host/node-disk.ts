@@ -22,8 +22,8 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { Disk, DiskFile } from '../base/index.ts';
-import { diskPathNames } from './disk-path.ts';
+import { diskPathNames, type Disk, type DiskFile } from '../base/index.ts';
+
 import { errnoOf, ioError, readOnlyError, withErrno } from './io-error.ts';
 import { NodeFile } from './node-file.ts';
 

@@ -3,9 +3,16 @@
  *
  * Invariant: the same seed and the same calls give the same bytes, failures and crash images.
  */
-import { assert, Prng, type Disk, type DiskFile, type VerityError } from '../base/index.ts';
+import {
+  assert,
+  diskPathNames,
+  Prng,
+  type Disk,
+  type DiskFile,
+  type VerityError,
+} from '../base/index.ts';
 import { CrashDice } from './crash-dice.ts';
-import { pathNames } from './disk-path.ts';
+
 import {
   FaultPlan,
   simulatedFailure,
@@ -81,7 +88,7 @@ export class SimDisk implements Disk {
   static fromImage(image: ReadonlyMap<string, Uint8Array>, options: SimDiskOptions = {}): SimDisk {
     const root = new DirectoryNode();
     for (const [path, bytes] of image) {
-      const names = [...pathNames(path)];
+      const names = [...diskPathNames(path)];
       const name = names.pop() ?? '';
       let directory = root;
       for (const parent of names) directory = durableDirectory(directory, parent);
@@ -183,20 +190,20 @@ export class SimDisk implements Disk {
 
   list(directory: string): readonly string[] | undefined {
     return this.#call('list', directory, () => {
-      const node = this.#names.find(pathNames(directory));
+      const node = this.#names.find(diskPathNames(directory));
       if (node?.kind === 'file') throw failed('list, not a directory', directory);
       return node === undefined ? undefined : [...node.entries.keys()].sort();
     });
   }
 
   exists(path: string): boolean {
-    return this.#call('exists', path, () => this.#names.find(pathNames(path)) !== undefined);
+    return this.#call('exists', path, () => this.#names.find(diskPathNames(path)) !== undefined);
   }
 
   makeDirectory(path: string): void {
     this.#call('makeDirectory', path, () => {
       let directory = this.#names.root;
-      for (const name of pathNames(path)) {
+      for (const name of diskPathNames(path)) {
         let child = directory.entries.get(name);
         if (child?.kind === 'file') throw failed('makeDirectory, a file is there', path);
         if (child === undefined) {
@@ -251,7 +258,7 @@ export class SimDisk implements Disk {
   flushDirectory(path: string): void {
     const verdict = this.#verdict('flushDirectory', path);
     if (verdict === 'crash') this.#host.die();
-    const node = this.#names.find(pathNames(path));
+    const node = this.#names.find(diskPathNames(path));
     if (node?.kind !== 'directory') throw failed('flushDirectory, no directory', path);
     if (verdict === 'pass') {
       this.#names.flush(node);
@@ -283,7 +290,7 @@ export class SimDisk implements Disk {
   }
 
   #place(path: string): { readonly directory: DirectoryNode; readonly name: string } {
-    const names = pathNames(path);
+    const names = diskPathNames(path);
     const directory = this.#names.find(names.slice(0, -1));
     const name = names.at(-1);
     if (name === undefined || directory?.kind !== 'directory')

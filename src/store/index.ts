@@ -4,6 +4,7 @@ export * from './memory-store.ts';
 export * from './ordered-map.ts';
 export * from './store.ts';
 export * from './view.ts';
+export { pastOf, viewOf } from './past-view.ts';
 export * from './page-device.ts';
 export * from './rebuilt-pages.ts';
 export * from './page-file.ts';

@@ -7,6 +7,7 @@ import {
 } from '../base/index.ts';
 import { type HashSeed, KeyHasher, KeyTable } from './key-table.ts';
 import { OrderedMap } from './ordered-map.ts';
+import { pastOf, viewOf } from './past-view.ts';
 import type { Store, StoreChange, StoreVersion } from './store.ts';
 import type {
   Cursor,
@@ -85,34 +86,19 @@ export class MemoryStore implements Store {
   }
 
   viewAt(position: Position): ReadView {
-    assert(position <= this.#appliedPosition, 'a view lies at or before the applied position');
-    const pastAt = (): PastView => this.#pastAt(position);
-    return {
-      get: (tree, key) => this.getAt(tree, key, position),
-      scan: (tree, range) => this.scanAt(tree, range, position),
-      get past() {
-        return pastAt();
-      },
-    };
+    return viewOf(this, position);
   }
 
   get past(): PastView {
-    return this.#pastAt(this.#appliedPosition);
+    return pastOf(this, this.#appliedPosition);
   }
 
-  #pastAt(position: Position): PastView {
-    return {
-      position,
-      viewAt: (earlier) => this.viewAt(earlier),
-      histories: (tree, range) => {
-        const map = this.#trees.get(tree);
-        return map === undefined
-          ? { next: () => undefined }
-          : new HistoryWalk(map, range, (key) =>
-              this.versions(tree, key).filter((version) => version.from <= position),
-            );
-      },
-    };
+  historiesAt(tree: TreeId, range: KeyRange, position: Position): HistoryCursor {
+    const map = this.#trees.get(tree);
+    if (map === undefined) return { next: () => undefined };
+    return new HistoryWalk(map, range, (key) =>
+      this.versions(tree, key).filter((version) => version.from <= position),
+    );
   }
 
   changedSince(tree: TreeId, range: KeyRange, position: Position): boolean {

@@ -8,6 +8,7 @@ import {
 import { firstLayer, LongKeys } from './long-keys.ts';
 import { MetaTree } from './meta-tree.ts';
 import { pageBytes, type PageDevice } from './page-device.ts';
+import { pastOf, viewOf } from './past-view.ts';
 import { Pager, slotsMin } from './pager.ts';
 import { PageRewriter } from './rewrite-pages.ts';
 import type { Store, StoreChange, StoreVersion } from './store.ts';
@@ -15,7 +16,15 @@ import { decodeRoots, encodeRoots, type StoreRoots } from './store-roots.ts';
 import { KeyCursor, VersionCursor } from './version-cursor.ts';
 import { deletedKind } from './version-cell.ts';
 import { VersionTrees } from './version-trees.ts';
-import type { Cursor, KeyHistory, KeyRange, PastView, ReadView, StoredRow } from './view.ts';
+import type {
+  Cursor,
+  HistoryCursor,
+  KeyHistory,
+  KeyRange,
+  PastView,
+  ReadView,
+  StoredRow,
+} from './view.ts';
 
 const none: readonly StoreVersion[] = [];
 
@@ -155,19 +164,16 @@ export class TreeStore implements Store {
   }
 
   viewAt(position: Position): ReadView {
-    assert(position <= this.#appliedPosition, 'a view lies at or before the applied position');
-    const pastAt = (): PastView => this.#pastAt(position);
-    return {
-      get: (tree, key) => this.getAt(tree, key, position),
-      scan: (tree, range) => this.scanAt(tree, range, position),
-      get past() {
-        return pastAt();
-      },
-    };
+    return viewOf(this, position);
   }
 
   get past(): PastView {
-    return this.#pastAt(this.#appliedPosition);
+    return pastOf(this, this.#appliedPosition);
+  }
+
+  historiesAt(tree: TreeId, range: KeyRange, position: Position): HistoryCursor {
+    const keys = new KeyCursor(this.#trees, tree, range);
+    return { next: () => this.#nextHistory(keys, position) };
   }
 
   changedSince(tree: TreeId, range: KeyRange, position: Position): boolean {
@@ -254,17 +260,6 @@ export class TreeStore implements Store {
     const { current, history } = this.#trees;
     this.#rewriter ??= new PageRewriter(this.#pager, [current, history, this.meta.pages]);
     return this.#rewriter.step(leavesMax);
-  }
-
-  #pastAt(position: Position): PastView {
-    return {
-      position,
-      viewAt: (earlier) => this.viewAt(earlier),
-      histories: (tree, range) => {
-        const keys = new KeyCursor(this.#trees, tree, range);
-        return { next: () => this.#nextHistory(keys, position) };
-      },
-    };
   }
 
   #nextHistory(keys: KeyCursor, position: Position): KeyHistory | undefined {

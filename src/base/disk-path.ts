@@ -1,4 +1,4 @@
-import { VerityError } from '../base/index.ts';
+import { VerityError } from './errors.ts';
 
 /**
  * Splits a path of a Disk into its names; '' is the root and gives none.
