@@ -18,13 +18,11 @@ export class Attestation {
   readonly witnesses: Witnesses;
   readonly timestamps: TimeStamps;
   readonly #parts: AttestationParts;
-  readonly #log: AttestedLog;
 
   constructor(parts: AttestationParts) {
     const { engine, host } = parts;
     this.#parts = parts;
     const log = attestedLog(engine);
-    this.#log = log;
     const common = {
       log,
       scheduler: host.scheduler,
@@ -40,17 +38,10 @@ export class Attestation {
     });
   }
 
-  /**
-   * Compares the log with what its witnesses have seen, and only then lets checkpoints be signed. Throws LOG_ROLLED_BACK, and
-   * WITNESS_UNAVAILABLE under a strict policy.
-   */
-  async begin(): Promise<void> {
-    const { engine, options } = this.#parts;
+  /** Lets checkpoints be signed, and shows them to witnesses and authorities. After `compareWithWitnesses`. */
+  begin(): void {
+    const { engine } = this.#parts;
     if (engine.readOnly) return;
-    await checkAgainstWitnesses(this.#log, {
-      acceptRollback: options.acceptRollback === true,
-      warn: (warning) => warnWith(options.onWarning, warning, 'VERITY_WITNESS'),
-    });
     this.witnesses.start();
     engine.proofs.onCheckpoint = (signed) => {
       this.witnesses.send(signed);
@@ -70,6 +61,17 @@ export class Attestation {
     if (error.code === 'LOG_ROLLED_BACK') this.#parts.engine.hierarchy.security.observe(error);
     else warnWith(this.#parts.options.onWarning, error.message, 'VERITY_WITNESS');
   }
+}
+
+/** Compares the log with what its witnesses have seen. Throws LOG_ROLLED_BACK, and WITNESS_UNAVAILABLE under a strict policy. */
+export async function compareWithWitnesses(
+  engine: Engine,
+  { acceptRollback, onWarning }: AttestationParts['options'],
+): Promise<void> {
+  await checkAgainstWitnesses(attestedLog(engine), {
+    acceptRollback: acceptRollback === true,
+    warn: (warning) => warnWith(onWarning, warning, 'VERITY_WITNESS'),
+  });
 }
 
 function checkWritable(engine: Engine): void {

@@ -24,7 +24,7 @@ import { checkName, nameKey, tenantsTree } from '../kernel/index.ts';
 import { checkOptions, originOf } from './arguments.ts';
 import type { AuditOptions, AuditReport } from './audit-types.ts';
 import { auditDirectory, verifyDirectory } from './audits.ts';
-import { Attestation } from './attestation.ts';
+import { Attestation, compareWithWitnesses } from './attestation.ts';
 import { copyDirectory, copyHandle, copyHandleOnto } from './copies.ts';
 import { checkDeadline, commandLate, withDeadline } from './deadline.ts';
 import { KeyAccess, keyCheckTimes, warnOfForeignSlot } from './key-access.ts';
@@ -156,6 +156,7 @@ export class Verity {
       create: options.create ?? true,
       ...(options.acceptRollback !== undefined && { acceptRollback: options.acceptRollback }),
       keyCache: keyCacheBounds(options),
+      admit: (opened) => compareWithWitnesses(opened, options),
       ...(cacheBytes !== undefined && { cacheBytes }),
       // What ends the opening is thrown and needs no warning.
       onSecurityFailure: failureHandler(options, () => isOpen),
@@ -168,14 +169,7 @@ export class Verity {
     isOpen = true;
     const keyAccess = new KeyAccess(provider, engine, host.scheduler, options);
     const attestation = new Attestation({ engine, host, options });
-    try {
-      await attestation.begin();
-    } catch (error) {
-      keyAccess.stop();
-      attestation.stop();
-      await engine.close();
-      throw error;
-    }
+    attestation.begin();
     return new Verity({ host, engine, lock, timestamps, keyAccess, attestation });
   }
 

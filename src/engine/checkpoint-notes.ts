@@ -209,7 +209,6 @@ export class CheckpointNotes {
     this.#disk.makeDirectory(proofsDirectory);
     this.#file = this.#disk.open(checkpointsPath, 'create');
     this.#disk.flushDirectory(proofsDirectory);
-    this.#disk.flushDirectory('');
     return this.#file;
   }
 }

@@ -161,6 +161,11 @@ export class CommitLoop {
     return this.#poison !== undefined;
   }
 
+  /** Appends what the log itself needs, from now on. */
+  begin(): void {
+    this.#tail.begin();
+  }
+
   /** Throws CLOSED or DATABASE_POISONED unless commands are accepted. */
   checkWritable(): void {
     if (this.#closing) throw closedError();

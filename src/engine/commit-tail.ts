@@ -43,7 +43,6 @@ export class CommitTail {
       tip: () => frames.segment,
       submit: parts.submit,
     });
-    this.#digests.look();
     this.#idle = new CommitIdle({
       scheduler: host.scheduler,
       newest: () => {
@@ -53,6 +52,11 @@ export class CommitTail {
       mark: () => this.#mark(),
       anchor: () => this.#anchorUnderLoad(),
     });
+  }
+
+  /** Records what finished segments are, from now on. */
+  begin(): void {
+    this.#digests.look();
   }
 
   /** A frame was written. */

@@ -199,7 +199,6 @@ export class Engine {
       scheduler: parts.host.scheduler,
       submit: (command) => this.submit(command),
     });
-    if (this.#loop !== undefined) this.#indexes.resume();
     stored?.walk?.start(this.#background, (error) => this.#noteDamage(error));
     this.subjects = new SubjectKeys({
       disk: parts.host.disk,
@@ -490,9 +489,14 @@ export class Engine {
     this.#writable().keyring.log(digest);
   }
 
-  /** Records failures of authentication from now on, and those that opening met. */
-  recordFailures(): void {
+  /**
+   * Begins with what appends to the log by itself: records of finished segments, of failures of authentication, also those that
+   * opening met, and indexes that an earlier process left unfinished.
+   */
+  begin(): void {
     if (this.#loop === undefined) return;
+    this.#loop.begin();
+    this.#indexes.resume();
     this.#recorder = new SecurityRecorder({
       monitor: this.hierarchy.security,
       scheduler: this.#host.scheduler,
@@ -508,6 +512,12 @@ export class Engine {
     if (anchor === undefined || cut === undefined) return;
     if (!isLogged(this.state.store, cut)) await this.submit(cutCommand(cut, origin));
     anchor.cutRecorded();
+  }
+
+  /** As `close`, but appends nothing: whoever the opening was refused to may want to extend the log as it is. */
+  async abandon(cause: unknown): Promise<void> {
+    this.#loop?.fail(cause);
+    await this.close();
   }
 
   /**

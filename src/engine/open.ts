@@ -1,6 +1,6 @@
 import { assert, type Disk, type Op, VerityError } from '../base/index.ts';
 import { type MasterKeyProvider, type SecretKey } from '../crypto/index.ts';
-import type { CommandOrigin } from '../kernel/index.ts';
+import { type CommandOrigin, settingOf } from '../kernel/index.ts';
 import { decodeSegmentHeader } from '../log/index.ts';
 import { loadParser } from '../sql/index.ts';
 import { anchoredAt, AnchorFile, anchorKey, type AnchorReading } from './anchor.ts';
@@ -11,6 +11,7 @@ import { Engine, type Recovery } from './engine.ts';
 import {
   keyringPath,
   logDirectory,
+  proofsDirectory,
   readWhole,
   replaceFile,
   segmentPaths,
@@ -29,6 +30,7 @@ import { defaultLogSizes, LogWriter } from './log-writer.ts';
 import type { LogTail } from './log-walk.ts';
 import { type ReplayedStore, replayStored } from './replay-store.ts';
 import { type SecurityFailure, SecurityMonitor } from './security.ts';
+import { checkNothingMissing } from './signed-before.ts';
 
 export interface OpenSettings {
   readonly provider: MasterKeyProvider;
@@ -46,6 +48,11 @@ export interface OpenSettings {
   readonly cacheBytes?: number;
   /** Goes on with a log that is not, or no longer, the one of which a checkpoint was signed; the log records that. */
   readonly acceptRollback?: boolean;
+  /**
+   * Compares the log with what others have seen of it, before anything of this process is appended; what it rejects with ends
+   * the opening. For an owner.
+   */
+  readonly admit?: (engine: Engine) => Promise<void>;
   /** Gets failures of authentication, at a bounded rate. */
   readonly onSecurityFailure?: ((failure: SecurityFailure) => void) | undefined;
 }
@@ -96,23 +103,26 @@ async function openWatched(
   }
   try {
     if (!engine.readOnly) {
-      // A repair that cut the log is an acceptance that the log records.
-      const { acceptRollback = false, repairOrigin } = settings;
-      await engine.proofs.checkRollback(acceptRollback || repairOrigin !== undefined);
+      await engine.proofs.checkRollback(acceptsRollback(settings));
+      await settings.admit?.(engine);
+      engine.begin();
       await engine.subjects.recover();
       if (await engine.finishRotation()) host.onRarePath?.('rotation finished at open');
       await engine.finishSigningKeys();
       await engine.storeRenewedSlot();
     }
     await engine.recordCut(settings.repairOrigin ?? {});
-    engine.recordFailures();
     return engine;
   } catch (error) {
     // What stopped the opening is the news, not what closing makes of it.
-    await engine.close().catch(() => undefined);
+    await engine.abandon(error).catch(() => undefined);
     throw error;
   }
 }
+
+/** A repair that cut the log is an acceptance that the log records. */
+const acceptsRollback = ({ acceptRollback, repairOrigin }: OpenSettings): boolean =>
+  acceptRollback === true || repairOrigin !== undefined;
 
 function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettings): Engine {
   const { disk } = host;
@@ -122,7 +132,8 @@ function openLog(host: EngineHost, hierarchy: KeyHierarchy, settings: OpenSettin
   try {
     for (const error of reading.forged) hierarchy.security.observe(error);
     const { cacheBytes, onSegment } = settings;
-    const opening: Opening = { host, hierarchy, reading, cacheBytes, onSegment };
+    const isAccepted = acceptsRollback(settings);
+    const opening: Opening = { host, hierarchy, reading, cacheBytes, isAccepted, onSegment };
     if (settings.mode === 'owner') return openOwner(opening, key);
     key.wipe();
     return openFollower(opening, settings);
@@ -137,6 +148,8 @@ interface Opening {
   readonly hierarchy: KeyHierarchy;
   readonly reading: AnchorReading;
   readonly cacheBytes: number | undefined;
+  /** Whether a log that lacks what was signed is gone on with. */
+  readonly isAccepted: boolean;
   readonly onSegment: OpenSettings['onSegment'];
 }
 
@@ -192,13 +205,18 @@ function openOwner(opening: Opening, key: SecretKey): Engine {
 }
 
 function ownerOf(
-  { host, hierarchy, reading }: Opening,
+  { host, hierarchy, reading, isAccepted }: Opening,
   { stored, tail, logged }: ReplayedStore,
   key: SecretKey,
 ): Engine {
   const { disk } = host;
+  const { leafCount } = tail.head;
+  const setting = (name: string): unknown => settingOf(stored.state.store, name);
+  if (!isAccepted) checkNothingMissing(disk, { leafCount, setting });
   const { logId } = hierarchy.keyring;
   const recovery = repairTail(disk, tail, reading.newest.op);
+  // Here and not when something is signed: a flush of the database's own directory that fails is the end of the handle.
+  if (!disk.exists(proofsDirectory)) disk.makeDirectory(proofsDirectory);
   // Names that this process sees may be there in memory only, if the one before was killed.
   disk.flushDirectory(logDirectory);
   disk.flushDirectory('');

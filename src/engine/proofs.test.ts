@@ -387,6 +387,14 @@ test('a full disk puts a checkpoint off: with room the record that has no note i
   expect(putOff).toBeGreaterThanOrEqual(2);
 });
 
+test('the first checkpoint flushes no directory that anything else rests on', async () => {
+  const { flushDirectory } = disk.calls;
+  await checkpointOf(engine);
+  expect(disk.calls.flushDirectory - flushDirectory).toBe(1);
+  // Its name was made durable when the database was opened.
+  expect(disk.crash().list('')).toContain('proofs');
+});
+
 test('nothing is signed before what is to be signed is durable', async () => {
   await checkpointOf(engine);
   await rows(1);

@@ -2,10 +2,10 @@
  * What was signed last, held against the log. A log that was put back to what it was, or that went another way, signs nothing more,
  * unless somebody decided to go on with it: then the log says so, and what was signed of events that are gone is forgotten.
  */
-import { equalBytes, VerityError } from '../base/index.ts';
+import { type Disk, equalBytes, VerityError } from '../base/index.ts';
 import type { Command } from '../kernel/index.ts';
 import { parseCheckpoint, parseNote, toBase64 } from '../proof/index.ts';
-import { type CheckpointNotes, checkpointsPath, type SigningIntent } from './checkpoint-notes.ts';
+import { CheckpointNotes, checkpointsPath, type SigningIntent } from './checkpoint-notes.ts';
 import type { LogTree } from './log-tree.ts';
 
 /** The setting that lists states of the log that were signed, or cosigned, and that somebody decided to go on without. */
@@ -77,9 +77,8 @@ export class SignedBefore {
     return size <= this.#parts.leafCount() && equalBytes(this.#parts.tree.root(size), root);
   }
 
-  #isAccepted({ size, root }: SigningIntent): boolean {
-    const text = toBase64(root);
-    return this.#accepted.some((one) => one.size === size && one.root === text);
+  #isAccepted(intent: SigningIntent): boolean {
+    return isIn(this.#accepted, intent);
   }
 
   async #accept(
@@ -93,8 +92,34 @@ export class SignedBefore {
   }
 
   get #accepted(): readonly AcceptedRollback[] {
-    return (this.#parts.setting(rollbackSetting) ?? []) as AcceptedRollback[];
+    return acceptedIn(this.#parts.setting);
   }
+}
+
+/**
+ * For an owner, before the end of the log is put in order: what is cut or appended there might be missing in a copy that the
+ * log is to be extended from. Throws LOG_ROLLED_BACK if the log has fewer events than what was signed last, and nobody accepted that.
+ */
+export function checkNothingMissing(
+  disk: Disk,
+  {
+    leafCount,
+    setting,
+  }: { readonly leafCount: number; readonly setting: SignedBeforeParts['setting'] },
+): void {
+  const notes = new CheckpointNotes(disk, false);
+  const { intent } = notes;
+  notes.close();
+  if (intent === undefined || intent.size <= leafCount) return;
+  if (!isIn(acceptedIn(setting), intent)) throw rolledBack(intent, leafCount);
+}
+
+const acceptedIn = (setting: SignedBeforeParts['setting']): readonly AcceptedRollback[] =>
+  (setting(rollbackSetting) ?? []) as AcceptedRollback[];
+
+function isIn(accepted: readonly AcceptedRollback[], { size, root }: SigningIntent): boolean {
+  const text = toBase64(root);
+  return accepted.some((one) => one.size === size && one.root === text);
 }
 
 function rolledBack({ size }: SigningIntent, leafCount: number): VerityError {

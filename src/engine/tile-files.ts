@@ -58,8 +58,12 @@ export class TileFiles {
     if (bytes.length < recordBytes) return undefined;
     const reader = new Reader(bytes);
     const isOurs = reader.u32() === magic && reader.u32() === revision;
-    const isWhole = crc32(bytes.subarray(0, crcOffset)) === new Reader(bytes, crcOffset).u32();
-    if (!isOurs || !isWhole || !equalBytes(reader.raw(16), this.#parts.logId)) return undefined;
+    if (!isWhole(bytes)) {
+      // A crash may have torn it. Tiles that no record stands for are made again.
+      if (this.#parts.isOwner) this.#parts.disk.remove(treeRecordPath);
+      return undefined;
+    }
+    if (!isOurs || !equalBytes(reader.raw(16), this.#parts.logId)) return undefined;
     const size = reader.u64();
     const root = reader.raw(32).slice();
     const mac = bytes.subarray(macOffset, macOffset + 32);
@@ -157,6 +161,8 @@ export class TileFiles {
     if (!this.#hasNewName) return;
     this.#hasNewName = false;
     this.#parts.disk.flushDirectory(proofsDirectory);
-    this.#parts.disk.flushDirectory('');
   }
 }
+
+const isWhole = (record: Uint8Array): boolean =>
+  crc32(record.subarray(0, crcOffset)) === new Reader(record, crcOffset).u32();
