@@ -199,3 +199,32 @@ test('verify --without-key needs none, and says how far it looked', async () => 
     'checked without a key',
   );
 });
+
+test('repair --extend takes what a longer copy has, and says of one that went another way that it did', async () => {
+  const [short, long, other] = ['short', 'long', 'other'].map((name) => {
+    const directory = workspace.path(name);
+    cpSync(source, directory, { recursive: true, filter: (path) => !path.endsWith('LOCK') });
+    cpSync(`${source}.key`, `${directory}.key`);
+    return directory;
+  }) as [string, string, string];
+  for (const [directory, ids] of [
+    [long, [6, 8]],
+    [other, [7]],
+  ] as const) {
+    const statements = ids.map((id) => `INSERT INTO a VALUES (${id})`).join(';');
+    const { exitCode } = await verityHere(['sql', directory, '--tenant', 't', '-c', statements]);
+    expect(exitCode).toBe(0);
+  }
+  const offered = await verityHere(['repair', short, '--from', long]);
+  expect(offered.stdout).toContain('nothing to repair\n');
+  expect(offered.stdout).toContain('behind the end of this log: --extend takes them');
+  const stays = await verityHere(['repair', other, '--from', long, '--extend']);
+  expect([stays.exitCode, stays.stdout]).toEqual([
+    0,
+    expect.stringContaining('none of them continues it: the two went different ways'),
+  ]);
+  const extended = await verityHere(['repair', short, '--from', long, '--extend']);
+  expect(extended.stdout).toContain('taken from the copy: ');
+  const rows = await verityHere(['sql', short, '--tenant', 't', '-c', 'SELECT max(id) FROM a']);
+  expect(rows.stdout).toContain(' 8 ');
+});

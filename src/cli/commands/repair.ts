@@ -48,7 +48,7 @@ export async function runRepair(invocation: Invocation, request: RepairRequest):
     dryRun: request.dryRun === true,
     onProgress: progress.onProgress,
   }).finally(progress.end);
-  await output.write(options.json === true ? jsonDocument(report) : reportText(report));
+  await output.write(options.json === true ? jsonDocument(report) : reportText(report, request));
   return report.ok ? 0 : 3;
 }
 
@@ -73,7 +73,7 @@ function cutText({ cut }: RepairReport): string {
   return `The log is cut in ${file} at byte ${count(offset)}: ${frames}, ${byteCount(lengthBytes)}.\n`;
 }
 
-function reportText(report: RepairReport): string {
+function reportText(report: RepairReport, { extend }: RepairRequest): string {
   const { dryRun, restored, replaced, removed, kept, copyGoesOn, verification } = report;
   const lines = [
     ...restored.map((file) => `restored ${file}`),
@@ -87,7 +87,12 @@ function reportText(report: RepairReport): string {
   ];
   if (report.storeRebuilt === true) lines.push('the store was made again from the log');
   if (lines.length === 0) lines.push('nothing to repair');
-  if (copyGoesOn) lines.push('the copy has frames behind the end of this log: --extend takes them');
+  if (copyGoesOn)
+    lines.push(
+      extend === true
+        ? 'the copy has frames behind the end of this log, and none of them continues it: the two went different ways'
+        : 'the copy has frames behind the end of this log: --extend takes them',
+    );
   if (kept !== undefined) lines.push(`what was there before is kept in ${kept}`);
   if (dryRun) lines.push('nothing was changed: this was a dry run');
   const findings = verification?.findings ?? [];
