@@ -96,7 +96,6 @@ export class CheckpointNotes {
     const bytes = new Uint8Array(size - start);
     const tail = bytes.subarray(0, file.read(bytes, start));
     this.#forget();
-    // What is damaged as a whole is left as it lies.
     this.#end = start;
     let intentEnd = start;
     for (let at = 0; at + sectorBytes <= tail.length; at += sectorBytes) {
@@ -110,6 +109,9 @@ export class CheckpointNotes {
         intentEnd = this.#end;
       } else this.#places.push({ size: entry.size, offset: start + at });
     }
+    // What a crash left of the entry that was written last is written over; damage is left as it lies.
+    const rest = tail.subarray(this.#end - start);
+    if (rest.length > tornBytes(rest)) this.#end += rest.length;
   }
 
   /**
@@ -240,6 +242,13 @@ function bytesOf(of: Entry): Uint8Array {
   const bytes = entry.finish();
   new DataView(bytes.buffer, bytes.byteOffset).setUint32(8, checksumOf(bytes, length), true);
   return bytes;
+}
+
+/** What one entry takes that begins here and did not arrive whole; without its header, as much as a note and some cosignatures. */
+function tornBytes(bytes: Uint8Array): number {
+  const reader = new Reader(bytes);
+  if (bytes.length < headerBytes || reader.u32() !== magic) return 2 * sectorBytes;
+  return sectorsOf(headerBytes + Math.min(reader.u32(), noteBytesMax));
 }
 
 const sectorsOf = (length: number): number => Math.ceil(length / sectorBytes) * sectorBytes;
