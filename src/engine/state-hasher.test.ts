@@ -162,6 +162,26 @@ describe('the state hash', () => {
     expect(toHex((await done).hash)).toBe(hashOf(frames));
   });
 
+  test('comes to an end also where rows come faster than a slice takes them', async () => {
+    const frames = [frameOf(inserts(1, 16, 3_000))];
+    const hasher = hasherOn(new Records());
+    note(hasher, frames);
+    const scheduler = new SimScheduler();
+    const done = hasher.update(scheduler);
+    let isOver = false;
+    void done.then(() => (isOver = true));
+    for (let turns = 0; turns < 60 && !isOver; turns++) {
+      frames.push(frameOf(inserts(1, 17, 1_000, turns * 1_000)));
+      note(hasher, frames, frames.length - 1);
+      scheduler.step();
+      for (let hop = 0; hop < 20; hop++) await Promise.resolve();
+    }
+    expect(isOver).toBe(true);
+    const { hash, position } = await done;
+    expect(position).toBeLessThan(frames.length);
+    expect(toHex(hash)).toBe(hashOf(frames.slice(0, position)));
+  });
+
   test('does not depend on which tenant came first', () => {
     const one = [frameOf(inserts(1, 16, 40)), frameOf(inserts(1, 17, 3))];
     const other = [frameOf(inserts(2, 16, 50)), frameOf(inserts(3, 18, 1))];

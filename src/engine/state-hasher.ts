@@ -193,7 +193,10 @@ export class StateHasher {
     if (this.#count * recordBytes >= this.#batchBytes) this.updateNow();
   }
 
-  /** As `updateNow`, in slices of about a millisecond. Rejects with what stopped it. */
+  /**
+   * Brings the hash up to what is noted now, or further, in slices of about a millisecond: it ends also where more is noted
+   * all the time than a slice is good for. Rejects with what stopped it.
+   */
   async update(scheduler: Scheduler): Promise<StateHash> {
     const wanted = this.#noted;
     while (this.newest.position < wanted) {
@@ -244,12 +247,13 @@ export class StateHasher {
     return this.#open.count > 0 || this.#count > 0;
   }
 
+  /** Applies a batch. */
   async #slices(scheduler: Scheduler): Promise<void> {
     while (this.#slice(turnCost)) await new Promise<void>((go) => scheduler.defer(go));
     this.#check();
   }
 
-  /** Works for about so much; whether there is more to do. */
+  /** Works for about so much; whether there is more to do for this batch. */
   #slice(cost: number): boolean {
     const records = this.#takenOver;
     try {
@@ -258,7 +262,7 @@ export class StateHasher {
         const step = this.#run.next();
         if (step.done === true) {
           this.#run = undefined;
-          return this.#count > 0;
+          return false;
         }
         spent += step.value;
       }
