@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { toHex } from '../base/index.ts';
 import { hmac } from './kdf.ts';
 import { SecretKey } from './secret-key.ts';
+import { sha256Lanes } from './sha256-lanes.ts';
 import { ShortMac } from './short-mac.ts';
 
 test('is HMAC-SHA256, whatever keys and messages came before', () => {
@@ -63,4 +64,27 @@ test('made side by side are the same, whatever their lengths and their number', 
     ),
     { numRuns: 100 },
   );
+});
+
+test('made side by side leave nothing in the memory that all share, finished or given up', () => {
+  const lanes = sha256Lanes();
+  lanes.wipe();
+  const used = (bytes: Uint8Array): boolean => bytes.some((byte) => byte !== 0);
+  const mac = new ShortMac();
+  const target = new Uint8Array(5 * 32);
+  const begin = (): void => {
+    mac.setKey(new Uint8Array(32).fill(7));
+    for (let number = 0; number < 5; number++)
+      mac.macLater(target, number * 32, new Uint8Array(100).fill(9), {
+        start: 0,
+        end: number * 20,
+      });
+    expect(used(lanes.bytes)).toBe(true);
+  };
+  for (const end of ['finish', 'wipe', 'finish'] as const) {
+    begin();
+    mac[end]();
+    expect(used(lanes.bytes)).toBe(false);
+    expect(used(lanes.digests)).toBe(false);
+  }
 });

@@ -267,6 +267,24 @@ describe('a flush that fails in the background', () => {
     expect(answers).toEqual(Array.from({ length: 8 }, () => 'COMMIT_UNKNOWN'));
     expect(here.engine.head).toEqual(head);
   });
+
+  test('leaves what was durable and not answered yet its results, in order before all failures', async () => {
+    const here = await world({ pace: defaultPace });
+    const next = here.disk.calls.write + 2;
+    here.disk.setFaults({ fail: [{ call: next, kind: 'write', code: 'IO_ERROR' }] });
+    // More than a turn decides: the answers to the first frame wait for a turn that decides on.
+    const answers = burst(here, sizes(1_600));
+    await idle(here.scheduler);
+    expect(answers).toHaveLength(1_600);
+    const done = answers.findIndex((answer) => typeof answer !== 'number');
+    expect(done).toBeGreaterThan(400);
+    expect(answers.slice(0, done)).toEqual(ascending(answers.slice(0, done)));
+    expect(here.engine.committedPosition).toBe(answers[done - 1]);
+    const failures = answers.slice(done);
+    expect(failures.filter((answer) => typeof answer === 'number')).toEqual([]);
+    expect(new Set(failures)).toEqual(new Set(['COMMIT_UNKNOWN', 'DATABASE_POISONED']));
+    await here.scheduler.settle(here.engine.close(), 'inside');
+  });
 });
 
 test('on a full disk what is on its way is acknowledged, the rest refused, and the handle goes on', async () => {
@@ -312,5 +330,23 @@ describe('closing', () => {
     const reopened = await openEngineOn(here.disk, here.scheduler);
     expect(reopened.recovery.cleanShutdown).toBe(true);
     expect(reopened.committedPosition).toBe(Math.max(...(answers as number[])));
+  });
+
+  test('does not wait for the turns that long work waits for, nor takes answers with it', async () => {
+    for (const turns of [0, 1, 2]) {
+      const here = await world({ pace: defaultPace });
+      const answers = burst(here, sizes(1_600));
+      await turn();
+      for (let step = 0; step < turns; step++) {
+        here.scheduler.step();
+        await turn();
+      }
+      expect(answers.length).toBeLessThan(1_600);
+      await here.scheduler.settle(here.engine.close(), 'inside');
+      await idle(here.scheduler);
+      expect(answers).toHaveLength(1_600);
+      expect(answers).toEqual(ascending(answers));
+      expect(here.engine.committedPosition).toBe(answers.at(-1));
+    }
   });
 });
