@@ -198,7 +198,9 @@ export class Environment {
 
   /** Whether a fault that hit this process, or damage on its disk, accounts for an error. */
   isExplained(simProcess: SimProcess, error: unknown): boolean {
-    return isFaulted(simProcess, error) || (isIntegrity(error) && this.isDamaged);
+    if (isFaulted(simProcess, error)) return true;
+    // A durable command that a damaged page keeps from being applied ends the handle.
+    return this.isDamaged && (isIntegrity(error) || isOfPoisoned(codeOf(error)));
   }
 
   /** The machine is about to lose power: may what its disk lied about be lost without anybody noticing? */
@@ -249,8 +251,11 @@ export function isFaulted(simProcess: SimProcess, error: unknown): boolean {
   const code = codeOf(error);
   const { failures } = simProcess.disk;
   if (failures.some((failure) => failure.code === code)) return true;
-  return failures.length > 0 && (code === 'DATABASE_POISONED' || code === 'COMMIT_UNKNOWN');
+  return failures.length > 0 && isOfPoisoned(code);
 }
+
+const isOfPoisoned = (code: string): boolean =>
+  code === 'DATABASE_POISONED' || code === 'COMMIT_UNKNOWN';
 
 /** Whether an error says that bytes are not as they were written. */
 export function isIntegrity(error: unknown): boolean {
