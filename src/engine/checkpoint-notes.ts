@@ -23,6 +23,9 @@ const headerBytes = 13;
 /** Looked through for the newest entries, from the end: far more than one note with all its cosignatures takes. */
 const tailBytesMax = 4 << 20;
 
+/** Size and root. */
+const intentBytes = 40;
+
 const kinds = { intent: 1, note: 2 } as const;
 
 /** What is about to be signed: the tree of so many leaves. */
@@ -140,6 +143,17 @@ export class CheckpointNotes {
     }
   }
 
+  /**
+   * Takes room for what is about to be signed and its note, of so many bytes: no record is to be logged whose note the disk has
+   * no room for. Throws what the disk throws.
+   */
+  reserve(noteBytes: number): void {
+    const file = this.#opened() ?? this.#created();
+    const end = this.#end + entryBytes(intentBytes) + entryBytes(noteBytes);
+    const size = Math.max(this.#end, file.sizeBytes());
+    if (size < end) file.write(new Uint8Array(end - size), size);
+  }
+
   /** Adds what is about to be signed; durable with the next flush. Throws what the disk throws. */
   intend(intent: SigningIntent): void {
     this.#append({ kind: 'intent', ...intent });
@@ -244,14 +258,15 @@ function bytesOf(of: Entry): Uint8Array {
   return bytes;
 }
 
-/** What one entry takes that begins here and did not arrive whole; without its header, as much as a note and some cosignatures. */
+/** What one entry takes that begins here and did not arrive whole; without its header, as much as is reserved for a note and its intent. */
 function tornBytes(bytes: Uint8Array): number {
   const reader = new Reader(bytes);
-  if (bytes.length < headerBytes || reader.u32() !== magic) return 2 * sectorBytes;
-  return sectorsOf(headerBytes + Math.min(reader.u32(), noteBytesMax));
+  if (bytes.length < headerBytes || reader.u32() !== magic) return 3 * sectorBytes;
+  return entryBytes(Math.min(reader.u32(), noteBytesMax)) + 2 * sectorBytes;
 }
 
 const sectorsOf = (length: number): number => Math.ceil(length / sectorBytes) * sectorBytes;
+const entryBytes = (contentBytes: number): number => sectorsOf(headerBytes + contentBytes);
 
 function checksumOf(entry: Uint8Array, length: number): number {
   return crc32(entry.subarray(12, length), crc32(entry.subarray(0, 8)));
@@ -259,7 +274,7 @@ function checksumOf(entry: Uint8Array, length: number): number {
 
 function contentOf(of: Entry): Uint8Array {
   if (of.kind === 'note') return utf8Encode(of.note);
-  const content = new Writer(40);
+  const content = new Writer(intentBytes);
   content.u64(of.size);
   content.raw(of.root);
   return content.finish();

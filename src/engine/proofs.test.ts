@@ -408,10 +408,25 @@ test('nothing is signed before what is to be signed is durable', async () => {
     const call = disk.calls.flush + flush;
     disk.setFaults({ fail: [{ kind: 'flush', call, code: 'IO_ERROR' }] });
     await checkpointOf(on).catch(() => undefined);
-    sectors.push((imageOf(disk).get('proofs/checkpoints')!.length - before) / 512);
+    // Behind what was written there is room that was taken for it, zeros.
+    const added = imageOf(disk).get('proofs/checkpoints')!.subarray(before);
+    sectors.push(Math.ceil((added.findLastIndex((byte) => byte !== 0) + 1) / 512));
   }
   // None; the intent alone, whose flush failed; intent and note.
   expect([...new Set(sectors)].toSorted((a, b) => a - b)).toEqual([1, 2]);
+});
+
+test('no record is logged whose note the disk has no room for', async () => {
+  await checkpointOf(engine);
+  await rows(1);
+  const { leafCount } = engine.head;
+  const used = [...imageOf(disk).values()].reduce((sum, { length }) => sum + length, 0);
+  // The log's segment has room ahead of its tail.
+  disk.setFaults({ capacityBytes: used + 100 });
+  await expect(checkpointOf(engine)).rejects.toMatchObject({ code: 'DISK_FULL' });
+  expect(engine.head.leafCount).toBe(leafCount);
+  disk.setFaults({});
+  expect((await checkpointOf(engine)).size).toBe(leafCount + 1);
 });
 
 test('nothing is signed when it cannot be kept what is signed', async () => {

@@ -259,7 +259,7 @@ export class Proofs {
   }
 
   async #make(state: StateHash | undefined): Promise<SignedCheckpoint> {
-    const { tree, submit, head, signingKey } = this.#parts;
+    const { tree, submit, head, signingKey, notes } = this.#parts;
     if (submit === undefined) {
       throw new VerityError(
         'READ_ONLY',
@@ -279,10 +279,18 @@ export class Proofs {
       ...(state !== undefined && { state }),
       keyNumber: key.number,
     };
+    this.#add(() => notes.reserve(this.#noteBytes(size + 1, key.publicKey)));
     await submit({ kind: 'checkpoint', record, origin: {} });
     const logged = this.#parts.newestRecord();
     assert(logged !== undefined && logged.covered === position, 'the record is committed');
     return this.#sign(logged);
+  }
+
+  /** Of a note of this size that nobody else has signed. */
+  #noteBytes(size: number, publicKey: Uint8Array): number {
+    const text = formatCheckpoint({ origin: this.origin, size, root: new Uint8Array(32) });
+    const { name, id } = makeVkey(sha256, this.origin, signatureTypes.ed25519, publicKey);
+    return utf8Encode(formatNote(text, [{ name, id, signature: new Uint8Array(64) }])).length;
   }
 
   /** Signs the note that the record stands under. Throws what the disk throws; nothing is signed then. */
