@@ -1,7 +1,6 @@
 import {
   CorruptionError,
   type Position,
-  type Scheduler,
   type TenantId,
   type TimestampMicros,
   VerityError,
@@ -22,7 +21,7 @@ import { type AnchorFile, anchorKey } from './anchor.ts';
 import type { CommandResult } from './commit-batch.ts';
 import { Background } from './background.ts';
 import { BlobStore } from './blob-store.ts';
-import { Checkpointer } from './checkpointer.ts';
+import type { Checkpointer } from './checkpointer.ts';
 import { closedError } from './commit-errors.ts';
 import { CommitLoop } from './commit-loop.ts';
 import type { Follower } from './follower.ts';
@@ -149,7 +148,7 @@ export class Engine {
     this.#hasher = parts.hasher;
     this.#stored = stored;
     this.#background = new Background(parts.host.scheduler);
-    this.#checkpoints = stored && checkpointerOf(stored, this.#background);
+    this.#checkpoints = stored?.checkpointer(this.#background);
     this.hierarchy = parts.hierarchy;
     this.recovery = parts.recovery;
     this.#host = parts.host;
@@ -586,17 +585,3 @@ export class Engine {
 }
 
 const asItIs = (result: CommandResult): CommandResult => result;
-
-function checkpointerOf(stored: StoredState, scheduler: Scheduler): Checkpointer {
-  const { writer, hasher, settings, store, pages, walk, replayedBytes } = stored;
-  return new Checkpointer({
-    writer,
-    hasher,
-    scheduler,
-    settings,
-    pressure: () => store,
-    pages,
-    isWalked: () => walk?.isOver ?? true,
-    replayedBytes,
-  });
-}

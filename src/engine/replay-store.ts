@@ -1,10 +1,10 @@
-import type { Disk } from '../base/index.ts';
+import type { Disk, Scheduler } from '../base/index.ts';
 import { DecodeError } from '../codec/index.ts';
 import { DefinitionCache, KernelState } from '../kernel/index.ts';
 import { emptyLogHead } from '../log/index.ts';
 import type { AnchorReading } from './anchor.ts';
 import { CheckpointWriter } from './checkpoint-writer.ts';
-import { defaultCheckpoints, type CheckpointSettings } from './checkpointer.ts';
+import { Checkpointer, defaultCheckpoints, type CheckpointSettings } from './checkpointer.ts';
 import { closedError } from './commit-errors.ts';
 import { DamagedPages } from './damaged-pages.ts';
 import { fileBytes } from './files.ts';
@@ -95,6 +95,21 @@ export class StoredState {
     writer.begin({ head: after, frame: { path, offset, end } });
     writer.complete(settings.pagesPerTurn);
     this.replayedBytes = 0;
+  }
+
+  /** What has checkpoints written from now on. */
+  checkpointer(scheduler: Scheduler): Checkpointer {
+    const { writer, hasher, settings, store, pages, walk, replayedBytes } = this;
+    return new Checkpointer({
+      writer,
+      hasher,
+      scheduler,
+      settings,
+      pressure: () => store,
+      pages,
+      isWalked: () => walk?.isOver ?? true,
+      replayedBytes,
+    });
   }
 
   close(): void {

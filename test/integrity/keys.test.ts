@@ -132,6 +132,7 @@ describe('a database made with a key file', () => {
       'anchor',
       'keyring',
       'log',
+      'proofs',
       'verity.json',
     ]);
   });
